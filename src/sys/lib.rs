@@ -1,0 +1,14 @@
+//! Linux: the only caller of libc and socket2. One file per kernel facility; safe functions, `io::Result`, owned descriptors.
+//!
+//! Knows nothing of rings, protocols or Python.
+
+pub mod clock;
+pub mod cpu;
+pub mod eventfd;
+pub mod file;
+pub mod futex;
+pub mod limit;
+pub mod memfd;
+pub mod process;
+pub mod signal;
+pub mod socket;
