@@ -1,2 +1,101 @@
-//! (skeleton)
-fn main() {}
+//! One command that measures ringgate beside its peers: the same work, the same cores, in interleaved rounds.
+//!
+//! It starts and stops every server itself, on loopback, one at a time, for a bounded number of seconds. Ratios inside one run are the result;
+//! absolute figures belong to the machine.
+
+mod canned;
+mod cases;
+mod load;
+mod machine;
+mod openloop;
+mod process;
+mod report;
+mod stacks;
+
+use clap::{Arg, ArgAction, Command};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn command() -> Command {
+    Command::new("ringgate-bench")
+        .about("Measures ringgate, nginx, the Python servers and a raw ring in interleaved rounds")
+        .after_help(
+            "Examples:\n  ringgate-bench                          every case, one core\n  ringgate-bench --cases static-100,wsgi-hello --rounds 3\n  ringgate-bench --cores 2 --cases wsgi-hello\n\n\
+             A server that is not installed is left out and named at the end. scripts/bench installs them.",
+        )
+        .arg(Arg::new("cases").long("cases").value_name("NAME,...").value_delimiter(',').help("Which cases to run (default: all; `--list` names them)"))
+        .arg(Arg::new("servers").long("servers").value_name("NAME,...").value_delimiter(',').help("Only these servers (ringgate, nginx, granian, ...)"))
+        .arg(Arg::new("rounds").long("rounds").default_value("3").value_parser(clap::value_parser!(usize)).help("Interleaved rounds; the median of each figure is reported"))
+        .arg(Arg::new("seconds").long("seconds").default_value("4").value_parser(clap::value_parser!(u64)).help("Seconds of load in each round"))
+        .arg(Arg::new("cores").long("cores").default_value("1").value_parser(clap::value_parser!(usize)).help("Cores given to each server: 1 (the load takes another) or 2 (shared with the load)"))
+        .arg(Arg::new("connections").long("connections").default_value("64").value_parser(clap::value_parser!(usize)).help("Keep-alive connections"))
+        .arg(Arg::new("ringgate").long("ringgate").value_name("PATH").help("The executable to measure (default: beside this one)"))
+        .arg(Arg::new("python").long("python").value_name("PATH").help("A venv's Python that has the peers and frameworks (default: $RINGGATE_BENCH_PYTHON, else python3)"))
+        .arg(Arg::new("json").long("json").value_name("FILE").help("Also write everything measured as JSON"))
+        .arg(Arg::new("list").long("list").action(ArgAction::SetTrue).help("Name the cases and servers, then end"))
+        .subcommand(
+            Command::new("canned")
+                .about("The limit: a raw ring that finds the blank line and sends a prepared answer")
+                .arg(Arg::new("port").required(true).value_parser(clap::value_parser!(u16)))
+                .arg(Arg::new("bytes").required(true).value_parser(clap::value_parser!(usize))),
+        )
+}
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    if let Some(("canned", canned)) = matches.subcommand() {
+        let port = *canned.get_one::<u16>("port").expect("clap requires it");
+        let bytes = *canned.get_one::<usize>("bytes").expect("clap requires it");
+        return match canned::serve(port, bytes) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("canned: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if matches.get_flag("list") {
+        println!(
+            "cases:   {}",
+            cases::ALL
+                .iter()
+                .map(|case| case.name)
+                .collect::<Vec<_>>()
+                .join(" ")
+        );
+        println!("servers: {}", stacks::NAMES.join(" "));
+        return ExitCode::SUCCESS;
+    }
+    let names = |key: &str| {
+        matches
+            .get_many::<String>(key)
+            .map(|values| values.cloned().collect::<Vec<_>>())
+    };
+    let plan = cases::Plan {
+        cases: names("cases"),
+        servers: names("servers"),
+        rounds: *matches.get_one("rounds").expect("has a default"),
+        seconds: *matches.get_one("seconds").expect("has a default"),
+        cores: *matches.get_one("cores").expect("has a default"),
+        connections: *matches.get_one("connections").expect("has a default"),
+        tools: stacks::Tools::find(
+            matches.get_one::<String>("ringgate").map(PathBuf::from),
+            matches.get_one::<String>("python").map(PathBuf::from),
+        ),
+    };
+    let outcome = match cases::run(&plan) {
+        Ok(outcome) => outcome,
+        Err(message) => {
+            eprintln!("ringgate-bench: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    print!("{}", report::table(&outcome));
+    if let Some(path) = matches.get_one::<String>("json")
+        && let Err(error) = std::fs::write(path, format!("{:#}\n", report::json(&outcome)))
+    {
+        eprintln!("ringgate-bench: cannot write {path}: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
