@@ -1,1 +1,9 @@
-//! (skeleton)
+//! Messages between our processes and the channel that carries them.
+//!
+//! `message` is the vocabulary, `channel` the SOCK_SEQPACKET socket with descriptors. Knows no policy.
+#![forbid(unsafe_code)]
+
+pub mod channel;
+pub mod message;
+
+pub use channel::Channel;

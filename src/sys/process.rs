@@ -1,1 +1,199 @@
-//! (skeleton)
+//! Child processes: started with chosen descriptors, tied to their parent's life, watched by pidfd.
+//!
+//! Invariant: a child of [`spawn`] dies with its parent (PR_SET_PDEATHSIG), gains no privileges by exec, has a process
+//! group of its own (a terminal's Ctrl-C reaches the supervisor alone) and an empty signal mask.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where a child of ours finds its end of the control channel.
+pub const CONTROL_FD: RawFd = 3;
+
+/// Takes over a descriptor that this process was started with, and makes it close-on-exec.
+///
+/// Each number is handed out once; a second call, a closed descriptor or stdio is an error.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    static TAKEN: AtomicU64 = AtomicU64::new(0b111);
+    if !(0..64).contains(&fd) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "an inherited descriptor is a number from 3 to 63",
+        ));
+    }
+    if TAKEN.fetch_or(1 << fd, Ordering::Relaxed) & (1 << fd) != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this descriptor has an owner already",
+        ));
+    }
+    // SAFETY: fcntl on a number; if it is not open the kernel says so.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open (fcntl succeeded) and TAKEN gives each number to one caller. Callers ask before they open
+    // anything themselves, so the number still means what the parent put there.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Starts `command` with `control` as its descriptor [`CONTROL_FD`].
+pub fn spawn(command: &mut Command, control: BorrowedFd<'_>) -> io::Result<Child> {
+    // std reports a failed exec over a pipe of its own; if number 3 were free here, that pipe could sit on it and be
+    // overwritten in the child. So the number is kept occupied meanwhile.
+    // SAFETY: duplicates a borrowed, hence open, descriptor.
+    let occupied = unsafe { libc::fcntl(control.as_raw_fd(), libc::F_DUPFD_CLOEXEC, CONTROL_FD) };
+    if occupied < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened for us alone.
+    let occupied = unsafe { OwnedFd::from_raw_fd(occupied) };
+    let source = control.as_raw_fd();
+    let parent = std::process::id();
+    command.process_group(0);
+    // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
+    unsafe {
+        command.pre_exec(move || prepare_child(source, parent));
+    }
+    let child = command.spawn();
+    drop(occupied);
+    child
+}
+
+/// Runs in the child between fork and exec.
+fn prepare_child(source: RawFd, parent: u32) -> io::Result<()> {
+    let check = |result: libc::c_int| {
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    };
+    if source == CONTROL_FD {
+        // SAFETY: clears close-on-exec of an open descriptor.
+        check(unsafe { libc::fcntl(CONTROL_FD, libc::F_SETFD, 0) })?;
+    } else {
+        // SAFETY: `source` is open in the parent during spawn, so it is here; number 3 is occupied by our own duplicate
+        // or by something that is close-on-exec anyway.
+        check(unsafe { libc::dup2(source, CONTROL_FD) })?;
+    }
+    // SAFETY: prctl with integer arguments.
+    check(unsafe {
+        libc::prctl(
+            libc::PR_SET_PDEATHSIG,
+            libc::SIGKILL as libc::c_ulong,
+            0,
+            0,
+            0,
+        )
+    })?;
+    // SAFETY: prctl with integer arguments.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as libc::c_ulong, 0, 0, 0) })?;
+    // The parent may have died before PDEATHSIG was set; then no signal will ever come.
+    // SAFETY: no arguments.
+    if unsafe { libc::getppid() } != parent as libc::pid_t {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
+/// Asks the kernel to kill this process when its parent thread ends. For children that are forked without exec.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: prctl with integer arguments.
+    if unsafe {
+        libc::prctl(
+            libc::PR_SET_PDEATHSIG,
+            libc::SIGKILL as libc::c_ulong,
+            0,
+            0,
+            0,
+        )
+    } < 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Sends a signal. `Ok` also when the process is gone already.
+pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = i32::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if pid <= 1 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: no memory is passed.
+    if unsafe { libc::kill(pid, signal) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ESRCH) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// A descriptor that becomes readable when the process ends. `pid` must be a child that has not been waited for.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: integers only. pidfd_open sets close-on-exec by itself.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// The effective user id.
+pub fn user_id() -> u32 {
+    // SAFETY: cannot fail, no memory.
+    unsafe { libc::geteuid() }
+}
+
+/// SIGKILL, for those who may not name libc.
+pub const SIGKILL: i32 = libc::SIGKILL;
+/// SIGTERM, likewise.
+pub const SIGTERM: i32 = libc::SIGTERM;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::{recv_with_fds, seqpacket_pair};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_child_finds_its_channel_on_descriptor_3() {
+        let (ours, theirs) = seqpacket_pair().expect("pair");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo hello >&3"]);
+        let mut child = spawn(&mut command, theirs.as_fd()).expect("spawn");
+        let mut buffer = [0; 16];
+        let count = recv_with_fds(ours.as_fd(), &mut buffer, &mut Vec::new()).expect("recv");
+        assert_eq!(&buffer[..count], b"hello\n");
+        assert!(child.wait().expect("wait").success());
+    }
+
+    #[test]
+    fn a_missing_program_is_reported_by_spawn() {
+        let (_ours, theirs) = seqpacket_pair().expect("pair");
+        let error = spawn(&mut Command::new("/nonexistent/python"), theirs.as_fd())
+            .expect_err("no such file");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn pidfd_wakes_at_the_end() {
+        let (_ours, theirs) = seqpacket_pair().expect("pair");
+        let mut child = spawn(&mut Command::new("/bin/true"), theirs.as_fd()).expect("spawn");
+        let fd = pidfd(child.id()).expect("pidfd");
+        let mut watch = [crate::socket::Watch::read(fd.as_fd())];
+        crate::socket::poll(&mut watch, None).expect("poll");
+        assert!(watch[0].readable);
+        child.wait().expect("wait");
+    }
+
+    #[test]
+    fn stdio_is_never_handed_out() {
+        assert!(inherited(1).is_err());
+        assert!(inherited(-1).is_err());
+    }
+}

@@ -1,1 +1,125 @@
-//! (skeleton)
+//! Signals as readable descriptors.
+//!
+//! Invariant: a watched signal is blocked in the calling thread, so it is seen here and nowhere else.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// The signals we act upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    Term,
+    Int,
+    Quit,
+    Hup,
+    Usr1,
+    Child,
+}
+
+const NUMBERS: [(Signal, i32); 6] = [
+    (Signal::Term, libc::SIGTERM),
+    (Signal::Int, libc::SIGINT),
+    (Signal::Quit, libc::SIGQUIT),
+    (Signal::Hup, libc::SIGHUP),
+    (Signal::Usr1, libc::SIGUSR1),
+    (Signal::Child, libc::SIGCHLD),
+];
+
+/// A non-blocking signalfd.
+pub struct Signals {
+    fd: OwnedFd,
+}
+
+impl Signals {
+    /// Blocks these signals in this thread (and those it starts later) and watches them.
+    pub fn watch(signals: &[Signal]) -> io::Result<Signals> {
+        // SAFETY: a sigset_t is plain data, made valid by sigemptyset.
+        let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+        // SAFETY: `set` is writable.
+        unsafe { libc::sigemptyset(&mut set) };
+        for (signal, number) in NUMBERS {
+            if signals.contains(&signal) {
+                // SAFETY: `set` is initialised, the number valid.
+                unsafe { libc::sigaddset(&mut set, number) };
+            }
+        }
+        // SAFETY: `set` is initialised; the old mask is not asked for.
+        let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+        if result != 0 {
+            return Err(io::Error::from_raw_os_error(result));
+        }
+        // SAFETY: `set` is initialised; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just opened for us alone.
+        Ok(Signals {
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+        })
+    }
+
+    /// The next signal that arrived, or `None`. Several of a kind may be one.
+    pub fn next(&self) -> io::Result<Option<Signal>> {
+        // SAFETY: plain data.
+        let mut info: libc::signalfd_siginfo = unsafe { mem::zeroed() };
+        let size = mem::size_of_val(&info);
+        // SAFETY: `info` is writable for `size` bytes.
+        let count = unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut info).cast(), size) };
+        if count < 0 {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            };
+        }
+        Ok(NUMBERS
+            .iter()
+            .find(|(_, number)| *number == info.ssi_signo as i32)
+            .map(|(signal, _)| *signal))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Makes a signal do nothing in this process, e.g. SIGHUP in a child whose parent acts upon it.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    set_handler(signal, libc::SIG_IGN)
+}
+
+/// Gives a signal its default action back.
+pub fn restore_default(signal: Signal) -> io::Result<()> {
+    set_handler(signal, libc::SIG_DFL)
+}
+
+fn set_handler(signal: Signal, handler: libc::sighandler_t) -> io::Result<()> {
+    let number = NUMBERS
+        .iter()
+        .find(|(known, _)| *known == signal)
+        .map_or(0, |(_, number)| *number);
+    // SAFETY: the handler is SIG_IGN or SIG_DFL, so no code of ours runs in signal context.
+    if unsafe { libc::signal(number, handler) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_signal_is_read_from_the_descriptor() {
+        let signals = Signals::watch(&[Signal::Usr1]).expect("signalfd");
+        // To this thread alone: other tests' threads have not blocked it.
+        // SAFETY: raise has no memory arguments; the signal is blocked in this thread.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR1) };
+        assert_eq!(signals.next().expect("read"), Some(Signal::Usr1));
+        assert_eq!(signals.next().expect("read"), None);
+    }
+}

@@ -1,0 +1,257 @@
+//! The checked configuration: what edge and supervisor read.
+//!
+//! Owns the types and their defaults' meaning, not their parsing. Invariants (upheld by `check`, relied on everywhere):
+//! `binds` and (`apps` or `statics`) are not empty, `1 <= rings <= RINGS_MAX`, `1 <= workers <= WORKERS_MAX`,
+//! mounts are unique and either "" or start with '/' and do not end with one, paths are absolute.
+//! Must not know how options are written on a command line.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Ring threads of one edge. With a segment and one socket per worker, all doorbells fit one SCM_RIGHTS message (253 descriptors).
+pub const RINGS_MAX: usize = 64;
+/// Workers of one app: half the exchange's 256 worker records, so that two generations stand side by side.
+pub const WORKERS_MAX: usize = 128;
+
+/// Everything the processes need to know, decided and checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Where to listen; port 0 is replaced by the chosen port before the edge sees it.
+    pub binds: Vec<Address>,
+    /// Ring threads of the edge.
+    pub rings: usize,
+    pub apps: Vec<App>,
+    pub statics: Vec<StaticMount>,
+    /// Workers per app.
+    pub workers: usize,
+    /// The interpreter that was asked for; `None`: the active virtual environment, else `python3`.
+    pub python: Option<PathBuf>,
+    pub kind: KindChoice,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    /// `None`: no access log.
+    pub access_log: Option<LogTarget>,
+    pub access_log_format: LogFormat,
+    pub error_log: LogTarget,
+    pub log_level: LogLevel,
+    /// The unix socket on which `ringgate status` asks.
+    pub control_socket: PathBuf,
+    /// Where the apps are imported from; relative paths of the command line are already resolved against the caller's directory.
+    pub chdir: PathBuf,
+    /// Added to the apps' environment.
+    pub env: Vec<(String, String)>,
+    /// Put in front of the apps' `sys.path`, after `chdir`.
+    pub pythonpath: Vec<PathBuf>,
+    /// Value of the `Server` response header; "" sends none.
+    pub server_header: String,
+    /// `listen(2)` backlog.
+    pub backlog: u32,
+    pub pid_file: Option<PathBuf>,
+    /// The native extension; `None`: found beside the executable.
+    pub extension: Option<PathBuf>,
+    /// Where to report readiness; the descriptor was inherited.
+    pub ready_fd: Option<i32>,
+}
+
+/// A Python application and where it hangs in the URL space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// Short unique name for logs and status, e.g. `shop`.
+    pub name: String,
+    /// "" for the root, else "/prefix" without a trailing slash. It becomes SCRIPT_NAME.
+    pub mount: String,
+    /// `module:callable` or `module:factory()`.
+    pub target: String,
+}
+
+/// A directory served by the edge. Same shape of prefix as [`App::mount`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaticMount {
+    pub url: String,
+    /// Absolute.
+    pub dir: PathBuf,
+}
+
+/// An address to listen on, or listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    /// As a client would type it: `http://127.0.0.1:8000`, `unix:/run/shop.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How workers live: the user's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KindChoice {
+    /// Probe the app, prefer interpreters, fall back to processes.
+    Auto,
+    Interpreters,
+    Processes,
+}
+
+/// How workers live: decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Sub-interpreters with their own GIL in one process (CPython 3.13+).
+    Interpreters,
+    /// Processes forked from a zygote that has imported the app.
+    Processes,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Interpreters => "interpreters",
+            Kind::Processes => "processes",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a client may ask for before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Request line in bytes; beyond: 414.
+    pub request_line: usize,
+    /// Header fields; beyond: 431.
+    pub header_count: usize,
+    /// The whole head (request line and fields) in bytes; beyond: 431.
+    pub header_bytes: usize,
+    /// Request body in bytes; beyond: 413.
+    pub body_bytes: u64,
+    /// Requests queued and running per app; beyond: 503 with Retry-After.
+    pub pending: usize,
+    /// Client connections over all ring threads; beyond: accepting pauses.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request_line: 8190,
+            header_count: 100,
+            header_bytes: 16 * 1024,
+            body_bytes: 100 * 1024 * 1024,
+            pending: 1024,
+            connections: 16 * 1024,
+        }
+    }
+}
+
+/// How long anything may take, in milliseconds; 0 switches the timeout off where the option's help says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// From a request's first byte to the end of its head; beyond: 408 and close.
+    pub header_ms: u64,
+    /// Between two reads of a request body; beyond: 408 and close.
+    pub body_ms: u64,
+    /// Idle keep-alive connection; beyond: close. 0: no keep-alive, every response closes.
+    pub idle_ms: u64,
+    /// Between two writes that make progress; beyond: close.
+    pub write_ms: u64,
+    /// `--timeout`: how long the app may take to answer; beyond: 504, and the worker is replaced. 0: for ever.
+    pub request_ms: u64,
+    /// `--graceful-timeout`: how long running requests may take after TERM or HUP.
+    pub graceful_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            header_ms: 10_000,
+            body_ms: 30_000,
+            idle_ms: 75_000,
+            write_ms: 60_000,
+            request_ms: 30_000,
+            graceful_ms: 30_000,
+        }
+    }
+}
+
+/// Where a log goes. A file is opened for appending, and again on USR1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogTarget {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Combined,
+    Json,
+}
+
+/// Least severe first, so that `level >= config.log_level` says whether a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl LogLevel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+            LogLevel::Critical => "critical",
+        }
+    }
+}
+
+impl Config {
+    /// A configuration with every default, listening on nothing and serving nothing: a base for tests.
+    pub fn bare() -> Config {
+        Config {
+            binds: Vec::new(),
+            rings: 1,
+            apps: Vec::new(),
+            statics: Vec::new(),
+            workers: 1,
+            python: None,
+            kind: KindChoice::Auto,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            access_log: None,
+            access_log_format: LogFormat::Combined,
+            error_log: LogTarget::Stderr,
+            log_level: LogLevel::Info,
+            control_socket: PathBuf::from("/tmp/ringgate.sock"),
+            chdir: PathBuf::from("/"),
+            env: Vec::new(),
+            pythonpath: Vec::new(),
+            server_header: "ringgate".into(),
+            backlog: 2048,
+            pid_file: None,
+            extension: None,
+            ready_fd: None,
+        }
+    }
+}
