@@ -1,1 +1,38 @@
-//! (skeleton)
+//! The two clocks we read: monotonic for durations and deadlines, real time for logs and dates.
+//!
+//! Both go through the vDSO (about 20-30 ns here), never a system call on x86-64 and aarch64.
+
+/// Nanoseconds on `CLOCK_MONOTONIC`: one line for every process of the machine, so stamps may be compared across processes.
+#[inline]
+pub fn monotonic_ns() -> u64 {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since the Unix epoch.
+#[inline]
+pub fn wall_ns() -> u64 {
+    read(libc::CLOCK_REALTIME)
+}
+
+#[inline]
+fn read(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec for the length of the call.
+    let result = unsafe { libc::clock_gettime(clock, &mut time) };
+    debug_assert_eq!(result, 0, "both clocks exist on every Linux");
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_move_forward() {
+        let first = monotonic_ns();
+        assert!(monotonic_ns() >= first);
+        assert!(wall_ns() > 1_600_000_000_000_000_000);
+    }
+}
