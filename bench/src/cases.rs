@@ -296,12 +296,20 @@ fn mixed(stack: &stacks::Stack, port: u16, plan: &Plan, round: usize) -> Result<
     })
 }
 
-fn free_port() -> Result<u16, String> {
+pub fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     Ok(listener
         .local_addr()
         .map_err(|error| error.to_string())?
         .port())
+}
+
+/// Runs something that needs the run's own directory, which is gone afterwards.
+pub fn with_scratch(
+    tools: &Tools,
+    measure: impl FnOnce(&Tools, &Path) -> Result<String, String>,
+) -> Result<String, String> {
+    measure(tools, &Scratch::new(tools)?.0)
 }
 
 /// The run's own directory: static files, the database, configurations, logs. Gone at the end.

@@ -5,12 +5,15 @@
 
 mod canned;
 mod cases;
+mod idle;
 mod load;
+mod losses;
 mod machine;
 mod openloop;
 mod process;
 mod report;
 mod stacks;
+mod tree;
 
 use clap::{Arg, ArgAction, Command};
 use std::path::PathBuf;
@@ -34,6 +37,16 @@ fn command() -> Command {
         .arg(Arg::new("json").long("json").value_name("FILE").help("Also write everything measured as JSON"))
         .arg(Arg::new("list").long("list").action(ArgAction::SetTrue).help("Name the cases and servers, then end"))
         .subcommand(
+            Command::new("losses").about("What clients lose at HUP and kill -9 of each part, under load").arg(
+                Arg::new("times").long("times").default_value("10").value_parser(clap::value_parser!(usize)),
+            ),
+        )
+        .subcommand(
+            Command::new("idle").about("What an idle keep-alive connection costs the edge").arg(
+                Arg::new("count").long("count").default_value("10000").value_parser(clap::value_parser!(usize)),
+            ),
+        )
+        .subcommand(
             Command::new("canned")
                 .about("The limit: a raw ring that finds the blank line and sends a prepared answer")
                 .arg(Arg::new("port").required(true).value_parser(clap::value_parser!(u16)))
@@ -50,6 +63,37 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("canned: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let find = || {
+        let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
+        stacks::Tools::find(path("ringgate"), path("python"))
+    };
+    let special = match matches.subcommand() {
+        Some(("losses", losses)) => {
+            let times = *losses.get_one("times").expect("has a default");
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                losses::run(tools, times, scratch)
+            }))
+        }
+        Some(("idle", idle)) => {
+            let count = *idle.get_one("count").expect("has a default");
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                idle::run(tools, count, scratch)
+            }))
+        }
+        _ => None,
+    };
+    if let Some(result) = special {
+        return match result {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(message) => {
+                eprintln!("ringgate-bench: {message}");
                 ExitCode::FAILURE
             }
         };
@@ -78,10 +122,7 @@ fn main() -> ExitCode {
         seconds: *matches.get_one("seconds").expect("has a default"),
         cores: *matches.get_one("cores").expect("has a default"),
         connections: *matches.get_one("connections").expect("has a default"),
-        tools: stacks::Tools::find(
-            matches.get_one::<String>("ringgate").map(PathBuf::from),
-            matches.get_one::<String>("python").map(PathBuf::from),
-        ),
+        tools: find(),
     };
     let outcome = match cases::run(&plan) {
         Ok(outcome) => outcome,

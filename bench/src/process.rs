@@ -63,6 +63,11 @@ impl Group {
         ))
     }
 
+    /// The first process's id, which is the group's as well.
+    pub fn id(&self) -> i32 {
+        self.group
+    }
+
     /// CPU seconds (user + system, ended children included) that the group's processes have used.
     pub fn cpu_seconds(&self) -> f64 {
         members(self.group)
