@@ -1,1 +1,25 @@
-//! (skeleton)
+//! HTTP as pure functions and small state machines: bytes in, bytes out.
+//!
+//! Owns: parsing request heads, chunked bodies, response heads, request targets, conditional requests, ranges,
+//! dates, media types and content negotiation. Every rule names its RFC section.
+//! Invariants: no IO, no clock (time is an argument), no unsafe, no allocation on the path of a plain request, and no
+//! input whatsoever panics. Must not know: rings, sockets, files, Python.
+#![forbid(unsafe_code)]
+
+pub mod accept_encoding;
+pub mod conditional;
+pub mod date;
+pub mod etag;
+pub mod http1;
+pub mod mime;
+pub mod multipart;
+pub mod path;
+pub mod range;
+pub mod reject;
+pub mod selection;
+pub mod status;
+pub mod target;
+pub mod text;
+
+pub use http1::request::{Body, Head, Header, HeaderStorage, Limits, Method, Parse, Version};
+pub use reject::Reject;

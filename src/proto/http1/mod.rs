@@ -1,0 +1,11 @@
+//! HTTP/1.x messages (RFC 9112): the request head, the chunked body, the response head.
+
+pub mod app_head;
+pub mod chunked;
+pub mod framing;
+pub mod request;
+pub mod response;
+
+mod fields;
+#[cfg(test)]
+mod request_tests;
