@@ -1,0 +1,356 @@
+//! The access log on the ring thread's side: lines formatted into a batch, without allocation, and handed to the control
+//! thread by the batch.
+//!
+//! Owns one batch per ring thread. Invariants: a batch holds whole lines only; no byte that came from outside can end a
+//! line, a quoted field or a JSON string; a line is handed over at most `HOLD_NS` after it was written as long as the
+//! ring thread calls `flush_due` by then, and always by `flush`.
+//! Must not know where the lines are written.
+
+use crate::mailbox::{FromRing, Outbox};
+use crate::timestamp::Timestamp;
+use config::LogFormat;
+
+/// A batch is handed over when it has grown this far.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Room beyond `BATCH_BYTES` for the line that crosses the mark.
+const LINE_BYTES_USUAL: usize = 4 * 1024;
+/// A batch is handed over at the latest after this time.
+pub const HOLD_NS: u64 = 200_000_000;
+/// What is shown of one field; the rest is `...`.
+const FIELD_BYTES_MAX: usize = 8 * 1024;
+
+/// One answered request, everything as it came; nothing needs to be clean.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry<'a> {
+    /// The client's address as text, without a port; "" for unix sockets.
+    pub remote: &'a str,
+    /// The request line without its CRLF: `GET /x?y HTTP/1.1`.
+    pub line: &'a [u8],
+    pub host: &'a [u8],
+    pub referer: &'a [u8],
+    pub user_agent: &'a [u8],
+    pub status: u16,
+    /// Bytes of the body that were handed to the socket.
+    pub body_bytes: u64,
+    /// From the request's first byte to the last byte of the answer.
+    pub total_ns: u64,
+    /// What the exchange says, for requests that an app answered.
+    pub app: Option<AppTimes<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AppTimes<'a> {
+    pub name: &'a str,
+    /// The worker that took it; `None` if none did.
+    pub worker: Option<u16>,
+    /// From the queue's entry to a worker's claim.
+    pub queue_ns: u64,
+    /// From the claim to the end of the app's answer.
+    pub app_ns: u64,
+}
+
+/// The batch of one ring thread.
+#[derive(Debug)]
+pub struct AccessLog {
+    /// `None`: nothing is logged.
+    format: Option<LogFormat>,
+    outbox: Outbox,
+    batch: Vec<u8>,
+    /// When the batch must leave, ring time; meaningful while the batch is not empty.
+    due_ns: u64,
+    stamp: Timestamp,
+}
+
+impl AccessLog {
+    /// `format` is `None` if there is to be no access log.
+    pub fn new(format: Option<LogFormat>, outbox: Outbox) -> AccessLog {
+        AccessLog {
+            format,
+            outbox,
+            batch: Vec::new(),
+            due_ns: 0,
+            stamp: Timestamp::default(),
+        }
+    }
+
+    /// Whether it is worth gathering an entry.
+    pub fn is_on(&self) -> bool {
+        self.format.is_some()
+    }
+
+    /// Writes a line. `now_ns` is the ring's clock, `wall_ns` Unix time.
+    pub fn log(&mut self, entry: &Entry<'_>, now_ns: u64, wall_ns: u64) {
+        let Some(format) = self.format else { return };
+        if self.batch.is_empty() {
+            self.due_ns = now_ns + HOLD_NS;
+            if self.batch.capacity() == 0 {
+                self.batch = self
+                    .outbox
+                    .buffer()
+                    .unwrap_or_else(|| Vec::with_capacity(BATCH_BYTES + LINE_BYTES_USUAL));
+            }
+        }
+        match format {
+            LogFormat::Combined => combined(entry, wall_ns, &mut self.stamp, &mut self.batch),
+            LogFormat::Json => json(entry, wall_ns, &mut self.stamp, &mut self.batch),
+        }
+        if self.batch.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// When `flush_due` wants to be called; `None` while there is nothing to hand over.
+    pub fn due_ns(&self) -> Option<u64> {
+        (!self.batch.is_empty()).then_some(self.due_ns)
+    }
+
+    /// Hands the batch over if its time has come.
+    pub fn flush_due(&mut self, now_ns: u64) {
+        if !self.batch.is_empty() && now_ns >= self.due_ns {
+            self.flush();
+        }
+    }
+
+    /// Hands the batch over; before the thread ends.
+    pub fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            // What does not fit is counted by the outbox and reported by the control thread.
+            self.outbox.send(FromRing::AccessLog(batch));
+        }
+    }
+}
+
+/// nginx's combined format, and behind it the whole time, and for an app's answers its name, queue and app time:
+/// `1.2.3.4 - - [23/Nov/2026:01:02:03 +0000] "GET / HTTP/1.1" 200 5 "-" "curl/8" 0.000321 shop/3 queue=0.000012 app=0.000250`.
+fn combined(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Vec<u8>) {
+    out.extend_from_slice(if entry.remote.is_empty() {
+        b"-"
+    } else {
+        entry.remote.as_bytes()
+    });
+    out.extend_from_slice(b" - - [");
+    stamp.combined(wall_ns, out);
+    out.extend_from_slice(b"] \"");
+    quoted_or_dash(entry.line, out);
+    out.extend_from_slice(b"\" ");
+    decimal(u64::from(entry.status), out);
+    out.push(b' ');
+    decimal(entry.body_bytes, out);
+    out.extend_from_slice(b" \"");
+    quoted_or_dash(entry.referer, out);
+    out.extend_from_slice(b"\" \"");
+    quoted_or_dash(entry.user_agent, out);
+    out.extend_from_slice(b"\" ");
+    seconds(entry.total_ns, out);
+    if let Some(app) = &entry.app {
+        out.push(b' ');
+        quoted(app.name.as_bytes(), out);
+        out.push(b'/');
+        match app.worker {
+            Some(worker) => decimal(u64::from(worker), out),
+            None => out.push(b'-'),
+        }
+        out.extend_from_slice(b" queue=");
+        seconds(app.queue_ns, out);
+        out.extend_from_slice(b" app=");
+        seconds(app.app_ns, out);
+    }
+    out.push(b'\n');
+}
+
+/// One JSON object per line; times in seconds.
+fn json(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"time\":\"");
+    stamp.iso(wall_ns, out);
+    let (method, target, protocol) = split_line(entry.line);
+    for (name, value) in [
+        (&b"\",\"remote\":\""[..], entry.remote.as_bytes()),
+        (b"\",\"method\":\"", method),
+        (b"\",\"target\":\"", target),
+        (b"\",\"protocol\":\"", protocol),
+        (b"\",\"host\":\"", entry.host),
+        (b"\",\"referer\":\"", entry.referer),
+        (b"\",\"user_agent\":\"", entry.user_agent),
+    ] {
+        out.extend_from_slice(name);
+        json_string(value, out);
+    }
+    out.extend_from_slice(b"\",\"status\":");
+    decimal(u64::from(entry.status), out);
+    out.extend_from_slice(b",\"body_bytes\":");
+    decimal(entry.body_bytes, out);
+    out.extend_from_slice(b",\"total_s\":");
+    seconds(entry.total_ns, out);
+    if let Some(app) = &entry.app {
+        out.extend_from_slice(b",\"app\":\"");
+        json_string(app.name.as_bytes(), out);
+        if let Some(worker) = app.worker {
+            out.extend_from_slice(b"\",\"worker\":");
+            decimal(u64::from(worker), out);
+        } else {
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"queue_s\":");
+        seconds(app.queue_ns, out);
+        out.extend_from_slice(b",\"app_s\":");
+        seconds(app.app_ns, out);
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// Method, target and protocol; a line that is not a request line is all target.
+fn split_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let first = memchr::memchr(b' ', line);
+    let last = memchr::memrchr(b' ', line);
+    match (first, last) {
+        (Some(first), Some(last)) if first < last => {
+            (&line[..first], &line[first + 1..last], &line[last + 1..])
+        }
+        _ => (b"", line, b""),
+    }
+}
+
+/// Bytes that stand in a line as they are in both formats: printable ASCII except `"` and `\`.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn quoted_or_dash(field: &[u8], out: &mut Vec<u8>) {
+    if field.is_empty() {
+        out.push(b'-')
+    } else {
+        quoted(field, out)
+    }
+}
+
+/// nginx's escaping: `"`, `\`, control bytes and everything beyond ASCII as `\xhh`.
+fn quoted(field: &[u8], out: &mut Vec<u8>) {
+    let (shown, cut) = clip(field);
+    for run in runs(shown) {
+        match run {
+            Run::Plain(bytes) => out.extend_from_slice(bytes),
+            Run::Special(bytes) => {
+                for &byte in bytes {
+                    out.extend_from_slice(&[
+                        b'\\',
+                        b'x',
+                        HEX[usize::from(byte >> 4)],
+                        HEX[usize::from(byte & 15)],
+                    ]);
+                }
+            }
+        }
+    }
+    if cut {
+        out.extend_from_slice(b"...");
+    }
+}
+
+/// The inside of a JSON string: valid UTF-8 stays, control characters are escaped, other bytes become U+FFFD.
+fn json_string(field: &[u8], out: &mut Vec<u8>) {
+    let (shown, cut) = clip(field);
+    for run in runs(shown) {
+        match run {
+            Run::Plain(bytes) => out.extend_from_slice(bytes),
+            Run::Special(bytes) => {
+                for chunk in bytes.utf8_chunks() {
+                    for character in chunk.valid().chars() {
+                        json_character(character, out);
+                    }
+                    if !chunk.invalid().is_empty() {
+                        out.extend_from_slice("\u{fffd}".as_bytes());
+                    }
+                }
+            }
+        }
+    }
+    if cut {
+        out.extend_from_slice(b"...");
+    }
+}
+
+fn json_character(character: char, out: &mut Vec<u8>) {
+    match character {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        // C0, DEL and C1 controls, and the two separators that end a line in JavaScript.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            let code = character as usize;
+            out.extend_from_slice(b"\\u");
+            for shift in [12, 8, 4, 0] {
+                out.push(HEX[code >> shift & 15]);
+            }
+        }
+        other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+fn clip(field: &[u8]) -> (&[u8], bool) {
+    match field.get(..FIELD_BYTES_MAX) {
+        Some(shown) if field.len() > FIELD_BYTES_MAX => (shown, true),
+        _ => (field, false),
+    }
+}
+
+enum Run<'a> {
+    Plain(&'a [u8]),
+    Special(&'a [u8]),
+}
+
+/// Cuts bytes into runs that may be copied and runs that may not.
+fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
+    std::iter::from_fn(move || {
+        let plain = PLAIN[usize::from(*bytes.first()?)];
+        let length = bytes
+            .iter()
+            .position(|&byte| PLAIN[usize::from(byte)] != plain)
+            .unwrap_or(bytes.len());
+        let (run, rest) = bytes.split_at(length);
+        bytes = rest;
+        Some(if plain {
+            Run::Plain(run)
+        } else {
+            Run::Special(run)
+        })
+    })
+}
+
+/// Appends a number in decimal.
+pub fn decimal(mut n: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Appends nanoseconds as seconds with six decimals.
+fn seconds(ns: u64, out: &mut Vec<u8>) {
+    let micros = ns / 1000;
+    decimal(micros / 1_000_000, out);
+    let mut fraction = *b".000000";
+    let mut rest = micros % 1_000_000;
+    for place in (1..7).rev() {
+        fraction[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&fraction);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The access log and the error log of this edge, and what feeds the error log from app hosts.
+//!
+//! Owns the writers and the host pipes' tasks. Invariant: two logs with one target share one writer, so their lines never mix.
+//! Must not know what is worth saying.
+
+use super::host_log::{Cutter, Entry};
+use super::log_writer::LogWriter;
+use crate::error_log::{Line, Origin};
+use crate::mailbox::Recycler;
+use crate::timestamp::Timestamp;
+use config::{Config, LogLevel, LogTarget};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Bytes taken from a host's pipe at once: the pipe's usual capacity.
+const PIPE_BYTES: usize = 64 * 1024;
+/// Reads from a pipe at the stop, at most: an app that never stops printing must not stop the stop.
+const LAST_READS_MAX: usize = 64;
+
+pub struct Logs {
+    access: Option<LogWriter>,
+    error: ErrorLog,
+    /// True: read what is left and end.
+    stopping: watch::Sender<bool>,
+    hosts: RefCell<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Clone)]
+struct ErrorLog {
+    writer: LogWriter,
+    level: LogLevel,
+    stamp: Rc<RefCell<Timestamp>>,
+}
+
+impl Logs {
+    /// Opens both; the message is for the user.
+    pub fn open(config: &Config, recycler: Recycler) -> Result<Logs, String> {
+        let writer = LogWriter::start(&config.error_log, drop)
+            .map_err(|error| cannot_open("error", &config.error_log, &error))?;
+        let access = match &config.access_log {
+            None => None,
+            Some(target) if target == writer.target() => Some(writer.clone()),
+            Some(target) => Some(
+                LogWriter::start(target, move |buffer| recycler.recycle(buffer))
+                    .map_err(|error| cannot_open("access", target, &error))?,
+            ),
+        };
+        Ok(Logs {
+            access,
+            error: ErrorLog {
+                writer,
+                level: config.log_level,
+                stamp: Rc::default(),
+            },
+            stopping: watch::Sender::new(false),
+            hosts: RefCell::default(),
+        })
+    }
+
+    /// Whole lines of the access log.
+    pub fn access(&self, lines: Vec<u8>) {
+        if let Some(writer) = &self.access {
+            writer.write(lines);
+        }
+    }
+
+    /// A line of this thread's own.
+    pub fn say(&self, level: LogLevel, message: String) {
+        self.write(&Line {
+            wall_ns: sys::clock::wall_ns(),
+            level,
+            origin: Origin::Edge,
+            message,
+        });
+    }
+
+    /// A line that somebody else has made.
+    pub fn write(&self, line: &Line) {
+        if line.level >= self.error.level {
+            self.error.write(line);
+        }
+    }
+
+    pub fn take_lost_lines(&self) -> u64 {
+        self.access.as_ref().map_or(0, LogWriter::take_lost_lines)
+            + self.error.writer.take_lost_lines()
+    }
+
+    /// Opens both again; whichever cannot be opened goes on as it was, and that is said.
+    pub async fn reopen(&self) {
+        let error_log = &self.error.writer;
+        if let Err(error) = error_log.reopen().await {
+            self.say(
+                LogLevel::Error,
+                cannot_open("error", error_log.target(), &error),
+            );
+        }
+        if let Some(access) = &self.access {
+            if access.target() != error_log.target() {
+                if let Err(error) = access.reopen().await {
+                    self.say(
+                        LogLevel::Error,
+                        cannot_open("access", access.target(), &error),
+                    );
+                }
+            }
+        }
+        self.say(LogLevel::Info, "logs reopened".into());
+    }
+
+    /// Reads a host's pipe from now on.
+    pub fn read_host(&self, app: String, generation: u32, pipe: OwnedFd) {
+        match Receiver::from_owned_fd(pipe) {
+            Ok(pipe) => {
+                let host = Host {
+                    app,
+                    generation,
+                    log: self.error.clone(),
+                };
+                let task = tokio_uring::spawn(host.read(pipe, self.stopping.subscribe()));
+                let mut hosts = self.hosts.borrow_mut();
+                hosts.retain(|task| !task.is_finished());
+                hosts.push(task);
+            }
+            Err(error) => self.say(
+                LogLevel::Error,
+                format!("app {app}: its output cannot be read: {error}"),
+            ),
+        }
+    }
+
+    /// Takes what is still in the hosts' pipes, and writes both logs to their end.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let hosts = self.hosts.take();
+        for task in hosts {
+            // A task that panicked has said so on stderr.
+            drop(task.await);
+        }
+        if let Some(access) = &self.access {
+            access.stop().await;
+        }
+        self.error.writer.stop().await;
+    }
+}
+
+impl ErrorLog {
+    fn write(&self, line: &Line) {
+        let mut bytes = Vec::with_capacity(line.message.len() + 64);
+        line.format(&mut self.stamp.borrow_mut(), &mut bytes);
+        self.writer.write(bytes);
+    }
+}
+
+/// One app host's output.
+struct Host {
+    app: String,
+    generation: u32,
+    log: ErrorLog,
+}
+
+impl Host {
+    async fn read(self, pipe: Receiver, mut stopping: watch::Receiver<bool>) {
+        let mut cutter = Cutter::default();
+        let mut entries = Vec::new();
+        let mut buffer = vec![0; PIPE_BYTES];
+        loop {
+            let ready = tokio::select! {
+                ready = pipe.readable() => ready,
+                // An error means that the sender is gone, which is a stop as well.
+                _ = stopping.wait_for(|stop| *stop) => break,
+            };
+            if ready.is_err() {
+                break;
+            }
+            match pipe.try_read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    cutter.feed(&buffer[..n], &mut entries);
+                    // A read that did not fill the buffer has emptied the pipe.
+                    if n < buffer.len() {
+                        cutter.pause(&mut entries);
+                    }
+                    self.write(&mut entries);
+                    tokio::task::yield_now().await;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    cutter.pause(&mut entries);
+                    self.write(&mut entries);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        for _ in 0..LAST_READS_MAX {
+            match pipe.try_read(&mut buffer) {
+                Ok(n) if n > 0 => cutter.feed(&buffer[..n], &mut entries),
+                _ => break,
+            }
+        }
+        cutter.finish(&mut entries);
+        self.write(&mut entries);
+    }
+
+    /// An app's own words are never filtered by our level.
+    fn write(&self, entries: &mut Vec<Entry>) {
+        let wall_ns = sys::clock::wall_ns();
+        for Entry {
+            level,
+            worker,
+            message,
+        } in entries.drain(..)
+        {
+            let origin = Origin::App {
+                name: self.app.clone(),
+                generation: self.generation,
+                worker,
+            };
+            self.log.write(&Line {
+                wall_ns,
+                level,
+                origin,
+                message,
+            });
+        }
+    }
+}
+
+fn cannot_open(which: &str, target: &LogTarget, error: &io::Error) -> String {
+    match target {
+        LogTarget::File(path) => format!("cannot open the {which} log {}: {error}", path.display()),
+        LogTarget::Stdout => format!("cannot write the {which} log to stdout: {error}"),
+        LogTarget::Stderr => format!("cannot write the {which} log to stderr: {error}"),
+    }
+}

@@ -1,0 +1,420 @@
+//! The control thread: the main thread of the edge process, on tokio-uring.
+//!
+//! It talks to the supervisor, starts the ring threads and passes on what concerns them, writes the logs, reads what app
+//! hosts print, and answers `status` and commands on the control socket. Invariants: it never touches a client
+//! connection; on a clean stop every log line that a ring thread or host has handed over is written before exit.
+//!
+//! The control socket speaks one line each way: the client sends `status`, or a command such as `reload`, and a newline;
+//! it gets one JSON document and the end of the stream. `GET /status HTTP/1.1` gets the document as an HTTP answer, so that
+//! `curl --unix-socket` and a monitoring agent can ask as well.
+
+mod host_log;
+mod log_writer;
+mod logs;
+mod server;
+mod status;
+mod supervisor;
+mod world;
+
+use crate::mailbox::{FromRing, Mailbox, OutboxReceiver, outbox};
+use crate::stats::RingStats;
+use crate::thread;
+use config::{Config, LogLevel};
+use control::Channel;
+use control::message::{FromEdge, ToEdge};
+use logs::Logs;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use supervisor::Supervisor;
+use sys::eventfd::EventFd;
+use tokio::sync::oneshot;
+use world::{Effect, RingHandle, World};
+
+/// How often dropped log lines are reported and ring threads looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// How much longer than the grace period the ring threads may take to say that they are done.
+const DRAIN_SLACK: Duration = Duration::from_secs(2);
+/// How long ring threads may take to end after `Quit`.
+const QUIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a slow disk may hold up the exit.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+/// Exit status when the edge could not start or has lost a ring thread.
+const EXIT_FAILURE: u8 = 1;
+
+/// The edge process: takes descriptor 3 for the supervisor's end and runs until told to stop.
+pub fn run() -> ExitCode {
+    match Channel::inherited() {
+        Ok(channel) => run_on(channel),
+        Err(error) => {
+            eprintln!("ringgate edge is started by ringgate itself, not by hand: {error}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// The edge process on a given channel.
+pub fn run_on(channel: Channel) -> ExitCode {
+    match start(&channel) {
+        Ok(start) => match start.runtime.block_on(serve(channel, start.parts)) {
+            Ok(()) => ExitCode::SUCCESS,
+            // The reason is in the error log and with the supervisor.
+            Err(Stopped) => ExitCode::from(EXIT_FAILURE),
+        },
+        Err(message) => {
+            // If the supervisor is gone too, nobody is left to be told.
+            drop(channel.send(
+                &FromEdge::Failed {
+                    message: message.clone(),
+                },
+                &[],
+            ));
+            eprintln!("{message}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// The edge ended for another reason than being told to.
+struct Stopped;
+
+struct Start {
+    runtime: tokio_uring::Runtime,
+    parts: Parts,
+}
+
+struct Parts {
+    config: Arc<Config>,
+    epoch: u32,
+    doorbells: Vec<OwnedFd>,
+    status_listener: OwnedFd,
+}
+
+/// Reads the first message, blocking, and builds the runtime.
+fn start(channel: &Channel) -> Result<Start, String> {
+    let (message, mut descriptors) = channel
+        .recv::<ToEdge>()
+        .map_err(|error| format!("the supervisor's first message: {error}"))?
+        .ok_or("the supervisor left before it said anything")?;
+    let ToEdge::Start { config, epoch } = message else {
+        return Err("the supervisor's first message is not Start".into());
+    };
+    if descriptors.len() != config.rings + 1 {
+        return Err(format!(
+            "Start came with {} descriptors for {} rings",
+            descriptors.len(),
+            config.rings
+        ));
+    }
+    let status_listener = descriptors.remove(config.rings);
+    let runtime = tokio_uring::Runtime::new(&tokio_uring::builder())
+        .map_err(|error| format!("the edge's control thread cannot use io_uring: {error}"))?;
+    channel
+        .set_nonblocking(true)
+        .map_err(|error| error.to_string())?;
+    let parts = Parts {
+        config: Arc::new(*config),
+        epoch,
+        doorbells: descriptors,
+        status_listener,
+    };
+    Ok(Start { runtime, parts })
+}
+
+/// Everything the tasks of this thread share.
+struct Control {
+    world: RefCell<World>,
+    logs: Logs,
+    supervisor: Supervisor,
+    commands: RefCell<Commands>,
+}
+
+/// Commands that the supervisor is working on.
+#[derive(Default)]
+struct Commands {
+    last_id: u64,
+    waiting: HashMap<u64, oneshot::Sender<(bool, String)>>,
+}
+
+async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
+    let (out, mut from_rings) = outbox();
+    let supervisor = match Supervisor::new(channel) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            eprintln!("the supervisor's channel: {error}");
+            return Err(Stopped);
+        }
+    };
+    let logs = match Logs::open(&parts.config, from_rings.recycler()) {
+        Ok(logs) => logs,
+        Err(message) => {
+            supervisor.send(FromEdge::Failed { message }).await;
+            return Err(Stopped);
+        }
+    };
+    let rings = match start_rings(&parts, &out) {
+        Ok(rings) => rings,
+        Err(error) => {
+            let message = format!("the edge's threads do not start: {error}");
+            supervisor.send(FromEdge::Failed { message }).await;
+            return Err(Stopped);
+        }
+    };
+    drop(out); // so that the channel ends with the last ring thread
+    let Parts {
+        config,
+        epoch,
+        status_listener,
+        ..
+    } = parts;
+    let world = World::new(config, epoch, sys::clock::monotonic_ns(), rings);
+    let control = Rc::new(Control {
+        world: RefCell::new(world),
+        logs,
+        supervisor,
+        commands: RefCell::default(),
+    });
+    server::start(&control, status_listener);
+    let result = turn(&control, &mut from_rings).await;
+    finish(&control, &mut from_rings).await;
+    if result.is_ok() && control.world.borrow().draining {
+        control.supervisor.send(FromEdge::Drained).await;
+    }
+    result
+}
+
+fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<Vec<RingHandle>> {
+    let cpus = sys::cpu::allowed().unwrap_or_default();
+    let mut rings = Vec::with_capacity(parts.config.rings);
+    for (ring, doorbell) in parts.doorbells.iter().enumerate() {
+        let mailbox = Arc::new(Mailbox::new(EventFd::from_fd(doorbell.try_clone()?)));
+        let stats = Arc::new(RingStats::new(parts.config.apps.len()));
+        let thread = thread::spawn(thread::Spec {
+            ring,
+            config: Arc::clone(&parts.config),
+            doorbell: doorbell.try_clone()?,
+            mailbox: Arc::clone(&mailbox),
+            outbox: out.clone(),
+            stats: Arc::clone(&stats),
+            // More rings than CPUs is a wish for sharing; pinning would only make it worse.
+            cpu: (parts.config.rings <= cpus.len()).then(|| cpus[ring]),
+            recover: parts.epoch > 1,
+        })?;
+        rings.push(RingHandle {
+            mailbox,
+            stats,
+            thread: Some(thread),
+            up: false,
+            drained: false,
+        });
+    }
+    Ok(rings)
+}
+
+/// The loop: until told to stop (`Ok`) or until a ring thread or the supervisor is lost.
+async fn turn(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> Result<(), Stopped> {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let forever = tokio::time::Instant::now() + Duration::from_secs(86_400 * 365 * 30);
+    let deadline = tokio::time::sleep_until(forever);
+    tokio::pin!(deadline);
+    loop {
+        tokio::select! {
+            message = control.supervisor.next() => match message {
+                Ok(Some((message, descriptors))) => {
+                    let effect = control.world.borrow_mut().apply(message, descriptors);
+                    if let Some(patience) = obey(control, effect).await {
+                        deadline.as_mut().reset(tokio::time::Instant::now() + patience);
+                    }
+                }
+                Ok(None) => {
+                    control.logs.say(LogLevel::Critical, "the supervisor is gone; the edge ends".into());
+                    control.world.borrow_mut().apply(ToEdge::Quit, Vec::new());
+                    return Err(Stopped);
+                }
+                Err(error) => control.logs.say(LogLevel::Error, format!("the supervisor's message: {error}")),
+            },
+            message = from_rings.next() => match message {
+                Some(message) => hear(control, message).await?,
+                None if control.world.borrow().draining => return Ok(()),
+                None => {
+                    control.logs.say(LogLevel::Critical, "every ring thread has ended; the edge ends".into());
+                    return Err(Stopped);
+                }
+            },
+            () = &mut deadline => {
+                control.logs.say(LogLevel::Warning, "ring threads did not end in time; what they held is cut".into());
+                return Ok(());
+            }
+            _ = tick.tick() => look_after(control, from_rings)?,
+        }
+        let world = control.world.borrow();
+        if world.draining && world.rings.iter().all(|ring| ring.drained) {
+            return Ok(());
+        }
+    }
+}
+
+/// Does what a message asks of this thread; after an order to stop: how long the ring threads may take.
+async fn obey(control: &Rc<Control>, effect: Effect) -> Option<Duration> {
+    match effect {
+        Effect::None => {}
+        Effect::Say(level, text) => control.logs.say(level, text),
+        Effect::HostLog {
+            app,
+            generation,
+            pipe,
+        } => {
+            let name = control
+                .world
+                .borrow()
+                .config
+                .apps
+                .get(app)
+                .map(|app| app.name.clone());
+            control
+                .logs
+                .read_host(name.unwrap_or_default(), generation, pipe);
+        }
+        Effect::ReopenLogs => control.logs.reopen().await,
+        Effect::Drain { grace_ms } => return Some(Duration::from_millis(grace_ms) + DRAIN_SLACK),
+        Effect::Quit => return Some(QUIT_PATIENCE),
+        Effect::CommandDone { id, ok, message } => {
+            if let Some(asker) = control.commands.borrow_mut().waiting.remove(&id) {
+                // The asker may have hung up.
+                drop(asker.send((ok, message)));
+            }
+        }
+    }
+    None
+}
+
+/// Takes in what a ring thread says.
+async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
+    match message {
+        FromRing::AccessLog(lines) => control.logs.access(lines),
+        FromRing::Log(line) => control.logs.write(&line),
+        FromRing::Up { ring } => {
+            let all_up = {
+                let mut world = control.world.borrow_mut();
+                if let Some(ring) = world.rings.get_mut(ring) {
+                    ring.up = true;
+                }
+                world.rings.iter().all(|ring| ring.up)
+            };
+            if all_up {
+                control.supervisor.send(FromEdge::Ready {}).await;
+            }
+        }
+        FromRing::Failed { ring, message } => {
+            control
+                .logs
+                .say(LogLevel::Critical, format!("ring {ring}: {message}"));
+            control.supervisor.send(FromEdge::Failed { message }).await;
+            return Err(Stopped);
+        }
+        FromRing::WorkerStuck {
+            app,
+            index,
+            incarnation,
+            request,
+        } => {
+            control
+                .supervisor
+                .send(FromEdge::WorkerStuck {
+                    app,
+                    index,
+                    incarnation,
+                    request,
+                })
+                .await;
+        }
+        FromRing::Drained { ring } => {
+            if let Some(ring) = control.world.borrow_mut().rings.get_mut(ring) {
+                ring.drained = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Once per `TICK`: says what was lost, and notices a ring thread that has panicked.
+fn look_after(control: &Control, from_rings: &OutboxReceiver) -> Result<(), Stopped> {
+    let lost = from_rings.take_dropped_lines() + control.logs.take_lost_lines();
+    let mut world = control.world.borrow_mut();
+    if lost > 0 {
+        world.lost_lines += lost;
+        let total = world.lost_lines;
+        control.logs.say(
+            LogLevel::Warning,
+            format!("{lost} log lines were lost because the log cannot be written fast enough; {total} so far"),
+        );
+    }
+    if world.draining {
+        return Ok(());
+    }
+    for (index, ring) in world.rings.iter().enumerate() {
+        if ring
+            .thread
+            .as_ref()
+            .is_some_and(std::thread::JoinHandle::is_finished)
+        {
+            control.logs.say(
+                LogLevel::Critical,
+                format!("ring thread {index} has ended by itself; the edge restarts"),
+            );
+            return Err(Stopped);
+        }
+    }
+    Ok(())
+}
+
+/// Takes in everything that the ring threads have handed over, and writes the logs to their end.
+async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
+    {
+        let mut world = control.world.borrow_mut();
+        for ring in &mut world.rings {
+            // A thread that said `Drained` ends at once; one that hangs is left to the exit of the process.
+            let ended = ring.drained
+                || ring
+                    .thread
+                    .as_ref()
+                    .is_some_and(std::thread::JoinHandle::is_finished);
+            if let Some(thread) = ring.thread.take_if(|_| ended) {
+                if thread.join().is_err() {
+                    control.logs.say(
+                        LogLevel::Critical,
+                        "a ring thread panicked; see stderr".into(),
+                    );
+                }
+            }
+        }
+    }
+    while let Some(message) = from_rings.try_next() {
+        match message {
+            FromRing::AccessLog(lines) => control.logs.access(lines),
+            FromRing::Log(line) => control.logs.write(&line),
+            _ => {}
+        }
+    }
+    let lost = from_rings.take_dropped_lines();
+    if lost > 0 {
+        control.logs.say(
+            LogLevel::Warning,
+            format!("{lost} access-log lines were lost"),
+        );
+    }
+    if tokio::time::timeout(FLUSH_PATIENCE, control.logs.stop())
+        .await
+        .is_err()
+    {
+        eprintln!(
+            "a log could not be written to its end in {} s",
+            FLUSH_PATIENCE.as_secs()
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! What the control thread knows of the system, and how the supervisor's messages change it.
+//!
+//! Owns the ring threads' mailboxes, the segments and the current snapshot. Invariants: a ring thread hears of an app's segment
+//! before anything else of that app; every change of the apps' view is followed by a new snapshot to every ring.
+//! Must not know how messages arrive or how the status is asked for.
+
+use crate::mailbox::{Mailbox, ToRing};
+use crate::snapshot::{Snapshot, WorkerView};
+use crate::stats::RingStats;
+use config::{Address, Config};
+use control::message::ToEdge;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// One ring thread, from outside.
+pub struct RingHandle {
+    pub mailbox: Arc<Mailbox>,
+    pub stats: Arc<RingStats>,
+    /// `None` once joined.
+    pub thread: Option<JoinHandle<()>>,
+    pub up: bool,
+    pub drained: bool,
+}
+
+pub struct World {
+    pub config: Arc<Config>,
+    pub epoch: u32,
+    /// Ring clock at the start of this edge.
+    pub started_ns: u64,
+    pub rings: Vec<RingHandle>,
+    pub snapshot: Snapshot,
+    /// By app; `None` until it has come.
+    pub segments: Vec<Option<Arc<shm::Segment>>>,
+    pub listeners: Vec<Address>,
+    /// The supervisor's process table.
+    pub processes: serde_json::Value,
+    pub accepting: bool,
+    pub draining: bool,
+    /// Access-log lines lost since the start.
+    pub lost_lines: u64,
+}
+
+/// What a message asks of the control thread itself.
+pub enum Effect {
+    None,
+    /// A line for the error log.
+    Say(config::LogLevel, String),
+    /// Read this pipe: what the app's host prints.
+    HostLog {
+        app: usize,
+        generation: u32,
+        pipe: OwnedFd,
+    },
+    ReopenLogs,
+    Drain {
+        grace_ms: u64,
+    },
+    Quit,
+    CommandDone {
+        id: u64,
+        ok: bool,
+        message: String,
+    },
+}
+
+impl World {
+    pub fn new(config: Arc<Config>, epoch: u32, started_ns: u64, rings: Vec<RingHandle>) -> World {
+        World {
+            snapshot: Snapshot::starting(&config),
+            segments: vec![None; config.apps.len()],
+            config,
+            epoch,
+            started_ns,
+            rings,
+            listeners: Vec::new(),
+            processes: serde_json::Value::Null,
+            accepting: false,
+            draining: false,
+            lost_lines: 0,
+        }
+    }
+
+    /// Takes in one message with its descriptors.
+    pub fn apply(&mut self, message: ToEdge, mut descriptors: Vec<OwnedFd>) -> Effect {
+        match message {
+            ToEdge::Start { .. } => complaint("a second Start"),
+            ToEdge::Listener {
+                index,
+                address,
+                per_ring,
+            } => self.listener(index, address, per_ring, descriptors),
+            ToEdge::App { app, name } => match descriptors.pop() {
+                Some(segment) => self.app(app, &name, segment),
+                None => complaint("an app without its segment"),
+            },
+            ToEdge::Worker {
+                app,
+                index,
+                generation: _,
+            } => match descriptors.pop() {
+                Some(socket) => self.worker_socket(app, index, socket),
+                None => complaint("a worker without its socket"),
+            },
+            ToEdge::WorkerUp {
+                app,
+                index,
+                incarnation,
+                generation,
+                pid,
+                kind,
+            } => {
+                self.change(app, |view| {
+                    view.worker_up(WorkerView {
+                        index,
+                        incarnation,
+                        generation,
+                        pid,
+                        kind,
+                    });
+                });
+                Effect::None
+            }
+            ToEdge::WorkerGone {
+                app,
+                index,
+                incarnation,
+                reason,
+            } => {
+                for ring in &self.rings {
+                    ring.mailbox.post(ToRing::WorkerGone {
+                        app,
+                        index,
+                        incarnation,
+                    });
+                }
+                self.change(app, |view| view.worker_gone(index, incarnation));
+                Effect::Say(
+                    config::LogLevel::Debug,
+                    format!("app {app}: worker {index} (life {incarnation}) has gone: {reason}"),
+                )
+            }
+            ToEdge::AppState {
+                app,
+                state,
+                message,
+            } => {
+                self.change(app, |view| {
+                    view.state = state;
+                    view.message = message;
+                });
+                Effect::None
+            }
+            ToEdge::HostLog { app, generation } => match descriptors.pop() {
+                Some(pipe) => Effect::HostLog {
+                    app,
+                    generation,
+                    pipe,
+                },
+                None => complaint("a host log without its pipe"),
+            },
+            ToEdge::Processes { document } => {
+                self.processes = document;
+                Effect::None
+            }
+            ToEdge::Go => {
+                self.accepting = true;
+                self.post_all(|| ToRing::Go);
+                Effect::None
+            }
+            ToEdge::ReopenLogs => Effect::ReopenLogs,
+            ToEdge::Drain { grace_ms } => {
+                self.draining = true;
+                self.post_all(|| ToRing::Drain { grace_ms });
+                Effect::Drain { grace_ms }
+            }
+            ToEdge::Quit => {
+                self.draining = true;
+                self.post_all(|| ToRing::Quit);
+                Effect::Quit
+            }
+            ToEdge::CommandDone { id, ok, message } => Effect::CommandDone { id, ok, message },
+        }
+    }
+
+    /// One socket per ring, or one that all rings share.
+    fn listener(
+        &mut self,
+        index: usize,
+        address: Address,
+        per_ring: bool,
+        sockets: Vec<OwnedFd>,
+    ) -> Effect {
+        if sockets.len() != if per_ring { self.rings.len() } else { 1 } {
+            return complaint("a listener with a wrong number of sockets");
+        }
+        self.listeners.push(address.clone());
+        if per_ring {
+            for (ring, socket) in self.rings.iter().zip(sockets) {
+                ring.mailbox.post(ToRing::Listener {
+                    index,
+                    address: address.clone(),
+                    socket,
+                });
+            }
+            return Effect::None;
+        }
+        for ring in &self.rings {
+            match sockets[0].try_clone() {
+                Ok(socket) => ring.mailbox.post(ToRing::Listener {
+                    index,
+                    address: address.clone(),
+                    socket,
+                }),
+                Err(error) => return complaint(&format!("no descriptor for {address}: {error}")),
+            }
+        }
+        Effect::None
+    }
+
+    fn app(&mut self, app: usize, name: &str, segment: OwnedFd) -> Effect {
+        let Some(place) = self.segments.get_mut(app) else {
+            return complaint(&format!("app {app}, which the configuration does not have"));
+        };
+        match shm::Segment::attach(segment) {
+            Ok(segment) => {
+                let segment = Arc::new(segment);
+                *place = Some(Arc::clone(&segment));
+                self.post_all(|| ToRing::App {
+                    app,
+                    segment: Arc::clone(&segment),
+                });
+                self.share_snapshot();
+                Effect::None
+            }
+            Err(error) => Effect::Say(
+                config::LogLevel::Critical,
+                format!("app {name}: its shared memory is not usable: {error}"),
+            ),
+        }
+    }
+
+    fn worker_socket(&mut self, app: usize, index: u16, socket: OwnedFd) -> Effect {
+        if let Err(error) = sys::socket::set_nonblocking(std::os::fd::AsFd::as_fd(&socket), true) {
+            return complaint(&format!("worker {index}'s socket: {error}"));
+        }
+        let socket = Arc::new(socket);
+        self.post_all(|| ToRing::WorkerSocket {
+            app,
+            index,
+            socket: Arc::clone(&socket),
+        });
+        Effect::None
+    }
+
+    fn change(&mut self, app: usize, change: impl FnOnce(&mut crate::snapshot::AppView)) {
+        if let Some(view) = self.snapshot.apps.get_mut(app) {
+            change(view);
+            self.share_snapshot();
+        }
+    }
+
+    fn share_snapshot(&self) {
+        let snapshot = Arc::new(self.snapshot.clone());
+        self.post_all(|| ToRing::Snapshot(Arc::clone(&snapshot)));
+    }
+
+    fn post_all(&self, message: impl Fn() -> ToRing) {
+        for ring in &self.rings {
+            ring.mailbox.post(message());
+        }
+    }
+}
+
+/// The supervisor is our own program, but a message that makes no sense must not take the edge down.
+fn complaint(what: &str) -> Effect {
+    Effect::Say(
+        config::LogLevel::Error,
+        format!("the supervisor sent {what}"),
+    )
+}

@@ -1,0 +1,277 @@
+//! The two ways between the control thread and a ring thread: a mailbox inwards, an outbox outwards.
+//!
+//! Owns the queues. Invariants: a message posted to a mailbox is seen by the ring thread's next turn, and a parked ring is
+//! woken by its doorbell; nothing that a ring thread does here ever waits for more than a push under a lock, and
+//! nothing it sends can grow without bound (`OUTBOX_MAX`; what does not fit is counted).
+//! Must not know what follows from a message.
+
+use crate::error_log::Line;
+use crate::snapshot::Snapshot;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use sys::eventfd::EventFd;
+use tokio::sync::mpsc;
+
+/// Messages that ring threads may have on their way to the control thread, all rings together. With access-log batches of
+/// 64 KiB that is 64 MiB at the very worst.
+const OUTBOX_MAX: usize = 1024;
+
+/// Control thread to ring thread.
+#[derive(Debug)]
+pub enum ToRing {
+    /// Accept here once `Go` has come; at once if it has come already.
+    Listener {
+        index: usize,
+        address: config::Address,
+        socket: OwnedFd,
+    },
+    /// The segment of `config.apps[app]`, mapped and checked. Comes before anything else about that app.
+    App {
+        app: usize,
+        segment: Arc<shm::Segment>,
+    },
+    /// The edge's end of a worker index's socket, shared by all rings.
+    WorkerSocket {
+        app: usize,
+        index: u16,
+        socket: Arc<OwnedFd>,
+    },
+    /// Requests that this worker held are lost: 502. What it lost in the queue is queued again.
+    WorkerGone {
+        app: usize,
+        index: u16,
+        incarnation: u16,
+    },
+    /// The new view of the apps; replaces the one before.
+    Snapshot(Arc<Snapshot>),
+    /// Start accepting.
+    Go,
+    /// Close the listeners, finish requests, answer `Connection: close`, report `FromRing::Drained`; whatever is
+    /// left after `grace_ms` is cut. The thread then ends.
+    Drain { grace_ms: u64 },
+    /// End the thread now; what is in the access-log batch is handed over first.
+    Quit,
+}
+
+/// The inbox of one ring thread.
+#[derive(Debug)]
+pub struct Mailbox {
+    queue: Mutex<VecDeque<ToRing>>,
+    /// May be true with an empty queue, never false with a full one (once `post` has returned).
+    waiting: AtomicBool,
+    /// The ring's eventfd, the one that workers ring as well.
+    doorbell: EventFd,
+}
+
+impl Mailbox {
+    /// `doorbell` is a duplicate of the ring's eventfd.
+    pub fn new(doorbell: EventFd) -> Mailbox {
+        Mailbox {
+            queue: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            doorbell,
+        }
+    }
+
+    /// Queues a message and wakes the ring. Control messages are few, so the queue needs no bound and the bell no
+    /// thrift.
+    pub fn post(&self, message: ToRing) {
+        self.lock().push_back(message);
+        self.waiting.store(true, Ordering::Release);
+        // Fails only on a descriptor that is no eventfd; the mail is then found at the ring's next turn.
+        drop(self.doorbell.ring());
+    }
+
+    /// One load: is there mail? For every turn, and before parking.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Moves the mail to the end of `into`, in order.
+    pub fn take(&self, into: &mut VecDeque<ToRing>) {
+        self.waiting.store(false, Ordering::Release);
+        into.append(&mut self.lock());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<ToRing>> {
+        // A push cannot leave the queue half-done, so a poisoned lock is still a good queue.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ring thread to control thread.
+#[derive(Debug)]
+pub enum FromRing {
+    /// The ring works; the thread is in its loop.
+    Up { ring: usize },
+    /// The thread could not start; the text is for the user and says what to do.
+    Failed { ring: usize, message: String },
+    /// Whole access-log lines.
+    AccessLog(Vec<u8>),
+    /// A line for the error log.
+    Log(Line),
+    /// A request ran over its time and got its 504.
+    WorkerStuck {
+        app: usize,
+        index: u16,
+        incarnation: u16,
+        request: String,
+    },
+    /// After `Drain`: no connection is left, the thread ends.
+    Drained { ring: usize },
+}
+
+/// What ring threads hand out with; one clone per ring thread.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    sender: mpsc::Sender<FromRing>,
+    shared: Arc<OutboxShared>,
+}
+
+#[derive(Debug, Default)]
+struct OutboxShared {
+    /// Access-log batches that did not fit, as lines.
+    dropped_lines: AtomicU64,
+    /// Empty access-log buffers on their way back.
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+/// The control thread's end of all outboxes.
+#[derive(Debug)]
+pub struct OutboxReceiver {
+    receiver: mpsc::Receiver<FromRing>,
+    shared: Arc<OutboxShared>,
+}
+
+/// Empty access-log buffers kept for reuse.
+const BUFFERS_KEPT: usize = 16;
+
+/// The channel from all ring threads to the control thread.
+pub fn outbox() -> (Outbox, OutboxReceiver) {
+    let (sender, receiver) = mpsc::channel(OUTBOX_MAX);
+    let shared = Arc::<OutboxShared>::default();
+    (
+        Outbox {
+            sender,
+            shared: Arc::clone(&shared),
+        },
+        OutboxReceiver { receiver, shared },
+    )
+}
+
+impl Outbox {
+    /// Hands a message over; never waits. False if it did not fit or the control thread is gone. Access-log lines
+    /// that do not fit are counted.
+    pub fn send(&self, message: FromRing) -> bool {
+        match self.sender.try_send(message) {
+            Ok(()) => true,
+            Err(
+                mpsc::error::TrySendError::Full(message)
+                | mpsc::error::TrySendError::Closed(message),
+            ) => {
+                if let FromRing::AccessLog(lines) = message {
+                    let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
+                    self.shared
+                        .dropped_lines
+                        .fetch_add(count, Ordering::Relaxed);
+                }
+                false
+            }
+        }
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub fn buffer(&self) -> Option<Vec<u8>> {
+        self.shared
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+}
+
+impl OutboxReceiver {
+    /// The next message; `None` when every ring thread has ended and all is read.
+    pub async fn next(&mut self) -> Option<FromRing> {
+        self.receiver.recv().await
+    }
+
+    /// The next message if one is there.
+    pub fn try_next(&mut self) -> Option<FromRing> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Access-log lines dropped since the last call.
+    pub fn take_dropped_lines(&self) -> u64 {
+        self.shared.dropped_lines.swap(0, Ordering::Relaxed)
+    }
+
+    /// Gives buffers back to the ring threads.
+    pub fn recycler(&self) -> Recycler {
+        Recycler(Arc::clone(&self.shared))
+    }
+}
+
+/// Where written access-log buffers go.
+#[derive(Clone, Debug)]
+pub struct Recycler(Arc<OutboxShared>);
+
+impl Recycler {
+    pub fn recycle(&self, mut buffer: Vec<u8>) {
+        let mut kept = self
+            .0
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < BUFFERS_KEPT {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_arrives_in_order_and_rings_the_bell() {
+        let bell = EventFd::new().expect("eventfd");
+        let mailbox = Mailbox::new(bell.try_clone().expect("dup"));
+        let mut mail = VecDeque::new();
+        assert!(!mailbox.is_waiting());
+        mailbox.post(ToRing::Go);
+        mailbox.post(ToRing::Drain { grace_ms: 7 });
+        assert!(mailbox.is_waiting());
+        assert_eq!(bell.take().expect("rung"), 2);
+        mailbox.take(&mut mail);
+        assert!(!mailbox.is_waiting());
+        assert!(matches!(mail.pop_front(), Some(ToRing::Go)));
+        assert!(matches!(
+            mail.pop_front(),
+            Some(ToRing::Drain { grace_ms: 7 })
+        ));
+        assert!(mail.is_empty());
+    }
+
+    #[test]
+    fn a_full_outbox_drops_and_counts_lines() {
+        let (outbox, receiver) = outbox();
+        for _ in 0..OUTBOX_MAX {
+            assert!(outbox.send(FromRing::AccessLog(b"one\n".to_vec())));
+        }
+        assert!(!outbox.send(FromRing::AccessLog(b"two\nthree\n".to_vec())));
+        assert_eq!(receiver.take_dropped_lines(), 2);
+        assert_eq!(receiver.take_dropped_lines(), 0);
+    }
+
+    #[test]
+    fn buffers_come_back_empty() {
+        let (outbox, receiver) = outbox();
+        assert!(outbox.buffer().is_none());
+        receiver.recycler().recycle(b"used".to_vec());
+        assert_eq!(outbox.buffer(), Some(Vec::new()));
+    }
+}
