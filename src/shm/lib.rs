@@ -1,1 +1,32 @@
-//! (skeleton)
+//! The exchange: how requests get from the edge's ring threads to Python workers and answers back, without a system call under load.
+//!
+//! One sealed memory file per app ([`Segment`]), mapped by the edge and by the app's hosts. In it: one queue for all workers, one slot per
+//! request with its own request area and response ring, one dirty bitmap and doorbell per ring thread, one record per worker seat.
+//! The edge's end is [`EdgeRing`], a worker's end is [`WorkerSeat`] and [`Claim`].
+//!
+//! Invariants: the edge believes nothing it reads here (garbage is `Corrupt`, never a panic, never an unbounded loop); a crash of any party
+//! at any instruction leaves a state from which the others go on. Must not know: HTTP semantics, Python, rings, sockets.
+
+pub mod corrupt;
+pub mod layout;
+pub mod request;
+pub mod response;
+
+#[cfg(not(loom))]
+mod edge;
+#[cfg(not(loom))]
+mod segment;
+#[cfg(not(loom))]
+mod worker;
+
+pub use corrupt::Corrupt;
+pub use layout::Layout;
+
+#[cfg(not(loom))]
+pub use edge::{
+    Cancel, Chunk, EdgeRing, Frame, Held, Mark, Park, SlotId, SlotState, Times, WorkerId,
+};
+#[cfg(not(loom))]
+pub use segment::{Segment, WorkerRecord, WorkerStatus};
+#[cfg(not(loom))]
+pub use worker::{Claim, Finish, WaitSpace, WorkerSeat, WriteError};

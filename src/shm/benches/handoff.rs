@@ -1,0 +1,2 @@
+//! What one hand-off through the exchange costs.
+fn main() {}
