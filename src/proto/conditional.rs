@@ -46,10 +46,9 @@ pub fn evaluate(
     } else if let (Some(limit), Some(modified)) = (
         single_date(headers, "if-unmodified-since"),
         validators.modified,
-    ) {
-        if modified > limit {
-            return Verdict::PreconditionFailed;
-        }
+    ) && modified > limit
+    {
+        return Verdict::PreconditionFailed;
     }
     // 3 and 4.
     if present(headers, "if-none-match") {
@@ -60,15 +59,14 @@ pub fn evaluate(
                 Verdict::PreconditionFailed
             };
         }
-    } else if reads {
-        if let (Some(since), Some(modified)) = (
+    } else if reads
+        && let (Some(since), Some(modified)) = (
             single_date(headers, "if-modified-since"),
             validators.modified,
-        ) {
-            if modified <= since {
-                return Verdict::NotModified;
-            }
-        }
+        )
+        && modified <= since
+    {
+        return Verdict::NotModified;
     }
     Verdict::Proceed
 }
@@ -152,7 +150,8 @@ mod tests {
 
     #[test]
     fn preconditions_in_the_order_of_13_2_2() {
-        let rows: &[(&[(&str, &str)], Verdict, Verdict)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], Verdict, Verdict);
+        let rows: &[Row<'_>] = &[
             // fields, verdict for GET, verdict for PUT
             (&[], Proceed, Proceed),
             (&[("If-Match", "\"x\"")], Proceed, Proceed),

@@ -52,13 +52,14 @@ impl ETag {
     /// The tag of the same file in another coding (`.gz`, `.br`): representations must not share a tag (8.8.3.3).
     /// `suffix` is a short token; what does not fit is cut.
     pub fn with_suffix(mut self, suffix: &str) -> ETag {
+        // Room for the dash, the closing quote, and the `W/` that may come later.
+        let room = Self::BYTES_MAX.saturating_sub(usize::from(self.len) + 3);
+        if room == 0 {
+            return self;
+        }
         self.len -= 1;
         self.push(b'-');
-        for &byte in suffix
-            .as_bytes()
-            .iter()
-            .take(Self::BYTES_MAX - usize::from(self.len) - 1)
-        {
+        for &byte in suffix.as_bytes().iter().take(room) {
             self.push(byte);
         }
         self.push(b'"');
@@ -183,6 +184,7 @@ mod tests {
             .with_suffix("a-long-suffix-that-is-cut")
             .weakened();
         assert!(longest.as_bytes().ends_with(b"\"") && longest.as_bytes().len() <= ETag::BYTES_MAX);
+        assert_eq!(longest.with_suffix("gzip").with_suffix("gzip"), longest);
         assert_eq!(ETag::of_file(0, 0, None).as_bytes(), b"\"0-0\"");
     }
 

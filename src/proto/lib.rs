@@ -16,6 +16,8 @@ pub mod multipart;
 pub mod path;
 pub mod range;
 pub mod reject;
+#[cfg(test)]
+mod seed;
 pub mod selection;
 pub mod status;
 pub mod target;

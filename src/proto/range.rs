@@ -44,16 +44,15 @@ pub fn append_unsatisfied(length: u64, out: &mut Vec<u8>) {
     text::append_decimal(out, length);
 }
 
-/// Two or more ranges, in the order in which the client first named them, far enough apart to be worth parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ranges {
+/// Ranges in the order in which the client first named them, far enough apart to be worth parts.
+struct Ranges {
     list: [ByteRange; PARTS_MAX],
     /// `list[..count]` is in use.
     count: usize,
 }
 
 impl Ranges {
-    pub fn as_slice(&self) -> &[ByteRange] {
+    fn as_slice(&self) -> &[ByteRange] {
         &self.list[..self.count]
     }
 
@@ -91,14 +90,15 @@ impl Ranges {
 }
 
 /// What a Range field comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// Ignore the field: another unit, malformed, or abuse. Answer 200.
     Whole,
     /// 206 with this part.
     Part(ByteRange),
-    /// 206 with multipart/byteranges: see [`crate::multipart`].
-    Parts(Ranges),
+    /// 206 with multipart/byteranges (see [`crate::multipart`]): two or more parts, in the order in which the client
+    /// first named them.
+    Parts(Vec<ByteRange>),
     /// 416: well formed, and nothing of it lies within the representation.
     Unsatisfiable,
 }
@@ -123,17 +123,17 @@ pub fn resolve(value: &[u8], length: u64) -> Resolved {
         let Some(spec) = Spec::parse(spec).filter(|_| specs <= SPECS_MAX) else {
             return Resolved::Whole;
         };
-        if let Some(range) = spec.within(length) {
-            if !ranges.add(range) {
-                return Resolved::Whole;
-            }
+        if let Some(range) = spec.within(length)
+            && !ranges.add(range)
+        {
+            return Resolved::Whole;
         }
     }
     match (specs, ranges.as_slice()) {
         (0, _) => Resolved::Whole,
         (_, []) => Resolved::Unsatisfiable,
         (_, [range]) => Resolved::Part(*range),
-        _ => Resolved::Parts(ranges),
+        (_, parts) => Resolved::Parts(parts.to_vec()),
     }
 }
 
@@ -203,8 +203,8 @@ fn check_resolved(value: &[u8], length: u64) {
         Resolved::Whole | Resolved::Unsatisfiable => return,
         Resolved::Part(range) => vec![range],
         Resolved::Parts(ranges) => {
-            assert!(ranges.count >= 2);
-            ranges.as_slice().to_vec()
+            assert!(ranges.len() >= 2 && ranges.len() <= PARTS_MAX);
+            ranges
         }
     };
     for (index, range) in ranges.iter().enumerate() {
@@ -235,7 +235,6 @@ mod tests {
         match resolve(value.as_bytes(), length) {
             Resolved::Part(range) => Ok(vec![(range.first, range.last)]),
             Resolved::Parts(ranges) => Ok(ranges
-                .as_slice()
                 .iter()
                 .map(|range| (range.first, range.last))
                 .collect()),

@@ -1,7 +1,7 @@
 //! The request head (RFC 9112 sections 2 to 7), parsed by httparse and then held to the strict reading.
 //!
-//! Owns: the shape of a request, the limits on its head, the first half of every decision (framing of the body,
-//! keep-alive, Expect, Upgrade). What the fields mean is judged in `fields`.
+//! Owns: the grammar of the head and the limits on it. What the fields mean is judged in `fields`; the shape of an
+//! accepted request stands in `head`.
 //! Invariants: no allocation; the verdict on a head does not depend on how its bytes were cut into reads, and a prefix
 //! that is refused stays refused whatever follows; what follows the head is never looked at.
 //!
@@ -12,9 +12,9 @@ use std::mem::MaybeUninit;
 
 use super::fields;
 use crate::reject::Reject;
-use crate::target::{Authority, Form, Target};
+use crate::target::{Form, Target};
 
-pub use httparse::Header;
+pub use super::head::{Body, Head, Header, Method, Notes, Version, values};
 
 /// The most headers a request can have, whatever [`Limits::header_count`] says: 256.
 pub const HEADERS_MAX: usize = 256;
@@ -61,6 +61,10 @@ impl Default for HeaderStorage<'_> {
 
 /// What the bytes so far amount to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives in the caller's frame; a box would allocate per request"
+)]
 pub enum Parse<'h, 'b> {
     /// No fault yet, no end yet: read on.
     Partial,
@@ -68,150 +72,6 @@ pub enum Parse<'h, 'b> {
     Complete { head: Head<'h, 'b>, len: usize },
     /// Answer with this and close.
     Error(Reject),
-}
-
-/// A request head that passed every check. Borrows the read buffer (`'b`) and the header table (`'h`).
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'h, 'b> {
-    pub method: Method<'b>,
-    pub target: Target<'b>,
-    pub version: Version,
-    /// In order, duplicates kept, names as sent, values trimmed. Includes hop-by-hop fields.
-    pub headers: &'h [Header<'b>],
-    /// The authority asked for: of the absolute-form target, else of `Host`. Always there on HTTP/1.1.
-    pub host: Option<Authority<'b>>,
-    pub body: Body,
-    /// The client lets us keep the connection (version and `Connection`; RFC 9112 9.3).
-    pub keep_alive: bool,
-    /// The client waits for `100 Continue` before its body (HTTP/1.1, with a body).
-    pub expect_continue: bool,
-    /// The value of `Upgrade`, when `Connection: upgrade` stands with it on HTTP/1.1.
-    pub upgrade: Option<&'b [u8]>,
-    pub notes: Notes,
-}
-
-/// Which optional fields are worth looking for, noted in passing so that a plain request costs no second search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Notes {
-    /// Any of If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since.
-    pub conditional: bool,
-    pub range: bool,
-    pub accept_encoding: bool,
-}
-
-impl<'h, 'b> Head<'h, 'b> {
-    /// The value of the first header called `name` (ASCII case ignored).
-    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
-        self.header_all(name).next()
-    }
-
-    /// The values of every header called `name` (ASCII case ignored), in order.
-    pub fn header_all<'a>(
-        &self,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'a> {
-        values(self.headers, name)
-    }
-}
-
-/// The values of every header called `name` (ASCII case ignored), in order.
-pub fn values<'h, 'b, 'a>(
-    headers: &'h [Header<'b>],
-    name: &'a str,
-) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'a> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    Http10,
-    Http11,
-}
-
-impl Version {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        }
-    }
-
-    /// 0 or 1.
-    pub const fn minor(self) -> u8 {
-        self as u8
-    }
-}
-
-/// A method (RFC 9110 section 9): the ones the edge itself treats apart, and any other upper-case token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method<'b> {
-    Get,
-    Head,
-    Post,
-    Put,
-    Delete,
-    Options,
-    Patch,
-    Other(&'b str),
-}
-
-impl<'b> Method<'b> {
-    /// Sorts a token; case matters (RFC 9110 9.1).
-    #[inline]
-    pub fn of(name: &'b str) -> Method<'b> {
-        match name {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            "OPTIONS" => Method::Options,
-            "PATCH" => Method::Patch,
-            _ => Method::Other(name),
-        }
-    }
-
-    pub const fn as_str(&self) -> &'b str {
-        match self {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-            Method::Options => "OPTIONS",
-            Method::Patch => "PATCH",
-            Method::Other(name) => name,
-        }
-    }
-
-    /// Whether a repeat does no harm (RFC 9110 9.2.2): what may be tried again after a worker died.
-    pub fn is_idempotent(&self) -> bool {
-        match self {
-            Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options => true,
-            Method::Other(name) => *name == "TRACE",
-            Method::Post | Method::Patch => false,
-        }
-    }
-}
-
-/// How the body that follows the head is delimited (RFC 9112 section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// No body: the next request starts at once. `Content-Length: 0` says [`Body::Length`]`(0)`.
-    None,
-    Length(u64),
-    /// See [`super::chunked::Decoder`].
-    Chunked,
-}
-
-impl Body {
-    /// Whether not a single body byte will come.
-    pub const fn is_empty(self) -> bool {
-        matches!(self, Body::None | Body::Length(0))
-    }
 }
 
 /// Parses the head at the start of `buf`, which may hold less (`Partial`) or more (pipelined bytes) than that.
@@ -437,39 +297,32 @@ fn bad_version(window: &[u8]) -> Reject {
     }
 }
 
-/// Fuzz: never panics, and what is accepted holds the promises of this file. `cargo test` replays its corpus.
+/// Fuzz: never panics, the verdict does not depend on fragmentation, and what is accepted holds the promises of this
+/// file. `cargo test` replays its corpus.
 pub fn fuzz_request(data: &[u8]) {
     let limits = Limits {
         request_line: 200,
         header_count: 8,
         header_bytes: 512,
     };
-    let mut storage = HeaderStorage::new();
-    let whole = verdict(&parse(data, &mut storage, &limits));
-    // The same verdict, however the bytes arrive.
-    let (mut seen, mut gradual) = (0, None);
-    for end in 1..=data.len().min(600) {
+    let data = &data[..data.len().min(600)];
+    let judge = |end: usize| verdict(&parse(&data[..end], &mut HeaderStorage::new(), &limits));
+    let whole = judge(data.len());
+    let first = (0..=data.len()).find_map(judge);
+    assert_eq!(whole, first, "the verdict depends on fragmentation");
+    // Skipping what is not worth parsing may delay a fault, and changes nothing else.
+    let mut seen = 0;
+    let skipping = (1..=data.len()).find_map(|end| {
         if !worth_parsing(&data[..end], seen, &limits) {
-            continue;
-        }
-        let mut storage = HeaderStorage::new();
-        gradual = verdict(&parse(&data[..end], &mut storage, &limits));
-        if gradual.is_some() {
-            break;
+            return None;
         }
         seen = end;
-    }
-    if data.len() <= 600 && (gradual.is_some() || !worth_parsing_was_skipped(data, seen, &limits)) {
-        assert_eq!(whole, gradual, "the verdict depends on fragmentation");
-    }
+        judge(end)
+    });
+    assert!(skipping == whole || skipping.is_none() && matches!(whole, Some(Err(_))));
     if let Parse::Complete { head, len } = parse(data, &mut HeaderStorage::new(), &limits) {
         accepted(&data[..len], &head, &limits);
     }
-}
-
-/// Whether the last bytes were left unparsed, so that a fault may not have been reported yet.
-fn worth_parsing_was_skipped(data: &[u8], seen: usize, limits: &Limits) -> bool {
-    !data.is_empty() && !worth_parsing(data, seen, limits)
 }
 
 fn verdict(parse: &Parse<'_, '_>) -> Option<Result<(usize, Body, bool), Reject>> {

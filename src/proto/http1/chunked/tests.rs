@@ -31,7 +31,7 @@ fn bodies_are_decoded_in_any_fragmentation() {
             b"0123456789",
             37,
         ),
-        (b"1\r\nx\r\n0\r\nX-Sum: 1\r\nB:\r\n\r\nrest", b"x", 26),
+        (b"1\r\nx\r\n0\r\nX-Sum: 1\r\nB:\r\n\r\nrest", b"x", 25),
         (b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n", 12),
     ] {
         assert_eq!(decode(input), Ok((body.to_vec(), Some(end))), "{input:?}");
