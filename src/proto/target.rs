@@ -177,6 +177,22 @@ fn is_host_byte(byte: u8) -> bool {
     HOST[byte as usize]
 }
 
+/// Fuzz: no panic; the parts of an accepted target are parts of what was sent.
+pub fn fuzz_target(data: &[u8]) {
+    let Ok(raw) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(target) = Target::parse(raw) {
+        assert!(target.path.starts_with('/') || target.path == "*");
+        assert!(!target.path.contains(['?', '#']) && !target.query.contains('#'));
+        assert!(target.path.len() + target.query.len() <= raw.len() + 1);
+    }
+    if let Some(authority) = Authority::parse(raw) {
+        assert!(!authority.host.is_empty() && raw.starts_with(authority.host));
+        assert!(authority.same_as(&authority, Scheme::Http));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
