@@ -4,6 +4,8 @@
 
 pub mod clock;
 pub mod cpu;
+pub mod dynamic;
+pub mod errno;
 pub mod eventfd;
 pub mod file;
 pub mod futex;
@@ -12,3 +14,4 @@ pub mod memfd;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod transfer;

@@ -1,0 +1,7 @@
+//! Error numbers by their kernel names, for code that must switch on them (ring completions are `-errno`).
+
+pub use libc::{
+    EACCES, EAGAIN, EBADF, EBUSY, ECANCELED, ECONNABORTED, ECONNRESET, EEXIST, EFAULT, EINTR,
+    EINVAL, EIO, ELOOP, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM, ENOSYS, ENOTCONN, ENOTDIR, EPERM,
+    EPIPE, EPROTO, ETIME, ETIMEDOUT, EXDEV,
+};

@@ -1,0 +1,112 @@
+//! The real driver's inline calls: `sys` on borrowed descriptors.
+//!
+//! Owns nothing.
+
+use std::ffi::CStr;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::path::Path;
+
+use super::Ring;
+use crate::driver::{Handle, Inline, Shutdown};
+use sys::file::{self, OpenHow, Stat};
+use sys::transfer;
+
+/// What the pipes of the pool ask for; they are content with less.
+const PIPE_BYTES: usize = 256 * 1024;
+/// What a pipe has without asking, or beyond the user's soft limit.
+const PIPE_BYTES_MIN: usize = 4096;
+
+#[inline]
+fn borrow<'a>(handle: Handle) -> BorrowedFd<'a> {
+    // SAFETY: handles reach a driver only through a live `Descriptor`, which keeps the number open for the call.
+    unsafe { BorrowedFd::borrow_raw(handle.0) }
+}
+
+impl Inline for Ring {
+    #[inline]
+    fn send_now(&mut self, socket: Handle, bytes: &[u8], more: bool) -> io::Result<usize> {
+        transfer::send(borrow(socket), bytes, more)
+    }
+
+    fn send_parts_now(
+        &mut self,
+        socket: Handle,
+        parts: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        transfer::send_parts(borrow(socket), parts, more)
+    }
+
+    fn receive_now(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        transfer::recv(borrow(socket), buffer)
+    }
+
+    fn sendfile_now(
+        &mut self,
+        socket: Handle,
+        file: Handle,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<usize> {
+        file::sendfile(borrow(socket), borrow(file), offset, length)
+    }
+
+    fn splice_now(
+        &mut self,
+        from: Handle,
+        offset: Option<u64>,
+        to: Handle,
+        length: usize,
+        more: bool,
+    ) -> io::Result<usize> {
+        file::splice(borrow(from), offset, borrow(to), length, more)
+    }
+
+    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
+        let (read, write) = file::pipe()?;
+        let capacity = match file::resize_pipe(write.as_fd(), PIPE_BYTES) {
+            Ok(bytes) => bytes,
+            // Over the user's limit: the pipe keeps the little it has.
+            Err(_) => PIPE_BYTES_MIN,
+        };
+        Ok((
+            Handle(read.into_raw_fd()),
+            Handle(write.into_raw_fd()),
+            capacity,
+        ))
+    }
+
+    fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()> {
+        transfer::shutdown(borrow(socket), how)
+    }
+
+    fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
+        transfer::peer_address(borrow(socket))
+    }
+
+    fn local_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
+        transfer::local_address(borrow(socket))
+    }
+
+    fn open_root_now(&mut self, path: &Path) -> io::Result<Handle> {
+        file::open_root(path).map(|fd| Handle(fd.into_raw_fd()))
+    }
+
+    fn open_now(&mut self, directory: Handle, path: &CStr, how: &OpenHow) -> io::Result<Handle> {
+        file::open_beneath(borrow(directory), path, how).map(|fd| Handle(fd.into_raw_fd()))
+    }
+
+    fn stat_now(&mut self, file: Handle) -> io::Result<Stat> {
+        sys::file::stat(borrow(file))
+    }
+
+    fn read_now(&mut self, file: Handle, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        sys::file::read_at_nowait(borrow(file), buffer, offset)
+    }
+
+    fn is_cached(&mut self, file: Handle, offset: u64, length: u64) -> bool {
+        sys::file::is_cached(borrow(file), offset, length)
+    }
+}
