@@ -1,0 +1,31 @@
+//! CPython's C API, made safe for the rest of the crate: the only place that calls it.
+//!
+//! Owns no Python object itself: everything belongs to one interpreter, and a process may hold many, each with its own GIL.
+//! So there is no process-wide Python state at all; what is process-wide is code (function pointers, method tables).
+//!
+//! How safety is kept:
+//! * [`Python`] is a token: whoever holds one is a thread attached to an interpreter, its GIL held.
+//! * [`Object`] and everything made from it is neither `Send` nor `Sync`: it stays in the thread, hence the interpreter, that made it. Having
+//!   a reference to one is therefore proof of an attached thread as well, and its methods need no token.
+//! * [`Python::detached`] gives the GIL up around a closure that is `Send`, so no token and no object can be used inside.
+//! * A NULL becomes [`Raised`] at every call.
+//!
+//! Written against the limited API of 3.10; what newer versions add is looked up at run time, all of it in `version`.
+
+mod class;
+mod dict;
+mod error;
+mod interpreter;
+mod module;
+mod object;
+mod text;
+mod version;
+
+pub use class::{Arguments, Class, Instance, Item, Iterate, Method, MethodEntry, Slot, Type, methods};
+pub use dict::Dict;
+pub use error::{Exception, Kind, Raised, Result};
+pub use interpreter::{Handle, create_interpreter};
+pub use module::{Function, function};
+pub use object::{Object, Python};
+pub use text::Latin1;
+pub use version::{Version, running};

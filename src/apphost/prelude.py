@@ -1,0 +1,363 @@
+"""The part of an app host that is easier said in Python: everything that runs before the first request or when something went wrong.
+
+Run once in every interpreter that serves or probes an application. Nothing here is on the path of a request.
+"""
+
+import io
+import os
+import sys
+
+NAME_TRIES = ("application", "app", "create_app()", "make_app()", "api", "wsgi_app")
+
+
+class Lines(io.RawIOBase):
+    """Standard output or error of one worker: every line gets the worker's name in front and leaves in one write.
+
+    An unfinished line waits for its end (or for LINE_MAX bytes), so lines of several workers never mix.
+    """
+
+    LINE_MAX = 8192
+    # What the kernel writes into a pipe in one piece (PIPE_BUF).
+    PIECE_MAX = 4096
+
+    def __init__(self, descriptor, prefix):
+        self._descriptor = descriptor
+        self._prefix = prefix.encode("utf-8", "backslashreplace")
+        self._rest = b""
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self._descriptor
+
+    def isatty(self):
+        return False
+
+    def write(self, data):
+        data = bytes(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > self.LINE_MAX:
+            lines.append(self._rest)
+            self._rest = b""
+        self._put(lines)
+        return len(data)
+
+    def finish(self):
+        """Writes an unfinished last line."""
+        if self._rest:
+            self._put([self._rest])
+            self._rest = b""
+
+    def _put(self, lines):
+        piece = b""
+        for line in lines:
+            line = self._prefix + line + b"\n"
+            if piece and len(piece) + len(line) > self.PIECE_MAX:
+                self._out(piece)
+                piece = b""
+            piece += line
+        if piece:
+            self._out(piece)
+
+    def _out(self, piece):
+        while piece:
+            try:
+                piece = piece[os.write(self._descriptor, piece):]
+            except OSError:
+                # The reader is gone: nobody is left to tell.
+                return
+
+
+def stream(descriptor, prefix):
+    """A text stream over `Lines` that takes any str."""
+    return io.TextIOWrapper(
+        Lines(descriptor, prefix), encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True
+    )
+
+
+def start(prefix, paths):
+    """Makes this interpreter a worker's: streams with its name, search path, argv, threads. Returns the error stream."""
+    sys.stdout = stream(1, prefix)
+    sys.stderr = errors = stream(2, prefix)
+    sys.argv = ["ringgate"]
+    sys.path[:] = [path for path in sys.path if path]
+    for path in reversed(paths):
+        if path in sys.path:
+            sys.path.remove(path)
+        sys.path.insert(0, path)
+    adopt_thread()
+    return errors
+
+
+def adopt_thread():
+    """In an interpreter on a native thread, `threading` takes this thread for a daemonic dummy, and every new thread would inherit daemon."""
+    import threading
+
+    thread = threading.current_thread()
+    if isinstance(thread, threading._DummyThread):
+        thread._daemonic = False
+        thread._name = "worker"
+
+
+def ignore_interrupts():
+    """Ctrl-C in a terminal reaches every process; only the supervisor acts upon it. A handler that does nothing, unlike SIG_IGN, is not inherited by programs the app starts."""
+    import signal
+
+    signal.signal(signal.SIGINT, lambda signum, frame: None)
+
+
+refusals = []
+
+
+def watch_imports(report):
+    """Records every extension module that refuses to load here, also where the importer swallows the error."""
+    from importlib.machinery import ExtensionFileLoader
+
+    def watched(step):
+        def wrapper(self, *arguments):
+            try:
+                return step(self, *arguments)
+            except ImportError as error:
+                if self.name not in [name for name, _ in refusals]:
+                    refusals.append((self.name, str(error)))
+                    report(self.name)
+                raise
+
+        return wrapper
+
+    ExtensionFileLoader.create_module = watched(ExtensionFileLoader.create_module)
+    ExtensionFileLoader.exec_module = watched(ExtensionFileLoader.exec_module)
+
+
+class LoadError(Exception):
+    """`stage` is `import`, `callable` or `asgi`; `trace` a traceback or empty."""
+
+    def __init__(self, stage, message, trace=""):
+        super().__init__(message)
+        self.stage = stage
+        self.message = message
+        self.trace = trace
+
+
+def trace_of(error, drop=0):
+    """The traceback as text, without the first `drop` entries (our own)."""
+    import traceback
+
+    trace = error.__traceback__
+    while drop and trace is not None:
+        trace = trace.tb_next
+        drop -= 1
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def load(target):
+    """The callable that `module:callable`, `module:a.b`, `module:factory()` or `module` (its `application`) names."""
+    module_name, _, expression = target.partition(":")
+    module = load_module(module_name, target)
+    if not expression:
+        expression = "application"
+    name, arguments, keywords = parse(expression, target)
+    found = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise LoadError("callable", missing(module_name, module, name, expression)) from None
+    if arguments is not None:
+        if not callable(found):
+            raise LoadError("callable", f"{name!r} in module {module_name!r} is {describe(found)}, not a factory that can be called")
+        try:
+            found = found(*arguments, **keywords)
+        except BaseException as error:
+            raise LoadError("callable", f"the factory {expression!r} in module {module_name!r} failed: {one_line(error)}", trace_of(error, 1)) from None
+        if not callable(found):
+            raise LoadError("callable", f"the factory {expression!r} in module {module_name!r} returned {describe(found)}, not an application")
+    if not callable(found):
+        raise LoadError("callable", f"{name!r} in module {module_name!r} is {describe(found)}, not callable" + suggest(module, module_name))
+    if is_asgi(found):
+        raise LoadError("asgi", f"{target} is an ASGI application; this version of ringgate runs WSGI applications (ASGI is planned)")
+    return found
+
+
+def load_module(module_name, target):
+    import importlib
+
+    if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
+        hint = ""
+        if module_name.endswith(".py") or "/" in module_name:
+            plain = module_name.removesuffix(".py").strip("./").replace("/", ".")
+            hint = f" (a module is named with dots: {plain}:...)"
+        raise LoadError("import", f"{module_name!r} in {target!r} is not a module name{hint}")
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Only if the module itself, or a package above it, is what is missing; else it is a fault inside the module.
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")) and not inside(error):
+            raise LoadError("import", f"no module named {error.name!r}, looked for in {', '.join(sys.path[:3])}, ..." + near_modules(module_name)) from None
+        raise LoadError("import", f"importing {module_name!r} failed: {one_line(error)}", trace_of(error, 2)) from None
+    except BaseException as error:
+        raise LoadError("import", f"importing {module_name!r} failed: {one_line(error)}", trace_of(error, 2)) from None
+
+
+def inside(error):
+    """Whether code outside of the import machinery and this file is on the traceback."""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith("<frozen importlib") and name != __file__ and not name.endswith("importlib/__init__.py"):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def parse(expression, target):
+    """Name, positional and keyword arguments (None: no call) of `a.b` or `a.b(1, x="y")`."""
+    import ast
+
+    wrong = f"{expression!r} in {target!r} is neither a name nor a call with literal arguments, such as create_app('production')"
+    try:
+        node = ast.parse(expression.strip(), mode="eval").body
+    except SyntaxError:
+        raise LoadError("callable", wrong) from None
+    arguments = keywords = None
+    if isinstance(node, ast.Call):
+        try:
+            arguments = [ast.literal_eval(argument) for argument in node.args]
+            keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
+        except ValueError:
+            raise LoadError("callable", wrong) from None
+        if len(keywords) != len(node.keywords):
+            raise LoadError("callable", wrong)
+        node = node.func
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise LoadError("callable", wrong)
+    parts.append(node.id)
+    return ".".join(reversed(parts)), arguments, keywords
+
+
+def missing(module_name, module, name, expression):
+    import difflib
+
+    message = f"module {module_name!r} has no {name!r}"
+    names = [known for known in vars(module) if not known.startswith("_") and callable(getattr(module, known, None))]
+    close = difflib.get_close_matches(name, names, 1)
+    if close:
+        return f"{message}; did you mean {module_name}:{close[0]}?"
+    return message + suggest(module, module_name)
+
+
+def suggest(module, module_name):
+    for candidate in NAME_TRIES:
+        found = getattr(module, candidate.removesuffix("()"), None)
+        if callable(found):
+            return f"; there is {module_name}:{candidate}"
+    return ""
+
+
+def near_modules(module_name):
+    import difflib
+    import pkgutil
+
+    first = module_name.partition(".")[0]
+    here = [info.name for info in pkgutil.iter_modules(sys.path[:1])]
+    close = difflib.get_close_matches(first, here, 1)
+    return f"; did you mean {close[0]!r}?" if close and close[0] != first else ""
+
+
+def describe(value):
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def one_line(error):
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
+
+
+def is_asgi(app):
+    import inspect
+
+    if inspect.iscoroutinefunction(app):
+        return True
+    if inspect.isclass(app):
+        # An ASGI 2 class takes the scope alone and its instance is a coroutine function.
+        return inspect.iscoroutinefunction(getattr(app, "__call__", None))
+    return inspect.iscoroutinefunction(getattr(type(app), "__call__", None))
+
+
+def settle():
+    """After the import: what was loaded is not garbage; the collector need not look at it again."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+
+
+def stack(thread):
+    """Where a thread of this interpreter stands, as text."""
+    import traceback
+
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+
+def tell(errors, headline, error):
+    """One report in the log: a headline and, if there is one, the exception's traceback."""
+    text = headline + "\n"
+    if error is not None:
+        try:
+            text += trace_of(error)
+        except Exception as second:
+            text += f"{type(error).__name__} (its traceback cannot be shown: {type(second).__name__})\n"
+    try:
+        errors.write(text)
+        errors.flush()
+    except Exception:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
+
+
+def finish():
+    """Orderly end of a worker: exit handlers run, streams are flushed."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+            stream.buffer.finish()
+        except Exception:
+            pass
+
+
+# Types of files whose bytes are what their descriptor reads: everything else (gzip, wrappers) is read through its own read().
+def descriptor(filelike):
+    """(descriptor, position, bytes to the end) of a regular file that may be sent by its descriptor, else None."""
+    import stat
+
+    try:
+        kind = type(filelike)
+        if (kind.__module__, kind.__name__) in (("tempfile", "_TemporaryFileWrapper"), ("django.core.files.base", "File")):
+            filelike = filelike.file
+            kind = type(filelike)
+        if kind in (io.BufferedReader, io.BufferedRandom):
+            if type(filelike.raw) is not io.FileIO:
+                return None
+            if kind is io.BufferedRandom:
+                filelike.flush()
+        elif kind is not io.FileIO:
+            return None
+        number = filelike.fileno()
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        position = filelike.tell()
+        return number, position, max(status.st_size - position, 0)
+    except Exception:
+        return None
