@@ -1,3 +1,64 @@
-//! The command line: dispatch to the supervisor, the edge or a client command, and the exit codes.
+//! The command line: subcommand dispatch and exit codes.
+//!
+//! Exit codes: 0 ended as asked, 1 a mistake of the user's, 3 the server failed, 4 no application could be loaded.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use config::{Invocation, Surroundings};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(|word| word.into_string()).collect();
+    let around = match surroundings() {
+        Ok(around) => around,
+        Err(error) => return refuse(&format!("the current directory is gone ({error}); change to another one")),
+    };
+    let Ok(arguments) = arguments else {
+        return refuse("an argument is not UTF-8; ringgate takes UTF-8 only");
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    match config::parse(&arguments, environment, &around) {
+        Ok(Invocation::Print(text)) => print(&text),
+        Ok(Invocation::Edge) => edge(),
+        Ok(Invocation::Serve(config)) => supervisor::serve(*config),
+        Ok(Invocation::Check(config)) => supervisor::check(*config),
+        Ok(Invocation::Status { socket, json }) => supervisor::status(&socket, json),
+        Err(mistake) => refuse(&mistake.0),
+    }
+}
+
+fn surroundings() -> std::io::Result<Surroundings> {
+    Ok(Surroundings {
+        cwd: std::env::current_dir()?,
+        processors: sys::cpu::usable(),
+        user_id: sys::process::user_id(),
+        xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute()),
+        port: std::env::var("PORT").ok().filter(|port| !port.is_empty()),
+    })
+}
+
+/// The edge acts upon its supervisor's messages alone; a signal to the whole process group (Ctrl-C) is not for it.
+fn edge() -> ExitCode {
+    use sys::signal::Signal;
+    for signal in [Signal::Int, Signal::Quit, Signal::Term, Signal::Hup, Signal::Usr1] {
+        if let Err(error) = sys::signal::ignore(signal) {
+            eprintln!("ringgate edge: {error}");
+        }
+    }
+    edge::main()
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that closed the pipe (`ringgate --help | head -1`) has what it wanted.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("ringgate: {message}");
+    ExitCode::from(1)
+}

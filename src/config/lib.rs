@@ -1,12 +1,34 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! `model` is what edge and supervisor see. `options` is the one table. `cli` turns arguments and environment into
-//! raw strings, `check` turns raw strings into the model or one clear message; neither looks at files or sockets.
+//! Floors inside: `model`, `options`, `value` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
+//! environment into an [`Invocation`] without looking at files or sockets; `world::check` does look.
 #![forbid(unsafe_code)]
 
+pub mod check;
+pub mod cli;
+mod help;
 pub mod model;
+pub mod options;
+pub mod raw;
+mod reference;
+pub mod value;
+pub mod world;
 
+pub use check::Surroundings;
+pub use cli::{Invocation, parse};
 pub use model::{
     Address, App, Config, Kind, KindChoice, Limits, LogFormat, LogLevel, LogTarget, StaticMount,
     Timeouts,
 };
+
+/// Something the user got wrong: what, and what to do. The message is complete; nothing needs to be put around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake(pub String);
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mistake {}

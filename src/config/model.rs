@@ -38,6 +38,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The unix socket on which `ringgate status` asks.
     pub control_socket: PathBuf,
+    /// The user named it, so another one will not do.
+    pub control_socket_chosen: bool,
     /// Where the apps are imported from; relative paths of the command line are already resolved against the caller's directory.
     pub chdir: PathBuf,
     /// Added to the apps' environment.
@@ -142,6 +144,8 @@ pub struct Limits {
     pub pending: usize,
     /// Client connections over all ring threads; beyond: accepting pauses.
     pub connections: usize,
+    /// The user named that number; else it is lowered to what the descriptor limit allows.
+    pub connections_chosen: bool,
 }
 
 impl Default for Limits {
@@ -153,6 +157,7 @@ impl Default for Limits {
             body_bytes: 100 * 1024 * 1024,
             pending: 1024,
             connections: 16 * 1024,
+            connections_chosen: false,
         }
     }
 }
@@ -244,6 +249,7 @@ impl Config {
             error_log: LogTarget::Stderr,
             log_level: LogLevel::Info,
             control_socket: PathBuf::from("/tmp/ringgate.sock"),
+            control_socket_chosen: false,
             chdir: PathBuf::from("/"),
             env: Vec::new(),
             pythonpath: Vec::new(),

@@ -1,7 +1,8 @@
 //! Child processes: started with chosen descriptors, tied to their parent's life, watched by pidfd.
 //!
-//! Invariant: a child of [`spawn`] dies with its parent (PR_SET_PDEATHSIG), gains no privileges by exec, has a process
-//! group of its own (a terminal's Ctrl-C reaches the supervisor alone) and an empty signal mask.
+//! Invariant: a child of [`spawn`] dies with its parent (PR_SET_PDEATHSIG), gains no privileges by exec and has an empty
+//! signal mask. It stays in the parent's process group, so that a terminal can stop and continue the whole; signals
+//! that only the parent is to act upon (Ctrl-C reaches all) are the child's to ignore.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -51,7 +52,6 @@ pub fn spawn(command: &mut Command, control: BorrowedFd<'_>) -> io::Result<Child
     let occupied = unsafe { OwnedFd::from_raw_fd(occupied) };
     let source = control.as_raw_fd();
     let parent = std::process::id();
-    command.process_group(0);
     // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
     unsafe {
         command.pre_exec(move || prepare_child(source, parent));
@@ -153,6 +153,52 @@ pub fn user_id() -> u32 {
 pub const SIGKILL: i32 = libc::SIGKILL;
 /// SIGTERM, likewise.
 pub const SIGTERM: i32 = libc::SIGTERM;
+
+/// The calling thread's handle, as pthread_self (and Python's `threading.get_ident`) has it.
+pub fn thread_handle() -> u64 {
+    // SAFETY: cannot fail, no memory.
+    unsafe { libc::pthread_self() as u64 }
+}
+
+/// How many threads this process has.
+pub fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Exit(i32),
+    Signal(i32),
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ended::Exit(code) => write!(f, "exit code {code}"),
+            Ended::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// Collects a child that has ended; `None` while it lives. For children that were forked without std.
+pub fn collect(pid: u32) -> io::Result<Option<Ended>> {
+    let mut status = 0;
+    // SAFETY: `status` is writable; WNOHANG never blocks.
+    let result = unsafe { libc::waitpid(pid as libc::pid_t, &mut status, libc::WNOHANG) };
+    match result {
+        0 => Ok(None),
+        result if result < 0 => Err(io::Error::last_os_error()),
+        _ if libc::WIFSIGNALED(status) => Ok(Some(Ended::Signal(libc::WTERMSIG(status)))),
+        _ => Ok(Some(Ended::Exit(libc::WEXITSTATUS(status)))),
+    }
+}
+
+/// Ends the process at once, without destructors and exit handlers of any runtime in it.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: never returns; what is buffered was flushed by the caller.
+    unsafe { libc::_exit(code) }
+}
 
 #[cfg(test)]
 mod tests {

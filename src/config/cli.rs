@@ -1,0 +1,166 @@
+//! Arguments and environment into an [`Invocation`].
+//!
+//! Owns the subcommands' names and the wording of refusals. Touches nothing: the environment comes in as a function.
+
+use crate::check::{Surroundings, check, default_control_socket};
+use crate::options::{GUNICORN_ADVICE, OPTIONS};
+use crate::raw::{Raw, Source};
+use crate::{Config, Mistake, help, reference, value};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command};
+use std::path::PathBuf;
+
+/// What the user asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Invocation {
+    Serve(Box<Config>),
+    /// Tell whether `Serve` would work.
+    Check(Box<Config>),
+    Status {
+        socket: PathBuf,
+        json: bool,
+    },
+    /// A child of the supervisor (hidden).
+    Edge,
+    /// Help, version, reference: for stdout.
+    Print(String),
+}
+
+/// `arguments` without the program's name.
+pub fn parse(
+    arguments: &[String],
+    environment: impl Fn(&str) -> Option<String>,
+    around: &Surroundings,
+) -> Result<Invocation, Mistake> {
+    match arguments.split_first() {
+        Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
+        Some((first, rest)) if first == "status" => status(rest, environment, around),
+        Some((first, rest)) if first == "check" => {
+            let invocation = serve("ringgate check", rest, environment, around)?;
+            Ok(match invocation {
+                Invocation::Serve(config) => Invocation::Check(config),
+                other => other,
+            })
+        }
+        _ => serve("ringgate", arguments, environment, around),
+    }
+}
+
+fn serve(
+    name: &'static str,
+    arguments: &[String],
+    environment: impl Fn(&str) -> Option<String>,
+    around: &Surroundings,
+) -> Result<Invocation, Mistake> {
+    let matches = match matches(help::serve(name), arguments)? {
+        Ok(matches) => matches,
+        Err(print) => return Ok(print),
+    };
+    if matches.get_flag("version") {
+        return Ok(Invocation::Print(format!(
+            "ringgate {}\n",
+            env!("CARGO_PKG_VERSION")
+        )));
+    }
+    if matches.get_flag("help-reference") {
+        return Ok(Invocation::Print(reference::page()));
+    }
+    let mut raw = Raw::new(matches.get_one::<String>("app").cloned());
+    for option in OPTIONS {
+        if let Some(values) = matches.get_many::<String>(option.name) {
+            let values: Vec<String> = values.cloned().collect();
+            if values.len() > 1 && !option.many {
+                return Err(Mistake(format!(
+                    "--{} is given {} times; once is right",
+                    option.name,
+                    values.len()
+                )));
+            }
+            raw.set(option.name, values, Source::CommandLine);
+        }
+    }
+    raw.fill_from(environment);
+    check(&raw, around).map(|config| Invocation::Serve(Box::new(config)))
+}
+
+fn status(
+    arguments: &[String],
+    environment: impl Fn(&str) -> Option<String>,
+    around: &Surroundings,
+) -> Result<Invocation, Mistake> {
+    let matches = match matches(help::status(), arguments)? {
+        Ok(matches) => matches,
+        Err(print) => return Ok(print),
+    };
+    let named = matches
+        .get_many::<String>("control-socket")
+        .and_then(|values| values.last().cloned());
+    let variable =
+        || environment("RINGGATE_CONTROL_SOCKET").or_else(|| environment("RINGGATE_CONTROL"));
+    let socket = match named.or_else(variable).filter(|path| !path.is_empty()) {
+        Some(path) => value::absolute(&path, &around.cwd),
+        None => default_control_socket(around),
+    };
+    Ok(Invocation::Status {
+        socket,
+        json: matches.get_flag("json"),
+    })
+}
+
+/// The matches, or a help page to print.
+fn matches(
+    mut command: Command,
+    arguments: &[String],
+) -> Result<Result<ArgMatches, Invocation>, Mistake> {
+    match command.try_get_matches_from_mut(arguments) {
+        Ok(matches) => Ok(Ok(matches)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => {
+            Ok(Err(Invocation::Print(error.render().to_string())))
+        }
+        Err(error) => Err(Mistake(refusal(&error))),
+    }
+}
+
+/// Clap's finding in our words: one line that says what to do.
+fn refusal(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let argument = text(ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let name = argument
+                .trim_start_matches('-')
+                .split('=')
+                .next()
+                .unwrap_or_default();
+            if let Some((_, advice)) = GUNICORN_ADVICE.iter().find(|(known, _)| *known == name) {
+                return format!("no option {argument} here: {advice}");
+            }
+            let similar = text(ContextKind::SuggestedArg);
+            match similar.is_empty() {
+                true => format!("no option {argument}; ringgate --help lists them"),
+                false => format!(
+                    "no option {argument}; did you mean {}?",
+                    similar.split(' ').next().unwrap_or_default()
+                ),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            format!(
+                "one application only stands alone, so what is '{argument}'? Others are mounted: --mount /prefix={argument}"
+            )
+        }
+        ErrorKind::InvalidValue => format!("{argument}: a value is missing"),
+        _ => {
+            let rendered = error.render().to_string();
+            let line = rendered.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

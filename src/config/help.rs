@@ -1,0 +1,144 @@
+//! The clap commands, made from the table, and the texts around them.
+//!
+//! Owns wording only. `-h` shows one line per option, `--help` everything.
+
+use crate::options::{APP, Group, OPTIONS, Opt};
+use clap::{Arg, ArgAction, Command};
+
+const ABOUT: &str = "Serves Python web applications and their files: HTTP, static files and workers in one program.";
+
+const EXAMPLES: &str = "\
+Examples:
+  ringgate shop.wsgi:application
+      A Django project in the current directory, on http://127.0.0.1:8000.
+  ringgate 'shop:create_app()' -b 0.0.0.0:8000 -w 4
+      A Flask factory, four workers, on every IPv4 address.
+  ringgate shop.wsgi --static /static=./staticfiles --static /media=./media
+      Files without Python; the longest prefix wins.
+  ringgate --mount /blog=blog:app --mount /api=api:app --access-log -
+      Two applications on one port; log requests to stdout.
+  ringgate --static /=./public -b unix:/run/site.sock
+      Files only, behind another server.
+  ringgate status
+      What every process and worker of the running server is doing.";
+
+const DETAILS: &str = "\
+Values:
+  Times are seconds, or have a unit: 500ms, 30s, 2m, 1h.
+  Sizes are bytes, or have a unit: 64k, 100m, 1g (powers of 1024).
+  Every option is also read from the environment, e.g. RINGGATE_WORKERS=4; the command line wins.
+  Where an option is repeatable, its variable holds the values separated by commas.
+
+Signals:
+  TERM       stop: no new connections, running requests finish (--graceful-timeout)
+  INT, QUIT  stop at once
+  HUP        load the applications' code anew; no request is lost
+  USR1       open the log files again
+
+Exit codes:
+  0  ended as asked
+  1  a mistake in the options, or something they name is missing or taken
+  3  the server failed
+  4  no application could be loaded
+
+Documentation: docs/options.md, README.md";
+
+/// The serving command line, which is also that of `ringgate check`.
+pub fn serve(name: &'static str) -> Command {
+    let mut command = base(name)
+        .about(ABOUT)
+        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json]"))
+        .after_help(format!("{EXAMPLES}\n\n--help tells more: what each option means, units, signals, exit codes."))
+        .after_long_help(format!("{EXAMPLES}\n\n{DETAILS}"))
+        .arg(
+            Arg::new("app")
+                .value_name(APP.value)
+                .help(APP.help)
+                .long_help(format!("{}\n{}", APP.help, APP.more)),
+        )
+        .arg(Arg::new("help-reference").long("help-reference").action(ArgAction::SetTrue).hide(true));
+    for group in Group::ALL {
+        for option in OPTIONS.iter().filter(|option| option.group == group) {
+            command = command.arg(argument(option));
+        }
+    }
+    let version = Arg::new("version")
+        .short('V')
+        .long("version")
+        .action(ArgAction::SetTrue)
+        .help("Print the version");
+    let heading = Group::Operation.title();
+    command
+        .arg(version.help_heading(heading))
+        .arg(help_flag().help_heading(heading))
+}
+
+pub fn status() -> Command {
+    base("ringgate status")
+        .about("Asks the running ringgate what it is doing: processes, workers, queues, connections, requests.")
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("The whole document as JSON"),
+        )
+        .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
+        .arg(help_flag())
+}
+
+fn base(name: &'static str) -> Command {
+    Command::new(name)
+        .bin_name(name)
+        .no_binary_name(true)
+        .disable_version_flag(true)
+        .disable_help_flag(true)
+        .max_term_width(110)
+}
+
+fn help_flag() -> Arg {
+    Arg::new("help")
+        .short('h')
+        .long("help")
+        .action(ArgAction::Help)
+        .help("Print help (-h: short)")
+}
+
+fn argument(option: &'static Opt) -> Arg {
+    let mut argument = Arg::new(option.name)
+        .long(option.name)
+        .value_name(option.value)
+        .help_heading(option.group.title())
+        .hide(option.hidden)
+        .aliases(option.aliases.to_vec())
+        .action(ArgAction::Append)
+        .allow_hyphen_values(option.default == Some("-") || option.name.ends_with("-log"))
+        .help(with_default(option, option.help));
+    if let Some(short) = option.short {
+        argument = argument.short(short);
+    }
+    let mut long = option.help.to_owned();
+    if !option.more.is_empty() {
+        long = format!("{long}\n{}", option.more);
+    }
+    argument.long_help(with_default(option, &long))
+}
+
+/// ` [default: 30 seconds]` behind a text.
+fn with_default(option: &Opt, text: &str) -> String {
+    match default_text(option) {
+        Some(default) => format!("{text} [default: {default}]"),
+        None => text.to_owned(),
+    }
+}
+
+/// The default in words, with its unit.
+pub fn default_text(option: &Opt) -> Option<String> {
+    let unit = match option.value {
+        "SECONDS" => " s",
+        _ => "",
+    };
+    match (option.default, option.default_words) {
+        (Some(default), _) => Some(format!("{default}{unit}")),
+        (None, words) => words.map(str::to_owned),
+    }
+}

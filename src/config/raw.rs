@@ -1,0 +1,110 @@
+//! Options as texts, each with where it came from.
+//!
+//! Owns the ranking: command line over `RINGGATE_*` over the variables of other servers. Knows no meaning of a value.
+
+use crate::options::{OPTIONS, option};
+use std::collections::BTreeMap;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    CommandLine,
+    Environment(String),
+}
+
+/// Every option that was given.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// The positional argument.
+    pub app: Option<(String, Source)>,
+    values: BTreeMap<&'static str, (Vec<String>, Source)>,
+}
+
+impl Raw {
+    /// Nothing but the positional argument, from the command line.
+    pub fn new(app: Option<String>) -> Raw {
+        Raw {
+            app: app.map(|app| (app, Source::CommandLine)),
+            values: BTreeMap::new(),
+        }
+    }
+
+    pub fn set(&mut self, name: &str, values: Vec<String>, source: Source) {
+        self.values.insert(option(name).name, (values, source));
+    }
+
+    /// Fills what the command line left open from the environment. A variable that is set but empty counts as not set.
+    pub fn fill_from(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+        for option in OPTIONS {
+            if self.values.contains_key(option.name) {
+                continue;
+            }
+            let own = option.env_name();
+            let names = own.iter().map(String::as_str).chain(option.foreign_env);
+            let Some((name, value)) = names.into_iter().find_map(|name| Some((name, set(name)?)))
+            else {
+                continue;
+            };
+            let values = match option.many {
+                true => value
+                    .split(',')
+                    .map(|each| each.trim().to_owned())
+                    .filter(|each| !each.is_empty())
+                    .collect(),
+                false => vec![value.clone()],
+            };
+            self.values
+                .insert(option.name, (values, Source::Environment(name.to_owned())));
+        }
+        if self.app.is_none() {
+            self.app = set("RINGGATE_APP")
+                .map(|value| (value, Source::Environment("RINGGATE_APP".into())));
+        }
+    }
+
+    /// The last value given.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        self.many(name).last().map(String::as_str)
+    }
+
+    pub fn many(&self, name: &str) -> &[String] {
+        self.values
+            .get(option(name).name)
+            .map_or(&[], |(values, _)| values)
+    }
+
+    /// How to call the option in a message: as the user wrote it.
+    pub fn label(&self, name: &str) -> String {
+        match self.values.get(option(name).name) {
+            Some((_, Source::Environment(variable))) => format!("${variable}"),
+            _ => format!("--{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_outranks_the_environment_and_ours_the_others() {
+        let mut raw = Raw::default();
+        raw.set("rings", vec!["3".into()], Source::CommandLine);
+        raw.fill_from(|name| match name {
+            "RINGGATE_RINGS" => Some("1".into()),
+            "RINGGATE_WORKERS" => Some("4".into()),
+            "WEB_CONCURRENCY" => Some("9".into()),
+            "RINGGATE_BIND" => Some(":1, unix:/x".into()),
+            "RINGGATE_KIND" => Some(String::new()),
+            "RINGGATE_APP" => Some("a:b".into()),
+            _ => None,
+        });
+        assert_eq!(raw.one("rings"), Some("3"));
+        assert_eq!(raw.one("workers"), Some("4"));
+        assert_eq!(raw.label("workers"), "$RINGGATE_WORKERS");
+        assert_eq!(raw.many("bind"), [":1", "unix:/x"]);
+        assert_eq!(raw.one("kind"), None);
+        assert_eq!(raw.app.map(|(app, _)| app), Some("a:b".into()));
+    }
+}

@@ -1,0 +1,147 @@
+//! The reference page `docs/options.md`, made from the table.
+
+use crate::help::default_text;
+use crate::options::{APP, Form, GUNICORN_ADVICE, Group, OPTIONS, Opt};
+use crate::value::{bytes_text, duration_text};
+use std::fmt::Write;
+
+const HEAD: &str = "\
+# Options
+
+`ringgate [OPTIONS] MODULE:CALLABLE` serves, `ringgate check [OPTIONS] MODULE:CALLABLE` only tells whether it could,
+`ringgate status [--json]` asks a running server.
+
+Options stand on the command line or in the environment; the command line wins. Times are seconds or have a unit
+(`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's
+variable holds its values separated by commas. A change of any option takes a restart; `HUP` loads the applications'
+code anew under the options that hold.
+
+This page is made by `ringgate --help-reference`.
+";
+
+/// The whole page.
+pub fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for group in Group::ALL {
+        section(&mut page, group);
+    }
+    page.push_str("\n## Signals and exit codes\n\n");
+    page.push_str("| signal | what happens |\n|---|---|\n");
+    page.push_str("| TERM | no new connections; running requests finish within `--graceful-timeout`; exit 0 |\n");
+    page.push_str("| INT, QUIT | stop at once; exit 0 |\n");
+    page.push_str("| HUP | new workers load the applications' code; once they are up the old ones finish and end; no request is lost |\n");
+    page.push_str("| USR1 | the log files are opened again |\n\n");
+    page.push_str("| exit code | meaning |\n|---|---|\n");
+    page.push_str("| 0 | ended as asked |\n");
+    page.push_str("| 1 | a mistake in the options, or something they name is missing or taken |\n");
+    page.push_str("| 3 | the server failed: its edge or all its workers would not start |\n");
+    page.push_str("| 4 | no application could be loaded |\n");
+    page.push_str("\n## For those who come from gunicorn\n\n");
+    page.push_str("These options of gunicorn are not there, and what to do instead:\n\n| gunicorn | ringgate |\n|---|---|\n");
+    for (name, advice) in GUNICORN_ADVICE.iter().filter(|(name, _)| name.len() > 1) {
+        line(&mut page, format_args!("| `--{name}` | {advice} |\n"));
+    }
+    page
+}
+
+fn section(page: &mut String, group: Group) {
+    line(page, format_args!("\n## {}\n", group.title()));
+    if group == Group::Application {
+        line(
+            page,
+            format_args!(
+                "\n### `{}`\n\n{}. {}\n\nEnvironment: `RINGGATE_APP`.\n",
+                APP.value, APP.help, APP.more
+            ),
+        );
+    }
+    for option in OPTIONS
+        .iter()
+        .filter(|option| option.group == group && !option.hidden)
+    {
+        entry(page, option);
+    }
+}
+
+fn entry(page: &mut String, option: &Opt) {
+    let short = option
+        .short
+        .map(|short| format!("-{short}, "))
+        .unwrap_or_default();
+    line(
+        page,
+        format_args!(
+            "\n### `{short}--{} {}`\n\n{}.",
+            option.name, option.value, option.help
+        ),
+    );
+    if !option.more.is_empty() {
+        line(page, format_args!(" {}", option.more));
+    }
+    page.push_str("\n\n");
+    let mut facts = Vec::new();
+    if let Some(default) = default_text(option) {
+        facts.push(format!(
+            "Default: {}.",
+            if option.default.is_some() {
+                format!("`{default}`")
+            } else {
+                default
+            }
+        ));
+    }
+    if let Some(bounds) = bounds(option.form) {
+        facts.push(format!("{bounds}."));
+    }
+    let variables: Vec<String> = option
+        .env_name()
+        .into_iter()
+        .chain(option.foreign_env.map(str::to_owned))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if !variables.is_empty() {
+        facts.push(format!("Environment: {}.", variables.join(", else ")));
+    }
+    if !option.aliases.is_empty() {
+        let aliases: Vec<String> = option
+            .aliases
+            .iter()
+            .map(|alias| format!("`--{alias}`"))
+            .collect();
+        facts.push(format!("Also: {}.", aliases.join(", ")));
+    }
+    line(page, format_args!("{}\n", facts.join(" ")));
+}
+
+fn bounds(form: Form) -> Option<String> {
+    match form {
+        Form::Integer { min, max } => Some(format!("From {min} to {max}")),
+        Form::Duration { min_ms, max_ms } => Some(format!(
+            "From {} to {}",
+            duration_text(min_ms),
+            duration_text(max_ms)
+        )),
+        Form::Bytes { min, max } => {
+            Some(format!("From {} to {}", bytes_text(min), bytes_text(max)))
+        }
+        Form::Choice(words) => Some(format!("One of: {}", words.join(", "))),
+        Form::Text | Form::Path => None,
+    }
+}
+
+fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/options.md");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == super::page(),
+            "docs/options.md is not what the table says; renew it: ringgate --help-reference > docs/options.md"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The step that looks: do the directories and files that a checked configuration names exist?
+//!
+//! Reads the file system only; sockets, limits and Python are the supervisor's to try.
+
+use crate::Mistake;
+use crate::model::{Config, LogTarget};
+use std::path::Path;
+
+/// The first thing that is named and not there.
+pub fn check(config: &Config) -> Result<(), Mistake> {
+    directory("--chdir", &config.chdir)?;
+    for files in &config.statics {
+        directory(&format!("--static {}/", files.url), &files.dir)?;
+    }
+    for dir in &config.pythonpath {
+        directory("--pythonpath", dir)?;
+    }
+    let logs = [
+        ("--access-log", config.access_log.as_ref()),
+        ("--error-log", Some(&config.error_log)),
+    ];
+    for (name, target) in logs {
+        if let Some(LogTarget::File(path)) = target {
+            appendable(name, path)?;
+        }
+    }
+    if let Some(path) = &config.pid_file {
+        parent("--pid", path)?;
+    }
+    parent("--control-socket", &config.control_socket)
+}
+
+fn directory(name: &str, path: &Path) -> Result<(), Mistake> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(Mistake(format!(
+            "{name}: {} is not a directory",
+            path.display()
+        ))),
+        Err(error) => Err(Mistake(format!(
+            "{name}: no directory {} ({})",
+            path.display(),
+            plain(&error)
+        ))),
+    }
+}
+
+/// Opens the log as the edge will; an empty file may be left behind, as any start leaves one.
+fn appendable(name: &str, path: &Path) -> Result<(), Mistake> {
+    parent(name, path)?;
+    match std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+    {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Mistake(format!(
+            "{name}: {} cannot be written ({})",
+            path.display(),
+            plain(&error)
+        ))),
+    }
+}
+
+fn parent(name: &str, path: &Path) -> Result<(), Mistake> {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => directory(name, dir),
+        _ => Ok(()),
+    }
+}
+
+/// `No such file or directory` without `(os error 2)`.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::StaticMount;
+
+    #[test]
+    fn what_is_named_must_be_there() {
+        let mut config = Config::bare();
+        assert_eq!(check(&config), Ok(()));
+        config.statics.push(StaticMount {
+            url: "/s".into(),
+            dir: "/nonexistent".into(),
+        });
+        let message = check(&config).expect_err("missing").0;
+        assert_eq!(
+            message,
+            "--static /s/: no directory /nonexistent (No such file or directory)"
+        );
+        config.statics[0].dir = "/dev/null".into();
+        assert_eq!(
+            check(&config).expect_err("a file").0,
+            "--static /s/: /dev/null is not a directory"
+        );
+        config.statics.clear();
+        config.error_log = LogTarget::File("/nonexistent/log".into());
+        assert!(check(&config).is_err());
+    }
+}
