@@ -9,6 +9,7 @@
 use crate::mailbox::{FromRing, Outbox};
 use crate::timestamp::Timestamp;
 use config::LogFormat;
+use proto::text::append_decimal;
 
 /// A batch is handed over when it has grown this far.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -134,9 +135,9 @@ fn combined(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Ve
     out.extend_from_slice(b"] \"");
     quoted_or_dash(entry.line, out);
     out.extend_from_slice(b"\" ");
-    decimal(u64::from(entry.status), out);
+    append_decimal(out, u64::from(entry.status));
     out.push(b' ');
-    decimal(entry.body_bytes, out);
+    append_decimal(out, entry.body_bytes);
     out.extend_from_slice(b" \"");
     quoted_or_dash(entry.referer, out);
     out.extend_from_slice(b"\" \"");
@@ -148,7 +149,7 @@ fn combined(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Ve
         quoted(app.name.as_bytes(), out);
         out.push(b'/');
         match app.worker {
-            Some(worker) => decimal(u64::from(worker), out),
+            Some(worker) => append_decimal(out, u64::from(worker)),
             None => out.push(b'-'),
         }
         out.extend_from_slice(b" queue=");
@@ -177,9 +178,9 @@ fn json(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Vec<u8
         json_string(value, out);
     }
     out.extend_from_slice(b"\",\"status\":");
-    decimal(u64::from(entry.status), out);
+    append_decimal(out, u64::from(entry.status));
     out.extend_from_slice(b",\"body_bytes\":");
-    decimal(entry.body_bytes, out);
+    append_decimal(out, entry.body_bytes);
     out.extend_from_slice(b",\"total_s\":");
     seconds(entry.total_ns, out);
     if let Some(app) = &entry.app {
@@ -187,7 +188,7 @@ fn json(entry: &Entry<'_>, wall_ns: u64, stamp: &mut Timestamp, out: &mut Vec<u8
         json_string(app.name.as_bytes(), out);
         if let Some(worker) = app.worker {
             out.extend_from_slice(b"\",\"worker\":");
-            decimal(u64::from(worker), out);
+            append_decimal(out, u64::from(worker));
         } else {
             out.push(b'"');
         }
@@ -324,25 +325,10 @@ fn runs(mut bytes: &[u8]) -> impl Iterator<Item = Run<'_>> {
     })
 }
 
-/// Appends a number in decimal.
-pub fn decimal(mut n: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
 /// Appends nanoseconds as seconds with six decimals.
 fn seconds(ns: u64, out: &mut Vec<u8>) {
     let micros = ns / 1000;
-    decimal(micros / 1_000_000, out);
+    append_decimal(out, micros / 1_000_000);
     let mut fraction = *b".000000";
     let mut rest = micros % 1_000_000;
     for place in (1..7).rev() {

@@ -243,8 +243,8 @@ pub fn cachestat(fd: BorrowedFd<'_>, offset: u64, length_bytes: u64) -> io::Resu
     })
 }
 
-/// Is every page of `offset..offset+length_bytes` in the page cache? Asks `cachestat`, and where that is refused, the
-/// last byte with `RWF_NOWAIT`.
+/// Is every page of `offset..offset+length_bytes` in the page cache? Asks `cachestat`, and the last byte with `RWF_NOWAIT`;
+/// where `cachestat` is refused, the first and the last byte.
 pub fn is_cached(fd: BorrowedFd<'_>, offset: u64, length_bytes: u64) -> bool {
     if length_bytes == 0 {
         return true;
@@ -252,14 +252,16 @@ pub fn is_cached(fd: BorrowedFd<'_>, offset: u64, length_bytes: u64) -> bool {
     let page_bytes = page_bytes();
     let pages = (offset + length_bytes - 1) / page_bytes - offset / page_bytes + 1;
     match cachestat(fd, offset, length_bytes) {
-        Ok(counts) => counts.cached_pages >= pages,
+        Ok(counts) if counts.cached_pages < pages => return false,
+        // Pages that are being read ahead count as present; the last of them is the last to be filled.
+        Ok(_) => {}
         Err(_) => {
-            let mut byte = [0u8];
-            let first = read_at_nowait(fd, &mut byte, offset);
-            let last = read_at_nowait(fd, &mut byte, offset + length_bytes - 1);
-            first.is_ok() && last.is_ok()
+            if read_at_nowait(fd, &mut [0], offset).is_err() {
+                return false;
+            }
         }
     }
+    read_at_nowait(fd, &mut [0], offset + length_bytes - 1).is_ok()
 }
 
 /// Bytes of a page of memory.

@@ -1,0 +1,303 @@
+//! A bounded map from paths to what is known about them, with second-chance eviction.
+//!
+//! Owns the entries, their ages and the sum of their weights. Invariants: `entries <= entries_max`, `weight <= weight_max` and
+//! `descriptors <= descriptors_max` after every insertion; an entry is handed out as fresh only until its time; a key
+//! belongs to one mount. Pure: time comes in as an argument. Must not know what an entry is.
+
+use std::collections::HashMap;
+
+/// How much a cache may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub entries_max: usize,
+    /// Bytes of memory, as the values weigh themselves.
+    pub weight_max: usize,
+    pub descriptors_max: usize,
+}
+
+/// What a value costs to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub bytes: usize,
+    pub descriptors: usize,
+}
+
+pub trait Weigh {
+    fn cost(&self) -> Cost;
+}
+
+/// The outcome of a look-up.
+#[derive(Debug)]
+pub enum Found<'a, V> {
+    /// Looked at recently enough.
+    Fresh(&'a V),
+    /// To be compared with the file system before it is used.
+    Stale(&'a V),
+    Nothing,
+}
+
+#[derive(Debug)]
+pub struct Cache<V> {
+    bounds: Bounds,
+    /// One map per mount, so that a look-up needs no composed key.
+    index: Vec<HashMap<Box<[u8]>, usize>>,
+    places: slab::Slab<Place<V>>,
+    /// Where the search for a victim goes on.
+    hand: usize,
+    cost: Cost,
+}
+
+#[derive(Debug)]
+struct Place<V> {
+    mount: usize,
+    key: Box<[u8]>,
+    value: V,
+    cost: Cost,
+    fresh_until_ns: u64,
+    /// Looked up since the hand last passed.
+    used: bool,
+}
+
+/// What an entry costs beside its value: key, map slot, place; a rough figure.
+const OVERHEAD_BYTES: usize = 160;
+
+impl<V: Weigh> Cache<V> {
+    pub fn new(mounts: usize, bounds: Bounds) -> Cache<V> {
+        Cache {
+            bounds,
+            index: (0..mounts).map(|_| HashMap::new()).collect(),
+            places: slab::Slab::new(),
+            hand: 0,
+            cost: Cost::default(),
+        }
+    }
+
+    pub fn find(&mut self, mount: usize, key: &[u8], now_ns: u64) -> Found<'_, V> {
+        let index = self.index.get(mount).and_then(|index| index.get(key));
+        let Some(place) = index.and_then(|&index| self.places.get_mut(index)) else {
+            return Found::Nothing;
+        };
+        place.used = true;
+        if now_ns < place.fresh_until_ns {
+            Found::Fresh(&place.value)
+        } else {
+            Found::Stale(&place.value)
+        }
+    }
+
+    /// The entry was compared with the file system and stands.
+    pub fn confirm(&mut self, mount: usize, key: &[u8], fresh_until_ns: u64) {
+        let index = self.index.get(mount).and_then(|index| index.get(key));
+        if let Some(place) = index.and_then(|&index| self.places.get_mut(index)) {
+            place.fresh_until_ns = fresh_until_ns;
+        }
+    }
+
+    /// Keeps a value, in place of an earlier one and of whatever has not been asked for lately. A value that alone
+    /// exceeds the bounds is not kept.
+    pub fn insert(&mut self, mount: usize, key: &[u8], value: V, fresh_until_ns: u64) {
+        self.remove(mount, key);
+        let mut cost = value.cost();
+        cost.bytes += key.len() + OVERHEAD_BYTES;
+        let alone = Cost::default();
+        if !self.fits(&alone, &cost, 0) || mount >= self.index.len() {
+            return;
+        }
+        while !self.fits(&self.cost, &cost, self.places.len()) {
+            self.evict();
+        }
+        self.cost.bytes += cost.bytes;
+        self.cost.descriptors += cost.descriptors;
+        let place = Place {
+            mount,
+            key: key.into(),
+            value,
+            cost,
+            fresh_until_ns,
+            used: false,
+        };
+        let index = self.places.insert(place);
+        self.index[mount].insert(key.into(), index);
+    }
+
+    pub fn remove(&mut self, mount: usize, key: &[u8]) {
+        if let Some(index) = self
+            .index
+            .get_mut(mount)
+            .and_then(|index| index.remove(key))
+        {
+            self.forget(index);
+        }
+    }
+
+    /// Gives up one entry that holds a descriptor; false if there is none.
+    pub fn release_descriptor(&mut self) -> bool {
+        let victim = self
+            .places
+            .iter()
+            .find(|(_, place)| place.cost.descriptors > 0 && !place.used);
+        let victim = victim.or_else(|| {
+            self.places
+                .iter()
+                .find(|(_, place)| place.cost.descriptors > 0)
+        });
+        match victim.map(|(index, _)| index) {
+            Some(index) => {
+                self.unlink(index);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// What the entries cost together.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    fn fits(&self, held: &Cost, more: &Cost, entries: usize) -> bool {
+        entries < self.bounds.entries_max
+            && held.bytes + more.bytes <= self.bounds.weight_max
+            && held.descriptors + more.descriptors <= self.bounds.descriptors_max
+    }
+
+    /// The hand passes over entries in use once, and takes the first that is not. At most two rounds.
+    fn evict(&mut self) {
+        let rounds = 2 * self.places.capacity() + 1;
+        for _ in 0..rounds {
+            self.hand = if self.hand + 1 < self.places.capacity() {
+                self.hand + 1
+            } else {
+                0
+            };
+            match self.places.get_mut(self.hand) {
+                Some(place) if place.used => place.used = false,
+                Some(_) => return self.unlink(self.hand),
+                None => {}
+            }
+        }
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let place = &self.places[index];
+        self.index[place.mount].remove(&place.key);
+        self.forget(index);
+    }
+
+    fn forget(&mut self, index: usize) {
+        let place = self.places.remove(index);
+        self.cost.bytes -= place.cost.bytes;
+        self.cost.descriptors -= place.cost.descriptors;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Value(usize, usize);
+
+    impl Weigh for Value {
+        fn cost(&self) -> Cost {
+            Cost {
+                bytes: self.0,
+                descriptors: self.1,
+            }
+        }
+    }
+
+    fn cache(entries_max: usize, weight_max: usize, descriptors_max: usize) -> Cache<Value> {
+        Cache::new(
+            2,
+            Bounds {
+                entries_max,
+                weight_max,
+                descriptors_max,
+            },
+        )
+    }
+
+    fn has(cache: &mut Cache<Value>, key: &[u8]) -> bool {
+        !matches!(cache.find(0, key, 0), Found::Nothing)
+    }
+
+    #[test]
+    fn freshness_has_an_end_and_can_be_renewed() {
+        let mut cache = cache(10, 10_000, 10);
+        cache.insert(0, b"/a", Value(5, 0), 100);
+        assert!(matches!(
+            cache.find(0, b"/a", 99),
+            Found::Fresh(Value(5, 0))
+        ));
+        assert!(matches!(cache.find(0, b"/a", 100), Found::Stale(_)));
+        cache.confirm(0, b"/a", 200);
+        assert!(matches!(cache.find(0, b"/a", 199), Found::Fresh(_)));
+        assert!(matches!(cache.find(1, b"/a", 0), Found::Nothing));
+        assert!(matches!(cache.find(7, b"/a", 0), Found::Nothing));
+        cache.insert(7, b"/a", Value(5, 0), 100);
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn bounds_hold_whatever_comes() {
+        let mut cache = cache(50, 20_000, 5);
+        let mut seed = 1u64;
+        for round in 0..5_000usize {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let key = format!("/{}", seed >> 57);
+            match round % 7 {
+                0 => cache.remove(0, key.as_bytes()),
+                1 => {
+                    has(&mut cache, key.as_bytes());
+                }
+                _ => cache.insert(
+                    0,
+                    key.as_bytes(),
+                    Value((seed >> 50) as usize & 2047, round % 2),
+                    0,
+                ),
+            }
+            let sum: usize = cache.places.iter().map(|(_, place)| place.cost.bytes).sum();
+            assert_eq!(sum, cache.cost().bytes);
+            assert_eq!(cache.len(), cache.index[0].len());
+            assert!(cache.len() <= 50 && sum <= 20_000 && cache.cost().descriptors <= 5);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_stays() {
+        let mut cache = cache(4, 100_000, 10);
+        for n in 0..4 {
+            cache.insert(0, format!("/{n}").as_bytes(), Value(1, 0), 0);
+        }
+        for n in 10..30 {
+            assert!(has(&mut cache, b"/2"));
+            cache.insert(0, format!("/{n}").as_bytes(), Value(1, 0), 0);
+        }
+        assert!(has(&mut cache, b"/2"));
+        assert!(!has(&mut cache, b"/0"));
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_and_costs_nobody_else() {
+        let mut cache = cache(4, 1_000, 10);
+        cache.insert(0, b"/small", Value(10, 0), 0);
+        cache.insert(0, b"/large", Value(1_000, 0), 0);
+        assert!(has(&mut cache, b"/small") && !has(&mut cache, b"/large"));
+    }
+
+    #[test]
+    fn descriptors_can_be_had_back() {
+        let mut cache = cache(4, 100_000, 10);
+        cache.insert(0, b"/memory", Value(10, 0), 0);
+        cache.insert(0, b"/file", Value(10, 1), 0);
+        assert!(cache.release_descriptor());
+        assert!(!cache.release_descriptor());
+        assert!(has(&mut cache, b"/memory") && !has(&mut cache, b"/file"));
+    }
+}

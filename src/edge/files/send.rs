@@ -1,0 +1,187 @@
+//! Bytes of files to sockets: zero-copy while the pages are hot, on the kernel's workers while they are cold.
+//!
+//! Owns nothing but the plan of one body. Invariants: exactly the announced number of bytes leaves or the result is an error
+//! (then the connection must be closed: a file that shrank has no other honest end); no call sleeps for a disk; after
+//! `TURN_BYTES` the ring's other connections have a turn. Must not know what the bytes are.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use uring::fs::File;
+use uring::net::Socket;
+use uring::time::{Deadline, within};
+
+/// What one connection may send before others have a turn: about 20-40 us of copying to a local peer.
+const TURN_BYTES: u64 = 256 * 1024;
+/// How far ahead pages are asked about: 1.3 us per 256 KiB.
+const LOOK_BYTES: u64 = 1024 * 1024;
+/// What one trip over the kernel's workers carries: twice the usual readahead, and little enough that a slow peer takes it
+/// within the write timeout.
+const COLD_BYTES: u64 = 256 * 1024;
+
+/// A body that comes from a file, or pieces of one with text between them.
+#[derive(Debug)]
+pub struct Body {
+    file: Rc<File>,
+    plan: Plan,
+    length: u64,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Part { offset: u64 },
+    Pieces(Vec<Piece>),
+}
+
+#[derive(Debug)]
+pub enum Piece {
+    Bytes(Vec<u8>),
+    File { offset: u64, length: u64 },
+}
+
+impl Body {
+    pub fn whole(file: Rc<File>, length: u64) -> Body {
+        Body::part(file, 0, length)
+    }
+
+    pub fn part(file: Rc<File>, offset: u64, length: u64) -> Body {
+        Body {
+            file,
+            plan: Plan::Part { offset },
+            length,
+        }
+    }
+
+    pub fn pieces(file: Rc<File>, pieces: Vec<Piece>) -> Body {
+        let length = |piece: &Piece| match piece {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File { length, .. } => *length,
+        };
+        Body {
+            file,
+            length: pieces.iter().map(length).sum(),
+            plan: Plan::Pieces(pieces),
+        }
+    }
+
+    /// Bytes of the body.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Sends `head` (what is waiting to go out before the body, may be empty) and the body. Gives up with `TimedOut` when
+    /// the peer takes nothing for `write_ns`.
+    pub async fn send(&self, socket: &Socket, head: &[u8], write_ns: u64) -> io::Result<()> {
+        match &self.plan {
+            Plan::Part { offset } => {
+                send_file(socket, head, &self.file, *offset, self.length, write_ns).await
+            }
+            Plan::Pieces(pieces) => {
+                send_bytes(socket, head, true, write_ns).await?;
+                for (index, piece) in pieces.iter().enumerate() {
+                    match piece {
+                        Piece::Bytes(bytes) => {
+                            send_bytes(socket, bytes, index + 1 < pieces.len(), write_ns).await?;
+                        }
+                        Piece::File { offset, length } => {
+                            send_file(socket, b"", &self.file, *offset, *length, write_ns).await?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Sends `head`, then `length` bytes of a file from `offset`. `UnexpectedEof`: the file is shorter than that; `TimedOut`: the
+/// peer took nothing for `write_ns`. After any error an unknown part has left.
+pub async fn send_file(
+    socket: &Socket,
+    head: &[u8],
+    file: &File,
+    offset: u64,
+    length: u64,
+    write_ns: u64,
+) -> io::Result<()> {
+    send_bytes(socket, head, length > 0, write_ns).await?;
+    let end = offset
+        .checked_add(length)
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let mut at = offset;
+    let mut hot_until = offset;
+    let mut turn_bytes = 0;
+    while at < end {
+        if at >= hot_until {
+            let window = (end - at).min(LOOK_BYTES);
+            if !file.is_cached(at, window) {
+                at += send_cold(socket, file, at, (end - at).min(COLD_BYTES), write_ns).await?;
+                continue;
+            }
+            hot_until = at + window;
+        }
+        let wanted = (hot_until - at).min(TURN_BYTES - turn_bytes);
+        match socket.try_sendfile(file, at, wanted as usize) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                at += count as u64;
+                turn_bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                writable(socket, write_ns).await?;
+                turn_bytes = 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if turn_bytes >= TURN_BYTES && at < end {
+            uring::yield_now().await;
+            turn_bytes = 0;
+        }
+    }
+    Ok(())
+}
+
+/// One trip over the kernel's workers, which wait for the disk.
+async fn send_cold(
+    socket: &Socket,
+    file: &File,
+    at: u64,
+    length: u64,
+    write_ns: u64,
+) -> io::Result<u64> {
+    let deadline = Deadline::new();
+    deadline.set_after(write_ns);
+    let sent = within(&deadline, socket.splice_from_file(file, at, length)).await;
+    match sent.ok_or(io::ErrorKind::TimedOut)?? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        sent => Ok(sent),
+    }
+}
+
+/// Sends bytes whole; `more` if a file's follow at once, so that they share a segment.
+async fn send_bytes(
+    socket: &Socket,
+    mut bytes: &[u8],
+    more: bool,
+    write_ns: u64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.try_send_parts(&[IoSlice::new(bytes)], more) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                writable(socket, write_ns).await?
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn writable(socket: &Socket, write_ns: u64) -> io::Result<()> {
+    let deadline = Deadline::new();
+    deadline.set_after(write_ns);
+    within(&deadline, socket.writable())
+        .await
+        .ok_or(io::ErrorKind::TimedOut)?
+}
