@@ -1,3 +1,5 @@
+//! Chunked bodies: accepted, refused, bounded, and the same in every fragmentation.
+
 use super::*;
 
 fn decode(input: &[u8]) -> Result<(Vec<u8>, Option<usize>), Reject> {
