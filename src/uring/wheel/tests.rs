@@ -86,7 +86,7 @@ fn a_disarmed_timer_does_not_fire_and_can_be_armed_again() {
 #[test]
 fn next_at_is_never_late_whatever_is_armed_and_moved() {
     for seed in 1..200 {
-        let mut random = Random(seed * 0x9e37_79b9_7f4a_7c15);
+        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
         let mut now = random.below(1 << 50);
         let mut wheel = Wheel::new(now);
         let mut timers: Vec<(TimerKey, Arc<Count>, u64)> = Vec::new();
