@@ -1,0 +1,581 @@
+//! The command line: what it says when all is well, and the one clear message for every mistake.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use harness::{Client, Setup, python, skipped};
+use std::net::TcpListener;
+use std::process::Command;
+
+fn ringgate(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringgate"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// It must end with a message that contains every word, without a panic or a Rust debug dump.
+#[track_caller]
+fn mistake(setup: Setup, words: &[&str]) -> String {
+    let (code, output) = setup.run_to_end();
+    assert!(code > 0 && code < 100, "exit code {code}:\n{output}");
+    for word in words {
+        assert!(output.contains(word), "no {word:?} in:\n{output}");
+    }
+    for ugly in ["panicked", "Os {", "Err(", "RUST_BACKTRACE"] {
+        assert!(!output.contains(ugly), "{ugly:?} in:\n{output}");
+    }
+    output
+}
+
+#[test]
+fn version() {
+    let (code, output, _) = ringgate(&["--version"]);
+    assert_eq!(
+        (code, output.trim()),
+        (0, concat!("ringgate ", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn help_teaches() {
+    let (code, output, _) = ringgate(&["--help"]);
+    assert_eq!(code, 0);
+    for word in [
+        "MODULE:CALLABLE",
+        "--bind",
+        "--workers",
+        "--static",
+        "--mount",
+        "--kind",
+        "--timeout",
+        "--rings",
+        "--access-log",
+        "status",
+        "shop.wsgi:application",
+    ] {
+        assert!(output.contains(word), "no {word:?} in the help");
+    }
+    let (code, short, _) = ringgate(&["-h"]);
+    assert_eq!(code, 0);
+    assert!(short.len() <= output.len());
+    let (code, _, _) = ringgate(&["status", "--help"]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn nothing_to_serve() {
+    let (code, out, error) = ringgate(&[]);
+    assert_ne!(code, 0);
+    assert!(
+        format!("{out}{error}").contains("ringgate shop.wsgi:application"),
+        "{out}{error}"
+    );
+}
+
+#[test]
+fn an_unknown_option_gets_a_suggestion() {
+    let (code, _, error) = ringgate(&["basic:application", "--worker", "2"]);
+    assert_ne!(code, 0);
+    assert!(
+        error.contains("--worker") && error.contains("--workers"),
+        "{error}"
+    );
+}
+
+#[test]
+fn gunicorns_other_options_get_advice() {
+    for option in ["--threads", "--worker-class"] {
+        let (code, _, error) = ringgate(&["basic:application", option, "2"]);
+        assert_ne!(code, 0);
+        assert!(error.contains("--workers"), "{error}");
+    }
+}
+
+#[test]
+fn bad_values_name_the_option() {
+    for (option, value) in [
+        ("--workers", "0"),
+        ("--workers", "many"),
+        ("--workers", "100000"),
+        ("--rings", "0"),
+        ("--bind", "nonsense:port"),
+        ("--bind", "127.0.0.1:99999"),
+        ("--bind", "unix:"),
+        ("--kind", "threads"),
+        ("--timeout", "-1"),
+        ("--timeout", "soon"),
+        ("--static", "/static"),
+        ("--mount", "/x"),
+        ("--mount", "x=basic:application"),
+        ("--log-level", "loud"),
+        ("--limit-request-line", "1"),
+        ("--env", "NOVALUE"),
+    ] {
+        let (code, _, error) = ringgate(&["basic:application", &format!("{option}={value}")]);
+        assert!(code > 0, "{option} {value}");
+        assert!(error.contains(option), "{option} {value}: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
+#[test]
+fn no_such_module() {
+    for kind in ["auto", "processes"] {
+        mistake(
+            Setup::app("no_such_module_at_all:application").kind(kind),
+            &["no_such_module_at_all"],
+        );
+    }
+    mistake(Setup::app("basic.inner:application"), &["basic"]);
+    mistake(
+        Setup::app("misses_module:application"),
+        &["a_module_nobody_has"],
+    );
+}
+
+#[test]
+fn no_such_callable() {
+    for kind in ["auto", "processes"] {
+        mistake(
+            Setup::app("basic:no_such_callable").kind(kind),
+            &["no_such_callable", "basic"],
+        );
+    }
+    mistake(
+        Setup::app("broken:not_callable"),
+        &["not_callable", "callable"],
+    );
+    mistake(Setup::app("broken:no_factory()"), &["no_factory"]);
+}
+
+#[test]
+fn an_app_without_a_target_means_application() {
+    Setup::app("basic").start().get("/hello").expect(200);
+}
+
+#[test]
+fn an_import_that_fails_shows_the_traceback() {
+    for kind in ["auto", "processes"] {
+        mistake(
+            Setup::app("raises_on_import:application").kind(kind),
+            &["RuntimeError", "the import refuses", "raises_on_import.py"],
+        );
+    }
+}
+
+#[test]
+fn a_factory_that_fails_shows_the_traceback() {
+    mistake(
+        Setup::app("broken:bad_factory()"),
+        &["ValueError", "the factory refuses"],
+    );
+}
+
+#[test]
+fn factories_make_the_app() {
+    Setup::app("basic:create_app()")
+        .start()
+        .get("/hello")
+        .expect(200);
+    assert_eq!(
+        Setup::app("basic:create_named('a', suffix='b')")
+            .start()
+            .get("/")
+            .expect(200)
+            .text(),
+        "ab"
+    );
+}
+
+#[test]
+fn a_syntax_error_is_shown() {
+    let setup = Setup::bare().arg("wrong:application");
+    setup.dir().write(
+        "wrong.py",
+        "def application(environ, start_response)\n    return []\n",
+    );
+    mistake(setup, &["SyntaxError", "wrong.py"]);
+}
+
+#[test]
+fn an_asgi_app_gets_a_clear_message() {
+    for kind in ["auto", "processes"] {
+        mistake(Setup::app("broken:asgi").kind(kind), &["ASGI"]);
+    }
+}
+
+#[test]
+fn a_taken_port_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    mistake(
+        Setup::app("basic:application")
+            .unbound()
+            .option("--bind", &address),
+        &[&address, "in use"],
+    );
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_said() {
+    mistake(
+        Setup::app("basic:application")
+            .unbound()
+            .option("--bind", "192.0.2.1:8000"),
+        &["192.0.2.1:8000"],
+    );
+}
+
+#[test]
+fn no_such_python() {
+    mistake(
+        Setup::app("basic:application").option("--python", "/no/such/python"),
+        &["/no/such/python"],
+    );
+    mistake(
+        Setup::app("basic:application").option("--python", "/bin/true"),
+        &["/bin/true"],
+    );
+}
+
+/// Stands for an interpreter of another version.
+fn fake_python(setup: &Setup, body: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = setup.dir().write("python", format!("#!/bin/sh\n{body}\n"));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_python_that_does_not_run_is_said() {
+    let setup = Setup::app("basic:application");
+    let python = fake_python(
+        &setup,
+        "echo 'pyenv: version is not installed' >&2; exit 127",
+    );
+    mistake(setup.option("--python", python), &["python"]);
+}
+
+#[test]
+fn a_python_that_is_too_old_is_said() {
+    let old = [
+        "/root/.pyenv/versions/3.9.18/bin/python3",
+        "/usr/bin/python3.9",
+        "/usr/local/bin/python3.9",
+    ];
+    let Some(old) = old.iter().find(|path| std::path::Path::new(path).exists()) else {
+        return skipped("there is no CPython 3.9 here");
+    };
+    mistake(
+        Setup::app("basic:application").option("--python", *old),
+        &["3.9", "3.10"],
+    );
+}
+
+#[test]
+fn interpreters_need_3_13() {
+    if python::has_interpreters() {
+        return skipped("the test's Python has sub-interpreters");
+    }
+    mistake(
+        Setup::app("basic:application").kind("interpreters"),
+        &["3.13", "processes"],
+    );
+}
+
+#[test]
+fn no_such_directory() {
+    mistake(
+        Setup::app("basic:application").option("--chdir", "/no/such/dir"),
+        &["/no/such/dir"],
+    );
+}
+
+#[test]
+fn port_zero_is_reported() {
+    let server = Setup::app("basic:application").start();
+    assert_ne!(server.address().port(), 0);
+    assert!(
+        server.ready_line.starts_with("ready "),
+        "{:?}",
+        server.ready_line
+    );
+    server.get("/hello").expect(200);
+}
+
+#[test]
+fn the_banner_says_what_runs_where_and_why() {
+    let kind = if python::has_interpreters() {
+        "interpreters"
+    } else {
+        "processes"
+    };
+    let setup = Setup::app("basic:application")
+        .workers(3)
+        .option("--rings", "2")
+        .also("--mount", "/second=basic:application");
+    setup.dir().write("files/a.txt", "file");
+    let files = setup.dir().path().join("files");
+    let server = setup
+        .also("--static", format!("/static={}", files.display()))
+        .start();
+    let log = server.log();
+    let (address, version) = (
+        server.address().to_string(),
+        format!("3.{}", python::minor_version()),
+    );
+    for word in [
+        address.as_str(),
+        &version,
+        kind,
+        "basic:application",
+        "/second",
+        "/static",
+        concat!("ringgate ", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(log.contains(word), "no {word:?} in the banner:\n{log}");
+    }
+    assert!(
+        log.contains("3 workers") && log.contains("2 rings"),
+        "{log}"
+    );
+}
+
+#[test]
+fn auto_falls_back_to_processes_with_the_module_named() {
+    if !python::has_interpreters() {
+        return skipped("interpreters need CPython 3.13 or newer");
+    }
+    let server = Setup::app("refuses_interpreters:application").start();
+    server.wait_log("stubborn._core");
+    assert!(server.log().contains("processes"), "{}", server.log());
+    assert_eq!(server.get("/who").expect(200).json()["interpreter"], 0);
+    let server = Setup::app("aborts_in_interpreters:application").start();
+    assert_eq!(server.get("/who").expect(200).json()["interpreter"], 0);
+    assert!(server.log().contains("processes"), "{}", server.log());
+}
+
+#[test]
+fn forced_interpreters_say_what_refuses() {
+    if !python::has_interpreters() {
+        return skipped("interpreters need CPython 3.13 or newer");
+    }
+    mistake(
+        Setup::app("refuses_interpreters:application").kind("interpreters"),
+        &["stubborn._core"],
+    );
+}
+
+#[test]
+fn several_addresses() {
+    let setup = Setup::app("basic:application").also("--bind", "[::1]:0");
+    let socket = setup.dir().path().join("web.sock");
+    let server = setup
+        .also("--bind", format!("unix:{}", socket.display()))
+        .start();
+    assert_eq!(server.addresses().len(), 2, "{:?}", server.ready_line);
+    for address in server.addresses() {
+        Client::connect(*address).get("/hello").expect(200);
+    }
+    Client::connect_unix(&socket).get("/hello").expect(200);
+    assert!(
+        server.ready_line.contains("web.sock"),
+        "{:?}",
+        server.ready_line
+    );
+    let environ = Client::connect_unix(&socket)
+        .get("/environ")
+        .expect(200)
+        .json();
+    assert!(
+        environ["SERVER_NAME"]
+            .as_str()
+            .is_some_and(|name| !name.is_empty()),
+        "{environ}"
+    );
+    assert!(
+        environ["SERVER_PORT"]
+            .as_str()
+            .is_some_and(|port| !port.is_empty()),
+        "{environ}"
+    );
+    let (status, _) = server.stop();
+    assert!(status.success());
+    assert!(!socket.exists(), "the socket's file stays behind");
+}
+
+#[test]
+fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
+    let setup = Setup::app("basic:application").unbound();
+    let socket = setup.dir().path().join("web.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(socket.exists());
+    let server = setup
+        .option("--bind", format!("unix:{}", socket.display()))
+        .start();
+    Client::connect_unix(&socket).get("/hello").expect(200);
+    mistake(
+        Setup::app("basic:application")
+            .unbound()
+            .option("--bind", format!("unix:{}", socket.display())),
+        &["web.sock", "in use"],
+    );
+    Client::connect_unix(&socket).get("/hello").expect(200);
+    drop(server);
+    let setup = Setup::app("basic:application").unbound();
+    let file = setup.dir().write("no-socket", "text");
+    mistake(
+        setup.option("--bind", format!("unix:{}", file.display())),
+        &["no-socket"],
+    );
+}
+
+#[test]
+fn mounts_split_the_path() {
+    let server = Setup::app("basic:application")
+        .also("--mount", "/a=basic:application")
+        .also("--mount", "/a/b=basic:application")
+        .start();
+    let mut client = server.client();
+    for (target, script, path) in [
+        ("/environ/x", "", "/environ/x"),
+        ("/a/environ", "/a", "/environ"),
+        ("/a/b/environ/y/", "/a/b", "/environ/y/"),
+        ("/a/environ/b", "/a", "/environ/b"),
+    ] {
+        let environ = client.get(target).expect(200).json();
+        assert_eq!(
+            (
+                environ["SCRIPT_NAME"].as_str(),
+                environ["PATH_INFO"].as_str()
+            ),
+            (Some(script), Some(path)),
+            "{target}"
+        );
+    }
+    // Prefixes match whole segments.
+    assert_eq!(
+        client.get("/ax/environ").expect(404).text(),
+        "no such page\n"
+    );
+    client.get("/a").expect(404);
+}
+
+#[test]
+fn without_a_root_app_other_paths_are_404() {
+    let server = Setup::bare()
+        .option("--chdir", python::apps())
+        .also("--mount", "/only=basic:application")
+        .start();
+    server.get("/only/hello").expect(200);
+    server.get("/hello").expect(404);
+    server.get("/onlyhello").expect(404);
+}
+
+#[test]
+fn two_apps_at_one_place_are_refused() {
+    mistake(
+        Setup::app("basic:application")
+            .also("--mount", "/a=basic:application")
+            .also("--mount", "/a/=basic:create_app()"),
+        &["/a"],
+    );
+}
+
+#[test]
+fn the_apps_environment() {
+    let setup = Setup::app("basic:application")
+        .also("--env", "FIRST=one=1")
+        .also("--env", "SECOND=");
+    let path = setup.dir().path().join("extra");
+    let server = setup
+        .env("INHERITED", "yes")
+        .option("--pythonpath", path.clone())
+        .start();
+    let who = server.get("/who").expect(200).json();
+    let environment = &who["environment"];
+    assert_eq!(
+        (
+            environment["FIRST"].as_str(),
+            environment["SECOND"].as_str(),
+            environment["INHERITED"].as_str()
+        ),
+        (Some("one=1"), Some(""), Some("yes"))
+    );
+    let paths: Vec<&str> = who["path"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|path| path.as_str())
+        .collect();
+    assert_eq!(paths[0], python::apps().to_str().unwrap(), "{paths:?}");
+    assert!(paths.contains(&path.to_str().unwrap()), "{paths:?}");
+    assert_eq!(who["cwd"].as_str(), python::apps().to_str());
+}
+
+#[test]
+fn options_from_the_environment() {
+    let server = Setup::app("basic:application")
+        .env("RINGGATE_WORKERS", "3")
+        .env("RINGGATE_KIND", "processes")
+        .start();
+    assert_eq!(server.process_workers().len(), 3);
+}
+
+#[test]
+fn io_uring_that_is_refused_is_explained() {
+    // A descriptor limit is the refusal that a test can bring about without touching the machine.
+    let script = "ulimit -n 20; exec \"$0\" \"$@\"";
+    let apps = python::apps();
+    let output = Command::new("/bin/sh")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_ringgate"),
+            "basic:application",
+            "--bind",
+            "127.0.0.1:0",
+            "--chdir",
+        ])
+        .arg(&apps)
+        .arg("--python")
+        .arg(python::python())
+        .env("RINGGATE_EXTENSION", python::extension())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{error}");
+    assert!(
+        error.contains("ulimit -n") || error.contains("descriptor"),
+        "{error}"
+    );
+    assert!(!error.contains("panicked"), "{error}");
+}
+
+#[test]
+fn status_without_a_server_is_said() {
+    let (code, _, error) = ringgate(&["status", "--control-socket", "/no/such/control.sock"]);
+    assert_ne!(code, 0);
+    assert!(error.contains("/no/such/control.sock"), "{error}");
+}
+
+#[test]
+fn the_pid_file_is_written_and_removed() {
+    let setup = Setup::app("basic:application");
+    let path = setup.dir().path().join("ringgate.pid");
+    let server = setup.option("--pid", path.clone()).start();
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap().trim(),
+        server.pid().to_string()
+    );
+    server.stop();
+    assert!(!path.exists());
+}
