@@ -1,0 +1,758 @@
+//! The handler over a real directory and a real ring: requests as bytes in, answers as bytes out.
+
+use super::*;
+use proto::{HeaderStorage, Limits, Parse};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use uring::net::Socket;
+
+const DATE: &[u8; 29] = b"Mon, 23 Nov 2026 01:02:03 GMT";
+const WRITE_NS: u64 = 10_000_000_000;
+
+/// A directory of its own per test.
+struct Site {
+    root: PathBuf,
+}
+
+impl Site {
+    fn new(name: &str) -> Site {
+        let root =
+            std::env::temp_dir().join(format!("ringgate-static-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("www")).expect("scratch directory");
+        Site { root }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join("www").join(path)
+    }
+
+    fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> &Site {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().expect("below the root")).expect("mkdir");
+        std::fs::write(path, bytes).expect("write");
+        self
+    }
+
+    fn link(&self, path: &str, target: impl AsRef<Path>) {
+        std::os::unix::fs::symlink(target, self.path(path)).expect("symlink");
+    }
+
+    /// Runs a test inside a ring thread's runtime.
+    fn serve(&self, test: impl AsyncFnOnce(Server)) {
+        let mut config = config::Config::bare();
+        config.server_header = "ringgate".into();
+        config.statics = vec![config::StaticMount {
+            url: "/s".into(),
+            dir: self.root.join("www"),
+        }];
+        let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
+        runtime.block_on(async {
+            let files = Files::new(&config).expect("the directory is there");
+            test(Server { files }).await;
+        });
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.root).expect("it is ours");
+    }
+}
+
+struct Server {
+    files: Files,
+}
+
+/// An answer as a client sees it.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+    /// How it was made: from memory, from a file, and whether the disk had to be asked.
+    from_file: bool,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+impl Server {
+    /// `request` is a request line's method and target and header lines; the target lies below `/s`.
+    async fn ask(&self, request: &str) -> Reply {
+        self.try_ask(request, true).await.expect("the whole answer")
+    }
+
+    async fn try_ask(&self, request: &str, keep_alive: bool) -> io::Result<Reply> {
+        let (line, fields) = request.split_once("\r\n").unwrap_or((request, ""));
+        let version = if line.ends_with("HTTP/1.0") {
+            ""
+        } else {
+            " HTTP/1.1"
+        };
+        let fields = if fields.is_empty() {
+            String::new()
+        } else {
+            format!("{fields}\r\n")
+        };
+        let text = format!("{line}{version}\r\nHost: a\r\n{fields}\r\n");
+        let mut storage = HeaderStorage::new();
+        let Parse::Complete { head, .. } =
+            proto::http1::request::parse(text.as_bytes(), &mut storage, &Limits::default())
+        else {
+            panic!("not a request: {text}");
+        };
+        let mut scratch = Vec::new();
+        let path = proto::path::normalise(head.target.path, &mut scratch).expect("a path");
+        assert!(path.bytes.starts_with(b"/s"));
+        let request = Request {
+            mount: 0,
+            path,
+            prefix: 2,
+            head: &head,
+        };
+        let common = Common {
+            date: DATE,
+            server: "ringgate",
+        };
+        let manner = Manner {
+            version: head.version,
+            keep_alive,
+            head_only: head.method == Method::Head,
+        };
+        // What is in the buffer before stays there.
+        let mut out = b"earlier".to_vec();
+        let mut answer = self.files.answer(&request, common, manner, &mut out);
+        if let Answer::Cold(cold) = answer {
+            let ready = cold.wait(&self.files).await;
+            answer = self.files.finish(&ready, common, manner, &mut out);
+        }
+        assert_eq!(out.drain(..7).as_slice(), b"earlier");
+        let (status, from_file, announced, bytes) = match answer {
+            Answer::Whole { status, body_bytes } => (status, false, body_bytes, out),
+            Answer::Body { status, body } => {
+                let bytes = carry(&body, out).await?;
+                (status, true, body.length(), bytes)
+            }
+            Answer::Cold(_) => panic!("cold after a wait"),
+        };
+        let end = memchr::memmem::find(&bytes, b"\r\n\r\n").expect("an empty line") + 4;
+        let reply = Reply {
+            status,
+            head: String::from_utf8(bytes[..end].to_vec()).expect("ASCII"),
+            body: bytes[end..].to_vec(),
+            from_file,
+        };
+        assert!(
+            reply.head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{reply:?}"
+        );
+        assert_eq!(reply.header("Date"), Some("Mon, 23 Nov 2026 01:02:03 GMT"));
+        assert_eq!(reply.header("Server"), Some("ringgate"));
+        assert_eq!(announced, reply.body.len() as u64);
+        match reply.header("Content-Length") {
+            Some(length) if !manner.head_only => assert_eq!(length, reply.body.len().to_string()),
+            Some(_) => assert!(reply.body.is_empty()),
+            None => assert!(status == 304 || status == 204, "{reply:?}"),
+        }
+        Ok(reply)
+    }
+
+    async fn status(&self, request: &str) -> u16 {
+        self.ask(request).await.status
+    }
+}
+
+/// Sends a body through a socket and returns everything that came out of the other end.
+async fn carry(body: &Body, head: Vec<u8>) -> io::Result<Vec<u8>> {
+    let (ours, mut theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut theirs, &mut bytes).map(|_| bytes)
+    });
+    let socket = Socket::from_fd(OwnedFd::from(ours));
+    let result = body.send(&socket, &head, WRITE_NS).await;
+    socket.shutdown(uring::net::Shutdown::Both)?;
+    let bytes = reader.join().expect("the reader lives")?;
+    result.map(|()| bytes)
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| (index * 7 + index / 251) as u8)
+        .collect()
+}
+
+#[test]
+fn a_small_file_from_memory_and_a_large_one_by_splice() {
+    let site = Site::new("plain");
+    let large = pattern(3_000_000);
+    site.write("a.txt", "hello")
+        .write("large.bin", &large)
+        .write("empty.css", "");
+    site.serve(async |server: Server| {
+        for _ in 0..2 {
+            let reply = server.ask("GET /s/a.txt").await;
+            assert_eq!(
+                (reply.status, reply.body.as_slice(), reply.from_file),
+                (200, &b"hello"[..], false)
+            );
+            assert_eq!(
+                reply.header("Content-Type"),
+                Some("text/plain; charset=utf-8")
+            );
+            assert_eq!(reply.header("Accept-Ranges"), Some("bytes"));
+            assert_eq!(reply.header("Connection"), None);
+            assert!(
+                reply
+                    .header("Last-Modified")
+                    .is_some_and(|date| date.ends_with(" GMT"))
+            );
+            assert!(reply.header("ETag").is_some_and(|tag| tag.starts_with('"')));
+            let reply = server.ask("GET /s/large.bin").await;
+            assert_eq!((reply.status, reply.from_file), (200, true));
+            assert!(reply.body == large);
+            let reply = server.ask("GET /s/empty.css").await;
+            assert_eq!(
+                (
+                    reply.status,
+                    reply.body.len(),
+                    reply.header("Content-Length")
+                ),
+                (200, 0, Some("0"))
+            );
+        }
+        let (found, _) = server.files.cost();
+        assert_eq!(found.descriptors, 1, "small files hold none");
+    });
+}
+
+#[test]
+fn both_sides_of_the_memory_threshold() {
+    let site = Site::new("threshold");
+    let limit = entry::MEMORY_FILE_BYTES_MAX as usize;
+    site.write("at", pattern(limit))
+        .write("above", pattern(limit + 1));
+    site.serve(async |server: Server| {
+        let reply = server.ask("GET /s/at").await;
+        assert!(!reply.from_file && reply.body == pattern(limit));
+        let reply = server.ask("GET /s/above").await;
+        assert!(reply.from_file && reply.body == pattern(limit + 1));
+    });
+}
+
+#[test]
+fn head_says_what_get_would_and_sends_nothing() {
+    let site = Site::new("head");
+    site.write("a.txt", "hello")
+        .write("large", pattern(100_000));
+    site.serve(async |server: Server| {
+        for path in ["/s/a.txt", "/s/large", "/s/absent"] {
+            let get = server.ask(&format!("GET {path}")).await;
+            let head = server.ask(&format!("HEAD {path}")).await;
+            assert_eq!(get.head, head.head);
+            assert!(head.body.is_empty());
+        }
+    });
+}
+
+#[test]
+fn only_reading_is_allowed() {
+    let site = Site::new("methods");
+    site.write("a.txt", "hello");
+    site.serve(async |server: Server| {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"] {
+            let reply = server.ask(&format!("{method} /s/a.txt")).await;
+            assert_eq!(
+                (reply.status, reply.header("Allow")),
+                (405, Some("GET, HEAD, OPTIONS"))
+            );
+        }
+        let reply = server.ask("OPTIONS /s/a.txt").await;
+        assert_eq!(
+            (reply.status, reply.header("Allow")),
+            (204, Some("GET, HEAD, OPTIONS"))
+        );
+    });
+}
+
+/// Every spelling that must not leave the root, show a hidden file or hang.
+#[test]
+fn nothing_escapes() {
+    let site = Site::new("escape");
+    std::fs::write(site.root.join("secret"), "secret").expect("write");
+    site.write("a.txt", "a")
+        .write("sub/b.txt", "b")
+        .write(".env", "key")
+        .write(".git/config", "x");
+    site.write("back\\slash", "x")
+        .write(".well-known/acme", "token")
+        .write("sub/.hidden", "x");
+    site.link("out", "../secret");
+    site.link("up", "..");
+    site.link("abs", "/etc/passwd");
+    site.link("loop", "loop");
+    site.link("in", "sub/b.txt");
+    site.link("indir", "sub");
+    let socket = site.path("socket");
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("bind"));
+    std::process::Command::new("mkfifo")
+        .arg(site.path("fifo"))
+        .status()
+        .expect("mkfifo runs");
+    site.serve(async |server: Server| {
+        for (target, status) in [
+            ("/s/a.txt", 200),
+            ("/s/./a.txt", 200),
+            ("/s/sub/../a.txt", 200),
+            ("/s/%61.txt", 200),
+            ("/s//a.txt", 200),
+            ("/s///sub//b.txt", 200),
+            ("/s/in", 200),
+            ("/s/indir/b.txt", 200),
+            ("/s/out", 404),
+            ("/s/abs", 404),
+            ("/s/up/secret", 404),
+            ("/s/up/www/a.txt", 404),
+            ("/s/loop", 404),
+            ("/s/sub%2fb.txt", 404),
+            ("/s/sub%2Fb.txt", 404),
+            ("/s/sub%2f..%2f..%2fsecret", 404),
+            ("/s/%2e%2e%2fsecret", 404),
+            ("/s/back%5cslash", 404),
+            ("/s/back\\slash", 404),
+            ("/s//etc/passwd", 404),
+            ("/s/a.txt/", 404),
+            ("/s/a.txt/b", 404),
+            ("/s/.env", 404),
+            ("/s/%2eenv", 404),
+            ("/s/.git/config", 404),
+            ("/s/sub/.hidden", 404),
+            ("/s/.well-known/acme", 404),
+            ("/s/fifo", 403),
+            ("/s/socket", 403),
+            ("/s/absent", 404),
+            ("/s/absent/deep/er", 404),
+            ("/s/a.txt%20", 404),
+            ("/s/A.TXT", 404),
+        ] {
+            assert_eq!(
+                server.status(&format!("GET {target}")).await,
+                status,
+                "{target}"
+            );
+        }
+        let long = format!("GET /s/{}", "x".repeat(300));
+        assert_eq!(server.status(&long).await, 404);
+    });
+}
+
+#[test]
+fn well_known_is_public_at_the_root_of_the_site() {
+    for (path, prefix, hidden) in [
+        ("/.well-known/acme", 0, false),
+        ("/.well-known/.x", 0, true),
+        ("/.well-known", 0, false),
+        ("/.well-known/a", 12, false),
+        ("/.wellknown/a", 0, true),
+        ("/s/.well-known/a", 2, true),
+        ("/.s/a", 3, false),
+        ("/.s/.a", 3, true),
+    ] {
+        assert_eq!(is_hidden(path.as_bytes(), prefix), hidden, "{path}");
+    }
+}
+
+#[test]
+fn directories() {
+    let site = Site::new("directories");
+    site.write("index.html", "root")
+        .write("docs/index.html", "docs")
+        .write("bare/x", "x");
+    std::fs::create_dir_all(site.path("odd/index.html")).expect("mkdir");
+    site.serve(async |server: Server| {
+        let reply = server.ask("GET /s/").await;
+        assert_eq!((reply.status, reply.body.as_slice()), (200, &b"root"[..]));
+        assert_eq!(
+            reply.header("Content-Type"),
+            Some("text/html; charset=utf-8")
+        );
+        for (target, location) in [
+            ("/s", "/s/"),
+            ("/s?a=b&c", "/s/?a=b&c"),
+            ("/s/docs", "/s/docs/"),
+            ("/s/docs?q=%20", "/s/docs/?q=%20"),
+            ("/s/%64ocs", "/s/docs/"),
+        ] {
+            for _ in 0..2 {
+                let reply = server.ask(&format!("GET {target}")).await;
+                assert_eq!(
+                    (reply.status, reply.header("Location")),
+                    (301, Some(location)),
+                    "{target}"
+                );
+            }
+        }
+        assert_eq!(server.ask("GET /s/docs/").await.body, b"docs");
+        assert_eq!(server.status("GET /s/bare/").await, 404);
+        assert_eq!(server.status("GET /s/odd/").await, 404);
+        assert_eq!(server.status("GET /s/odd/index.html").await, 301);
+    });
+}
+
+#[test]
+fn connection_as_version_and_edge_want_it() {
+    let site = Site::new("connection");
+    site.write("a.txt", "hello").write("large", pattern(50_000));
+    site.serve(async |server: Server| {
+        for path in ["/s/a.txt", "/s/large", "/s/absent"] {
+            for (version, keep_alive, expected) in [
+                ("", true, None),
+                ("", false, Some("close")),
+                (" HTTP/1.0", true, Some("keep-alive")),
+                (" HTTP/1.0", false, Some("close")),
+            ] {
+                let request = format!("GET {path}{version}");
+                let reply = server.try_ask(&request, keep_alive).await.expect("whole");
+                assert_eq!(reply.header("Connection"), expected, "{request}");
+            }
+        }
+    });
+}
+
+#[test]
+fn conditions() {
+    let site = Site::new("conditions");
+    site.write("a.txt", "hello").write("large", pattern(50_000));
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+    for name in ["a.txt", "large"] {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(site.path(name))
+            .expect("open");
+        file.set_modified(old).expect("utimens");
+    }
+    site.serve(async |server: Server| {
+        for path in ["/s/a.txt", "/s/large"] {
+            let plain = server.ask(&format!("GET {path}")).await;
+            let tag = plain.header("ETag").expect("a tag").to_owned();
+            assert_eq!(
+                plain.header("Last-Modified"),
+                Some("Sun, 06 Nov 1994 08:49:37 GMT")
+            );
+            for (fields, status) in [
+                (format!("If-None-Match: {tag}"), 304),
+                (format!("If-None-Match: W/{tag}"), 304),
+                (format!("If-None-Match: \"x\", {tag}"), 304),
+                ("If-None-Match: *".into(), 304),
+                ("If-None-Match: \"x\"".into(), 200),
+                (
+                    "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT".into(),
+                    304,
+                ),
+                (
+                    "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(),
+                    200,
+                ),
+                ("If-Modified-Since: rubbish".into(), 200),
+                (
+                    "If-None-Match: \"x\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"
+                        .into(),
+                    200,
+                ),
+                (format!("If-Match: {tag}"), 200),
+                (format!("If-Match: W/{tag}"), 412),
+                ("If-Match: \"x\"".into(), 412),
+                ("If-Match: *".into(), 200),
+                (
+                    "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(),
+                    412,
+                ),
+                (
+                    "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT".into(),
+                    200,
+                ),
+                (format!("If-Match: \"x\"\r\nIf-None-Match: {tag}"), 412),
+            ] {
+                for method in ["GET", "HEAD"] {
+                    let reply = server.ask(&format!("{method} {path}\r\n{fields}")).await;
+                    assert_eq!(reply.status, status, "{method} {fields}");
+                    if status == 304 {
+                        assert_eq!(reply.header("ETag"), Some(tag.as_str()));
+                        assert_eq!(reply.header("Content-Length"), None);
+                        assert!(reply.body.is_empty());
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn ranges() {
+    let site = Site::new("ranges");
+    let large = pattern(50_000);
+    site.write("small", &large[..1000]).write("large", &large);
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+    for name in ["small", "large"] {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(site.path(name))
+            .expect("open");
+        file.set_modified(old).expect("utimens");
+    }
+    site.serve(async |server: Server| {
+        for (path, whole) in [("/s/small", &large[..1000]), ("/s/large", &large[..])] {
+            let length = whole.len();
+            for (range, span) in [
+                ("0-0", 0..1),
+                ("0-499", 0..500),
+                ("500-", 500..length),
+                ("-1", length - 1..length),
+                ("-99999999", 0..length),
+                ("0-99999999", 0..length),
+                ("999-999", 999..1000),
+            ] {
+                let reply = server
+                    .ask(&format!("GET {path}\r\nRange: bytes={range}"))
+                    .await;
+                assert_eq!(reply.status, 206, "{range}");
+                let expected = format!("bytes {}-{}/{length}", span.start, span.end - 1);
+                assert_eq!(reply.header("Content-Range"), Some(expected.as_str()));
+                assert!(reply.body == whole[span], "{range}");
+            }
+            for (fields, status) in [
+                (format!("Range: bytes={length}-"), 416),
+                ("Range: bytes=-0".into(), 416),
+                ("Range: bytes=5-4".into(), 200),
+                ("Range: lines=0-4".into(), 200),
+                ("Range: bytes=0-4\r\nRange: bytes=0-4".into(), 200),
+                ("Range: bytes=0-4\r\nIf-Range: \"x\"".into(), 200),
+                (
+                    "Range: bytes=0-4\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT".into(),
+                    206,
+                ),
+                (
+                    "Range: bytes=0-4\r\nIf-Range: Sun, 06 Nov 1994 08:49:38 GMT".into(),
+                    200,
+                ),
+                ("Range: bytes=0-4\r\nIf-None-Match: *".into(), 304),
+            ] {
+                let reply = server.ask(&format!("GET {path}\r\n{fields}")).await;
+                assert_eq!(reply.status, status, "{fields}");
+                if status == 416 {
+                    assert_eq!(
+                        reply.header("Content-Range"),
+                        Some(format!("bytes */{length}").as_str())
+                    );
+                }
+            }
+            let tag = server
+                .ask(&format!("HEAD {path}"))
+                .await
+                .header("ETag")
+                .map(str::to_owned);
+            let request = format!(
+                "GET {path}\r\nRange: bytes=0-4\r\nIf-Range: {}",
+                tag.expect("a tag")
+            );
+            assert_eq!(server.status(&request).await, 206);
+        }
+    });
+}
+
+#[test]
+fn several_ranges_make_a_multipart() {
+    let site = Site::new("multipart");
+    let large = pattern(50_000);
+    site.write("small.txt", &large[..1000])
+        .write("large.txt", &large);
+    site.serve(async |server: Server| {
+        for (path, whole) in [("/s/small.txt", &large[..1000]), ("/s/large.txt", &large[..])] {
+            let reply = server.ask(&format!("GET {path}\r\nRange: bytes=0-9,500-599,-5")).await;
+            assert_eq!(reply.status, 206);
+            let types: Vec<_> = reply.head.matches("Content-Type: ").collect();
+            assert_eq!(types.len(), 1, "{}", reply.head);
+            let boundary =
+                reply.header("Content-Type").and_then(|value| value.strip_prefix("multipart/byteranges; boundary="));
+            let mut expected = Vec::new();
+            let length = whole.len();
+            for span in [0..10, 500..600, length - 5..length] {
+                let head = format!(
+                    "\r\n--{}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes {}-{}/{length}\r\n\r\n",
+                    boundary.expect("a boundary"),
+                    span.start,
+                    span.end - 1,
+                );
+                expected.extend_from_slice(head.as_bytes());
+                expected.extend_from_slice(&whole[span]);
+            }
+            expected.extend_from_slice(format!("\r\n--{}--\r\n", boundary.expect("a boundary")).as_bytes());
+            assert!(reply.body == expected);
+        }
+    });
+}
+
+/// After the freshness bound every change is seen; before it, either answer is right, but never a wrong length.
+#[test]
+fn changes_are_seen_after_the_bound() {
+    let site = Site::new("changes");
+    site.write("a", "one").write("large", pattern(100_000));
+    site.serve(async |server: Server| {
+        assert_eq!(server.ask("GET /s/a").await.body, b"one");
+        assert_eq!(server.status("GET /s/new").await, 404);
+        assert_eq!(server.ask("GET /s/large").await.body.len(), 100_000);
+        let tag = server
+            .ask("GET /s/a")
+            .await
+            .header("ETag")
+            .map(str::to_owned);
+        site.write("a", "two two").write("new", "new");
+        std::fs::write(site.path("temporary"), pattern(70_000)).expect("write");
+        std::fs::rename(site.path("temporary"), site.path("large")).expect("replace");
+        assert_eq!(
+            server.ask("GET /s/a").await.body,
+            b"one",
+            "fresh for a second"
+        );
+        uring::time::sleep(FRESH_NS + 10_000_000).await;
+        let reply = server.ask("GET /s/a").await;
+        assert_eq!(reply.body, b"two two");
+        assert_ne!(reply.header("ETag").map(str::to_owned), tag);
+        assert_eq!(server.status("GET /s/new").await, 200);
+        assert_eq!(server.ask("GET /s/large").await.body, pattern(70_000));
+        for name in ["a", "new", "large"] {
+            std::fs::remove_file(site.path(name)).expect("remove");
+        }
+        std::fs::create_dir(site.path("a")).expect("mkdir");
+        uring::time::sleep(FRESH_NS + 10_000_000).await;
+        assert_eq!(server.status("GET /s/a").await, 301);
+        assert_eq!(server.status("GET /s/new").await, 404);
+        assert_eq!(server.status("GET /s/large").await, 404);
+    });
+}
+
+#[test]
+fn an_unchanged_file_keeps_its_entry() {
+    let site = Site::new("unchanged");
+    site.write("large", pattern(100_000));
+    site.serve(async |server: Server| {
+        assert_eq!(server.status("GET /s/large").await, 200);
+        let before = server
+            .files
+            .found
+            .borrow_mut()
+            .find(0, b"/large", 0)
+            .entry();
+        uring::time::sleep(FRESH_NS + 10_000_000).await;
+        assert_eq!(server.status("GET /s/large").await, 200);
+        let after = server
+            .files
+            .found
+            .borrow_mut()
+            .find(0, b"/large", 0)
+            .entry();
+        assert!(Rc::ptr_eq(&before, &after));
+    });
+}
+
+impl Found<'_, Rc<Entry>> {
+    fn entry(self) -> Rc<Entry> {
+        match self {
+            Found::Fresh(entry) | Found::Stale(entry) => Rc::clone(entry),
+            Found::Nothing => panic!("not cached"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_under_way_is_an_error_never_a_wrong_length() {
+    let site = Site::new("shrinks");
+    site.write("large", pattern(400_000));
+    site.serve(async |server: Server| {
+        assert_eq!(server.status("GET /s/large").await, 200);
+        let file = std::fs::File::options()
+            .write(true)
+            .open(site.path("large"))
+            .expect("open");
+        file.set_len(100_000).expect("truncate");
+        let error = server
+            .try_ask("GET /s/large", true)
+            .await
+            .expect_err("cut short");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        file.set_len(900_000).expect("grow");
+        let reply = server.ask("GET /s/large").await;
+        assert_eq!(reply.body.len(), 400_000, "as announced");
+    });
+}
+
+#[test]
+fn a_scan_for_absent_files_leaves_the_present_ones_alone() {
+    let site = Site::new("scan");
+    site.write("a", "a");
+    site.serve(async |server: Server| {
+        assert_eq!(server.status("GET /s/a").await, 200);
+        for index in 0..2 * ABSENT_MAX {
+            assert_eq!(server.status(&format!("GET /s/absent-{index}")).await, 404);
+        }
+        let (found, absent) = server.files.cost();
+        assert!(found.bytes > 0 && absent.bytes <= ABSENT_BYTES_MAX);
+        assert_eq!(server.files.absent.borrow().len(), ABSENT_MAX);
+        assert_eq!(server.files.found.borrow().len(), 1);
+    });
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_given_up() {
+    let site = Site::new("stuck");
+    site.write("large", pattern(2_000_000));
+    site.serve(async |_server: Server| {
+        let file = Rc::new(uring::fs::File::from_fd(
+            std::fs::File::open(site.path("large"))
+                .expect("open")
+                .into(),
+        ));
+        let (ours, _theirs) = UnixStream::pair().expect("pair");
+        ours.set_nonblocking(true).expect("fcntl");
+        let socket = Socket::from_fd(ours.into());
+        let body = Body::whole(file, 2_000_000);
+        let error = body
+            .send(&socket, b"head", 20_000_000)
+            .await
+            .expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn the_boundary_differs_from_answer_to_answer() {
+    let site = Site::new("boundary");
+    site.write("a", pattern(1000));
+    site.serve(async |server: Server| {
+        let request = "GET /s/a\r\nRange: bytes=0-1,500-501";
+        let first = server.ask(request).await;
+        let second = server.ask(request).await;
+        assert_ne!(first.header("Content-Type"), second.header("Content-Type"));
+    });
+}
+
+#[test]
+fn a_missing_directory_is_said_at_the_start() {
+    let mut config = config::Config::bare();
+    config.statics = vec![config::StaticMount {
+        url: "/s".into(),
+        dir: "/nonexistent/dir".into(),
+    }];
+    let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
+    let message =
+        runtime.block_on(async { Files::new(&config).err().map(|error| error.to_string()) });
+    assert!(message.is_some_and(|message| message.contains("/nonexistent/dir of /s")));
+}
