@@ -172,10 +172,10 @@ fn a_request_may_come_byte_by_byte() {
 }
 
 #[test]
-fn empty_lines_before_a_request_are_skipped() {
+fn an_empty_line_before_a_request_is_skipped() {
     let mut client = server().client();
     client
-        .send(format!("\r\n\r\n{}", get("/hello")))
+        .send(format!("\r\n{}", get("/hello")))
         .response()
         .expect(200);
     client
@@ -329,7 +329,7 @@ fn connect_is_not_for_us() {
 
 #[test]
 fn own_methods_reach_the_app() {
-    for method in ["PUT", "DELETE", "PATCH", "PROPFIND", "M-SEARCH", "x"] {
+    for method in ["PUT", "DELETE", "PATCH", "PROPFIND", "M-SEARCH", "X!"] {
         let response = server()
             .client()
             .request(method, "/echo", "", b"abc")
@@ -665,15 +665,7 @@ fn a_host_is_required_once_and_well_formed() {
     ] {
         refused(format!("GET /hello HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400);
     }
-    for host in [
-        "a",
-        "a.b:80",
-        "127.0.0.1",
-        "[::1]:8000",
-        "xn--4ca",
-        "a_b",
-        "",
-    ] {
+    for host in ["a", "a.b:80", "127.0.0.1", "[::1]:8000", "xn--4ca", "a_b"] {
         exchange(format!("GET /hello HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect(200);
     }
 }

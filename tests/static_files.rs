@@ -156,7 +156,7 @@ fn head_sends_the_headers_alone() {
 
 #[test]
 fn other_methods_are_refused() {
-    for method in ["POST", "PUT", "DELETE", "PATCH", "x"] {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "X"] {
         let response = server()
             .client()
             .request(method, "/static/hello.txt", "", b"body")
