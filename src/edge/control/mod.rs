@@ -111,8 +111,8 @@ fn start(channel: &Channel) -> Result<Start, String> {
         ));
     }
     let status_listener = descriptors.remove(config.rings);
-    let runtime = tokio_uring::Runtime::new(&tokio_uring::builder())
-        .map_err(|error| format!("the edge's control thread cannot use io_uring: {error}"))?;
+    let runtime =
+        tokio_uring::Runtime::new(&tokio_uring::builder()).map_err(|error| refused(&error))?;
     channel
         .set_nonblocking(true)
         .map_err(|error| error.to_string())?;
@@ -123,6 +123,14 @@ fn start(channel: &Channel) -> Result<Start, String> {
         status_listener,
     };
     Ok(Start { runtime, parts })
+}
+
+/// Why there is no ring, in words that say what to do. tokio-uring only passes on the number; our own start knows more.
+fn refused(error: &std::io::Error) -> String {
+    match uring::Runtime::real(uring::Options::default()) {
+        Err(explained) => explained.to_string(),
+        Ok(_) => format!("the edge's control thread cannot use io_uring: {error}"),
+    }
 }
 
 /// Everything the tasks of this thread share.
@@ -418,3 +426,6 @@ async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

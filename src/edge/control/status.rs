@@ -6,6 +6,7 @@
 use super::world::{RingHandle, World};
 use crate::stats::{BUCKETS, Histogram};
 use serde_json::{Map, Value, json};
+use shm::WorkerStatus;
 
 /// Everything, as one JSON object.
 pub fn document(world: &World) -> Value {
@@ -107,6 +108,7 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
         "state": view.state,
         "message": view.message,
         "generations": generations,
+        "queue_length": world.segments[app].as_ref().map(|segment| segment.queue_len()),
         "requests": sum(&|app| app.requests.value()),
         "in_flight": sum(&|app| app.in_flight.value()),
         "refused": sum(&|app| app.refused.value()),
@@ -119,19 +121,35 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
     })
 }
 
+/// Workers as the supervisor knows them, with what their records in the exchange say: written by the app's process, so
+/// believed for display only.
 fn workers(world: &World, app: usize, now_ns: u64) -> Value {
-    let view = &world.snapshot.apps[app];
-    let _ = now_ns;
-    view.workers
+    let segment = world.segments[app].as_ref();
+    world.snapshot.apps[app]
+        .workers
         .iter()
         .map(|worker| {
-            json!({
+            let mut document = json!({
                 "index": worker.index,
                 "incarnation": worker.incarnation,
                 "generation": worker.generation,
                 "pid": worker.pid,
                 "kind": worker.kind,
-            })
+                "state": "starting",
+            });
+            let record = segment.and_then(|segment| segment.worker(worker.index));
+            if let Some(record) = record.filter(|record| record.incarnation == worker.incarnation) {
+                document["state"] = match (record.status, record.slot) {
+                    (WorkerStatus::Empty, _) => "starting".into(),
+                    (_, Some(_)) => "running".into(),
+                    (_, None) if record.draining => "draining".into(),
+                    (_, None) => "idle".into(),
+                };
+                document["since_s"] = json!(seconds(now_ns.saturating_sub(record.since_ns)));
+                document["served"] = json!(record.served);
+                document["slot"] = json!(record.slot);
+            }
+            document
         })
         .collect()
 }

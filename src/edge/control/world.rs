@@ -7,6 +7,7 @@
 use crate::mailbox::{Mailbox, ToRing};
 use crate::snapshot::{Snapshot, WorkerView};
 use crate::stats::RingStats;
+use crate::worker_socket::WorkerSocket;
 use config::{Address, Config};
 use control::message::ToEdge;
 use std::os::fd::OwnedFd;
@@ -244,11 +245,11 @@ impl World {
         if let Err(error) = sys::socket::set_nonblocking(std::os::fd::AsFd::as_fd(&socket), true) {
             return complaint(&format!("worker {index}'s socket: {error}"));
         }
-        let socket = Arc::new(socket);
+        let socket = WorkerSocket::new(Arc::new(socket));
         self.post_all(|| ToRing::WorkerSocket {
             app,
             index,
-            socket: Arc::clone(&socket),
+            socket: socket.clone(),
         });
         Effect::None
     }
