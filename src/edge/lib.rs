@@ -1,1 +1,26 @@
-//! (skeleton)
+//! The edge process: N ring threads that own every client connection, and one control thread.
+//!
+//! A ring thread accepts, parses, routes and answers; static files from its own cache, dynamic requests through the exchange
+//! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
+//! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
+//!
+//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `mailbox`, `access_log` | `route`, `respond`, `files`, `app` |
+//! `ring` | `connection` | `thread` | `control`.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod app;
+mod connection;
+pub mod control;
+mod error_log;
+mod files;
+mod mailbox;
+mod respond;
+mod ring;
+mod route;
+mod snapshot;
+pub mod stats;
+mod thread;
+mod timestamp;
+mod worker_socket;

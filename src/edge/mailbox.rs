@@ -7,6 +7,7 @@
 
 use crate::error_log::Line;
 use crate::snapshot::Snapshot;
+use crate::worker_socket::WorkerSocket;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,7 +37,7 @@ pub enum ToRing {
     WorkerSocket {
         app: usize,
         index: u16,
-        socket: Arc<OwnedFd>,
+        socket: WorkerSocket,
     },
     /// Requests that this worker held are lost: 502. What it lost in the queue is queued again.
     WorkerGone {

@@ -31,8 +31,8 @@ pub use doorbell::Doorbell;
 pub use driver::Driver;
 pub use poller::{Park, Poller};
 pub use runtime::{
-    Options, Runtime, YieldNow, now, on_stall, precise_now, set_poller, spawn, stats, wall,
-    yield_now,
+    Options, Runtime, YieldNow, now, on_stall, precise_now, set_poller, spawn, stats, wake_all,
+    wall, yield_now,
 };
 pub use start_error::{KERNEL_MIN, StartError};
 pub use stats::{Stall, Stats};

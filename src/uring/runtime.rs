@@ -5,7 +5,6 @@
 //! user code (a poll, a drop, a waker) runs while a part of the core is borrowed. Must not know what the tasks do.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -59,8 +58,8 @@ pub(crate) struct Core {
     /// Tasks that called `yield_now`: queued again at the end of the turn.
     yielded: RefCell<Vec<Waker>>,
     pub wheel: RefCell<Wheel>,
-    /// Streams that ran out of provided buffers, in order.
-    pub starved: RefCell<VecDeque<Waker>>,
+    /// Readers that found no provided buffer.
+    pub starved: RefCell<Vec<Waker>>,
     /// Provided buffers between their completion and their return.
     pub buffers_out: Cell<u32>,
     pub pipes: RefCell<Vec<Pipe>>,
@@ -128,6 +127,11 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
         core.tallies.spawned.set(core.tallies.spawned.get() + 1);
         core.tasks.borrow_mut().insert(Box::pin(future));
     });
+}
+
+/// Wakes every task: something has changed that all of them look at, such as the order to end.
+pub fn wake_all() {
+    with(|core| core.tasks.borrow_mut().wake_all());
 }
 
 /// Lets everything else that is runnable, and the ring, have a turn first.
@@ -291,6 +295,7 @@ impl Core {
 
     /// Decides how long the coming enter may sleep.
     fn before_enter(&self) -> Wait {
+        self.relieve();
         let mut poller = self.poller.borrow_mut();
         if let Some(poller) = poller.as_mut() {
             poller.turn_end();
@@ -398,12 +403,7 @@ impl Core {
                 }
             }
             Outcome::Discard(yields) => {
-                let arrival = Arrival {
-                    result: completion.result,
-                    buffer: completion.buffer,
-                    more: completion.more,
-                };
-                self.discard(arrival, yields);
+                self.discard(Arrival::of(completion), yields);
             }
             Outcome::Stray => {
                 self.tallies.strays.set(self.tallies.strays.get() + 1);
@@ -439,19 +439,37 @@ impl Core {
         }
     }
 
-    /// Wakes a few starved streams per buffer, because some may be gone; all of them with the last one.
+    /// Wakes all of them: any number that finds no data leaves the buffer to the others.
     #[cold]
     fn feed(&self) {
-        const FED: usize = 4;
-        let mut starved = self.starved.borrow_mut();
-        let count = if self.buffers_out.get() == 0 {
-            starved.len()
-        } else {
-            FED.min(starved.len())
-        };
-        let wakers: Vec<Waker> = starved.drain(..count).collect();
-        drop(starved);
+        let wakers = self.starved.take();
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// After the tasks had their turn, buffers that are still out wait for readers that lag (their peers do not take our
+    /// answers, say). When they are many, their bytes move to the heap: nobody may starve the others.
+    #[inline]
+    fn relieve(&self) {
+        if self.buffers_out.get() > u32::from(self.options.buffers) / 4 * 3 {
+            self.spill();
+        }
+    }
+
+    #[cold]
+    fn spill(&self) {
+        let mut freed = Vec::new();
+        let mut driver = self.driver.borrow_mut();
+        self.flights.borrow_mut().spill(|id, length| {
+            freed.push(id);
+            let at = driver.buffer(id).as_ptr();
+            // SAFETY: the completion named this buffer with `length` bytes, and it has not been given back.
+            unsafe { std::slice::from_raw_parts(at, length) }.into()
+        });
+        drop(driver);
+        self.tallies
+            .spills
+            .set(self.tallies.spills.get() + freed.len() as u64);
+        freed.into_iter().for_each(|id| self.give_back(id));
     }
 
     /// Ends an operation early.

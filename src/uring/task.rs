@@ -106,6 +106,15 @@ impl Tasks {
         }
     }
 
+    /// Queues every task, once.
+    pub fn wake_all(&mut self) {
+        for (index, task) in &mut self.slab {
+            if !std::mem::replace(&mut task.queued, true) {
+                self.ready.push_back(index as u32);
+            }
+        }
+    }
+
     /// Takes the next task out for polling; give it back with `put_back` or `finish`.
     #[inline]
     pub fn next(&mut self) -> Option<Runnable> {

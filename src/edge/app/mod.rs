@@ -1,0 +1,264 @@
+//! The edge's side of the exchange: one [`App`] per app and ring thread, one [`Call`] per request in it.
+//!
+//! Owns the ring thread's end of the app's segment and who waits for which slot. Invariants: a slot that was submitted is
+//! either released by the call that owns it or cancelled by that call's drop; nothing read from the segment is believed.
+//! Must not know HTTP or sockets of clients.
+
+mod call;
+
+pub use call::{Call, News, Served};
+
+use crate::snapshot::AppView;
+use crate::stats::RingStats;
+use crate::worker_socket::WorkerSocket;
+use control::message::AppState;
+use shm::{EdgeRing, Park, Segment, SlotId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Why a request did not get into the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every slot or queue entry is taken: 503.
+    Full,
+    /// No worker is up and none is coming: 503.
+    Down,
+    /// The head does not fit the request area: 431.
+    HeadTooLarge,
+}
+
+/// One app, as one ring thread sees it.
+pub struct App {
+    pub index: usize,
+    pub name: String,
+    /// Length of SCRIPT_NAME.
+    pub mount_bytes: usize,
+    inner: RefCell<Inner>,
+    stats: Arc<RingStats>,
+}
+
+struct Inner {
+    /// Absent until the segment has come by mail.
+    exchange: Option<EdgeRing>,
+    request_bytes: usize,
+    /// By the exchange's local slot number.
+    seats: Vec<Seat>,
+    sockets: HashMap<u16, Rc<WorkerSocket>>,
+    state: AppState,
+    /// Workers announced to the exchange: (index, incarnation).
+    workers: Vec<(u16, u16)>,
+}
+
+/// Who waits for a slot, and what has happened to it since they looked.
+#[derive(Default)]
+struct Seat {
+    waker: Option<Waker>,
+    /// The worker has published something.
+    news: bool,
+    /// The worker is dead.
+    lost: bool,
+}
+
+impl App {
+    pub fn new(index: usize, app: &config::App, stats: Arc<RingStats>) -> App {
+        let inner = Inner {
+            exchange: None,
+            request_bytes: 0,
+            seats: Vec::new(),
+            sockets: HashMap::new(),
+            state: AppState::Starting,
+            workers: Vec::new(),
+        };
+        App {
+            index,
+            name: app.name.clone(),
+            mount_bytes: app.mount.len(),
+            inner: RefCell::new(inner),
+            stats,
+        }
+    }
+
+    // What the mail brings.
+
+    pub fn attach(&self, segment: Arc<Segment>, ring: usize) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.request_bytes = segment.layout().request_bytes as usize;
+        let exchange = EdgeRing::new(segment, ring);
+        inner.seats = (0..exchange.capacity()).map(|_| Seat::default()).collect();
+        inner.exchange = Some(exchange);
+    }
+
+    pub fn worker_socket(&self, index: u16, socket: WorkerSocket) {
+        self.inner.borrow_mut().sockets.insert(index, Rc::new(socket));
+    }
+
+    /// Takes in the new view: the state, and workers that are up now.
+    pub fn handle_view(&self, view: &AppView) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.state = view.state;
+        let Some(exchange) = &mut inner.exchange else { return };
+        for worker in &view.workers {
+            let id = (worker.index, worker.incarnation);
+            if !inner.workers.contains(&id) {
+                inner.workers.retain(|other| other.0 != id.0);
+                inner.workers.push(id);
+                exchange.worker_up(worker.index, worker.incarnation);
+            }
+        }
+    }
+
+    /// A worker is dead: its requests are lost, and those who wait for them are told.
+    pub fn handle_worker_gone(&self, index: u16, incarnation: u16) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.workers.retain(|other| *other != (index, incarnation));
+        let Some(exchange) = &mut inner.exchange else { return };
+        for slot in exchange.worker_gone(index, incarnation) {
+            if let Some(seat) = inner.seats.get_mut(exchange.local(slot)) {
+                seat.lost = true;
+                seat.wake();
+            }
+        }
+    }
+
+    /// Every living worker has been announced after a restart of the edge.
+    pub fn settle(&self) {
+        if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
+            exchange.settle();
+        }
+    }
+
+    // The loop's hooks.
+
+    /// Wakes the calls whose worker has said something.
+    #[inline]
+    pub fn poll(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(exchange) = &mut inner.exchange else { return };
+        // Slot numbers of one ring are contiguous, so the dense table can be found without the exchange, which is borrowed.
+        let seats = &mut inner.seats;
+        let mut changed: [Option<SlotId>; NEWS_BATCH] = [None; NEWS_BATCH];
+        let mut count = 0;
+        let mut rest: Vec<SlotId> = Vec::new();
+        exchange.dirty(|slot| {
+            if count < NEWS_BATCH {
+                changed[count] = Some(slot);
+                count += 1;
+            } else {
+                rest.push(slot);
+            }
+        });
+        for slot in changed[..count].iter().flatten().chain(&rest) {
+            if let Some(seat) = seats.get_mut(exchange.local(*slot)) {
+                seat.wake();
+            }
+        }
+    }
+
+    /// Wakes the workers that the turn's submissions need.
+    #[inline]
+    pub fn wake_workers(&self, now_ns: u64) {
+        if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
+            exchange.wake_workers(now_ns);
+        }
+    }
+
+    pub fn before_park(&self) -> Park {
+        self.inner.borrow_mut().exchange.as_mut().map_or(Park::Sleep, EdgeRing::before_park)
+    }
+
+    pub fn after_park(&self) {
+        if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
+            exchange.after_park();
+        }
+    }
+
+    // Requests.
+
+    /// Whether a request could be taken at all; before a body is read for it.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let inner = self.inner.borrow();
+        match &inner.exchange {
+            None => inner.refuse_if_down(0),
+            Some(exchange) if exchange.in_use() >= exchange.capacity() => Err(Refusal::Full),
+            Some(exchange) => inner.refuse_if_down(exchange.live_workers()),
+        }
+    }
+
+    /// Puts a request into the queue. `encode` writes it into the request area and returns its length, `None` if it does not
+    /// fit.
+    pub fn submit(
+        self: &Rc<App>,
+        now_ns: u64,
+        encode: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<Call, Refusal> {
+        let result = self.try_submit(now_ns, encode);
+        let stats = &self.stats.apps[self.index];
+        match result {
+            Ok(slot) => {
+                stats.requests.add(1);
+                stats.in_flight.add(1);
+                Ok(Call::new(Rc::clone(self), slot, now_ns))
+            }
+            Err(refusal) => {
+                stats.refused.add(u64::from(refusal != Refusal::HeadTooLarge));
+                Err(refusal)
+            }
+        }
+    }
+
+    fn try_submit(&self, now_ns: u64, encode: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<SlotId, Refusal> {
+        let mut inner = self.inner.borrow_mut();
+        let live = inner.exchange.as_ref().map_or(0, EdgeRing::live_workers);
+        inner.refuse_if_down(live)?;
+        let inner = &mut *inner;
+        let exchange = inner.exchange.as_mut().ok_or(Refusal::Down)?;
+        let slot = exchange.reserve().ok_or(Refusal::Full)?;
+        let Some(length) = encode(exchange.request_area(slot)) else {
+            exchange.abandon(slot);
+            return Err(Refusal::HeadTooLarge);
+        };
+        if !exchange.submit(slot, length, now_ns) {
+            exchange.abandon(slot);
+            return Err(Refusal::Full);
+        }
+        if let Some(seat) = inner.seats.get_mut(exchange.local(slot)) {
+            *seat = Seat::default();
+        }
+        Ok(slot)
+    }
+
+    /// Whether a body travels inside its slot, behind a head of `head_bytes` on the wire; else it is spooled to a file.
+    ///
+    /// The encoded head holds the wire's bytes, path and query a second time, and 4 bytes per field more: never 3 times as much.
+    pub fn fits_inline(&self, head_bytes: usize, body_bytes: u64) -> bool {
+        let head_max = (3 * head_bytes + FIXED_ROOM_BYTES) as u64;
+        body_bytes.saturating_add(head_max) <= self.inner.borrow().request_bytes as u64
+    }
+}
+
+/// Slots whose news are gathered without allocating.
+const NEWS_BATCH: usize = 64;
+/// The fixed part of an encoded head, addresses and padding, generously.
+const FIXED_ROOM_BYTES: usize = 1024;
+
+impl Inner {
+    /// Waiting makes sense while a worker lives or is about to.
+    fn refuse_if_down(&self, live_workers: usize) -> Result<(), Refusal> {
+        match self.state {
+            AppState::Failed | AppState::Backoff if live_workers == 0 => Err(Refusal::Down),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Seat {
+    fn wake(&mut self) {
+        self.news = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A connection with something to wait for: the boxed part of its life, from the first wait to the next rest.
+
+use super::input::Input;
+use super::output::Output;
+use super::request::{Open, Step, Upload};
+use super::upload::Failed;
+use super::{After, Connection};
+use crate::connection::exchange::Ended;
+use crate::files;
+use crate::respond::Manner;
+use crate::ring::Ring;
+use proto::Reject;
+use proto::http1::request::worth_parsing;
+use uring::time::within;
+
+/// What the client is told when its head does not end in time.
+const HEAD_TOO_SLOW: Reject = Reject::new(408, "the request head took too long");
+
+impl Connection {
+    /// Goes on from `step` until everything received is answered and sent.
+    pub(super) async fn busy(&mut self, mut input: Input, mut out: Output, mut step: Step) -> After {
+        self.ring.stats.connections_active.add(1);
+        let after = loop {
+            let ended = match step {
+                Step::Dry => match self.flush(&mut out).await {
+                    Ok(()) => break After::Rest,
+                    Err(_) => break After::Close,
+                },
+                Step::Last { linger } => match self.flush(&mut out).await {
+                    Ok(()) if linger => break After::Linger,
+                    _ => break After::Close,
+                },
+                Step::Full => match self.flush(&mut out).await {
+                    Ok(()) => Ended::Stay,
+                    Err(_) => Ended::Cut,
+                },
+                Step::Partial => self.more_head(&mut input, &mut out).await,
+                Step::File { open, status, body } => self.send_body(open, status, body, &mut out).await,
+                Step::Cold { open, cold } => self.look_for_file(open, *cold, &mut input, &mut out).await,
+                Step::Call { open, call } => self.exchange(call, open, &mut input, &mut out).await,
+                Step::Upload { open, upload } => self.upload_then_call(open, &upload, &mut input, &mut out).await,
+            };
+            step = match ended {
+                Ended::Stay => self.step(&mut input, &mut out),
+                Ended::Close => Step::Last { linger: !input.is_empty() },
+                Ended::Linger => Step::Last { linger: true },
+                Ended::Cut => break After::Close,
+            };
+        };
+        self.ring.stats.connections_active.sub(1);
+        if out.is_empty() {
+            self.ring.give_buffer(out.into_buffer());
+        }
+        after
+    }
+
+    /// Waits for the rest of a head. Its time runs from its first byte.
+    async fn more_head(&mut self, input: &mut Input, out: &mut Output) -> Ended {
+        if self.flush(out).await.is_err() {
+            return Ended::Cut;
+        }
+        Ring::arm(&self.deadline, self.started_ns, self.ring.times.header_ns);
+        let seen = input.len();
+        loop {
+            match within(&self.deadline, self.socket.recv()).await {
+                Some(Some(Ok(chunk))) => {
+                    input.push(chunk);
+                    input.own();
+                    if worth_parsing(input.bytes(), seen, &self.ring.limits) {
+                        return Ended::Stay;
+                    }
+                }
+                Some(_) => return Ended::Cut,
+                None => {
+                    self.reject(input.bytes(), HEAD_TOO_SLOW, out);
+                    return Ended::Linger;
+                }
+            }
+        }
+    }
+
+    /// Sends the body of a static answer whose head waits in `out`.
+    async fn send_body(&mut self, open: Open, status: u16, body: files::Body, out: &mut Output) -> Ended {
+        let sent = match self.flush_before_body(out).await {
+            Ok(()) => body.send(&self.socket, out.waiting(), self.ring.times.write_ns).await,
+            Err(error) => Err(error),
+        };
+        out.forget();
+        self.ring.stats.static_requests.add(1);
+        let keep_alive = open.manner.keep_alive;
+        let length = if sent.is_ok() { body.length() } else { 0 };
+        self.close_request(open, status, length, None);
+        match sent {
+            Err(_) => Ended::Cut,
+            Ok(()) if keep_alive => Ended::Stay,
+            Ok(()) => Ended::Close,
+        }
+    }
+
+    /// Earlier answers that are more than a head's worth go first.
+    async fn flush_before_body(&mut self, out: &mut Output) -> std::io::Result<()> {
+        const HEAD_MAX_BYTES: usize = 64 * 1024;
+        if out.len() > HEAD_MAX_BYTES { self.flush(out).await } else { Ok(()) }
+    }
+
+    /// Waits for the disk, then answers as if it had been in the cache.
+    async fn look_for_file(&mut self, open: Open, cold: files::Cold, input: &mut Input, out: &mut Output) -> Ended {
+        input.own();
+        if self.flush(out).await.is_err() {
+            return Ended::Cut;
+        }
+        let ready = cold.wait(&self.ring.files).await;
+        let date = self.ring.date();
+        let answer = self.ring.files.finish(&ready, self.ring.common(&date), open.manner, out.buffer());
+        match answer {
+            files::Answer::Whole { status, body_bytes } => {
+                let keep_alive = open.manner.keep_alive;
+                self.ring.stats.static_requests.add(1);
+                self.close_request(open, status, body_bytes, None);
+                if keep_alive { Ended::Stay } else { Ended::Close }
+            }
+            files::Answer::Body { status, body } => self.send_body(open, status, body, out).await,
+            files::Answer::Cold(_) => Ended::Cut,
+        }
+    }
+
+    async fn upload_then_call(&mut self, open: Open, upload: &Upload, input: &mut Input, out: &mut Output) -> Ended {
+        match self.take_in(upload, open.manner, input, out).await {
+            Ok(call) => self.exchange(call, open, input, out).await,
+            Err(Failed::Gone) => {
+                self.close_request(open, 499, 0, None);
+                Ended::Cut
+            }
+            Err(Failed::Answer(status, detail, complete)) => {
+                let keep_alive = open.manner.keep_alive && complete;
+                let sent = self.page(status, detail, Manner { keep_alive, ..open.manner }, out);
+                self.close_request(open, status, sent, None);
+                match (keep_alive, complete) {
+                    (true, _) => Ended::Stay,
+                    (false, true) => Ended::Close,
+                    (false, false) => Ended::Linger,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! One request head: parsed, routed, and answered on the spot, or turned into what it still needs.
+//!
+//! Nothing here waits. Invariant: whatever is returned owns what it needs; the receive buffer may go.
+
+use super::input::Input;
+use super::output::Output;
+use super::record::{self, Record};
+use super::{Connection, OUTPUT_MAX_BYTES};
+use crate::access_log::{AppTimes, Entry};
+use crate::app::{App, Call, Refusal, Served};
+use crate::files;
+use crate::respond::{self, Manner};
+use crate::route::{Handler, Route};
+use config::LogLevel;
+use proto::http1::app_head::is_ambiguous_for_cgi;
+use proto::http1::request::{Parse, parse};
+use proto::path::{self, Path};
+use proto::target::Form;
+use proto::{Body, Head, HeaderStorage, Method, Reject};
+use shm::request as wire;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// What a request whose answer is not complete yet leaves behind.
+pub struct Open {
+    pub manner: Manner,
+    pub started_ns: u64,
+    pub record: Box<Record>,
+}
+
+/// What comes next.
+pub enum Step {
+    /// Everything received is answered.
+    Dry,
+    /// The head is not complete.
+    Partial,
+    /// Enough answers are waiting; send some before the next request is looked at.
+    Full,
+    /// The connection ends when what waits has been sent.
+    Last { linger: bool },
+    /// The head waits in the output; the body comes from a file.
+    File { open: Open, status: u16, body: files::Body },
+    /// A file has to be looked for on the disk.
+    Cold { open: Open, cold: Box<files::Cold> },
+    /// An app has the request.
+    Call { open: Open, call: Call },
+    /// The body has to be taken in before an app gets the request.
+    Upload { open: Open, upload: Box<Upload> },
+}
+
+/// A request for an app whose body is not there yet.
+pub struct Upload {
+    pub app: Rc<App>,
+    /// The head's bytes: parsed again when the body is complete, so that nothing borrowed has to be kept.
+    pub head: Vec<u8>,
+    pub body: Body,
+    /// The client waits for `100 Continue`.
+    pub expects: bool,
+}
+
+/// A request body that is complete.
+pub enum Content<'a> {
+    None,
+    Inline { bytes: &'a [u8], chunked: bool },
+    Spooled { length: u64, chunked: bool },
+}
+
+/// What became of one head.
+enum Verdict {
+    /// Answered whole; the connection goes on.
+    Answered,
+    Step(Step),
+}
+
+impl Connection {
+    /// Answers what it can, in order, and says why it stopped.
+    pub(super) fn step(&mut self, input: &mut Input, out: &mut Output) -> Step {
+        loop {
+            if input.is_empty() {
+                return Step::Dry;
+            }
+            if out.len() >= OUTPUT_MAX_BYTES {
+                return Step::Full;
+            }
+            let (verdict, used) = self.handle_head(input.bytes(), out);
+            input.consume(used);
+            match verdict {
+                Verdict::Answered => self.started_ns = uring::now(),
+                Verdict::Step(Step::Last { linger }) => {
+                    return Step::Last { linger: linger || !input.is_empty() };
+                }
+                Verdict::Step(step) => return step,
+            }
+        }
+    }
+
+    /// Parses the head at the start of `bytes`; the count is what of them is used up.
+    fn handle_head(&self, bytes: &[u8], out: &mut Output) -> (Verdict, usize) {
+        let mut storage = HeaderStorage::new();
+        match parse(bytes, &mut storage, &self.ring.limits) {
+            Parse::Partial => (Verdict::Step(Step::Partial), 0),
+            Parse::Error(reject) => (Verdict::Step(self.reject(bytes, reject, out)), 0),
+            Parse::Complete { head, len } => self.route(bytes, &head, len, out),
+        }
+    }
+
+    /// Answers what could not be read, and ends: the framing is lost.
+    #[cold]
+    pub(super) fn reject(&self, bytes: &[u8], reject: Reject, out: &mut Output) -> Step {
+        self.ring.log(LogLevel::Debug, format_args!("refused: {reject}"));
+        let sent = self.page(reject.status, reject.reason, Manner::LAST, out);
+        self.count(reject.status, sent);
+        if self.ring.access.borrow().is_on() {
+            let entry = Entry { line: record::first_line(bytes), ..Entry::default() };
+            self.write_log(entry, self.started_ns, reject.status, sent, None);
+        }
+        Step::Last { linger: true }
+    }
+
+    fn route(&self, bytes: &[u8], head: &Head<'_, '_>, len: usize, out: &mut Output) -> (Verdict, usize) {
+        let manner = Manner {
+            version: head.version,
+            keep_alive: head.keep_alive && self.ring.keeps_alive(),
+            head_only: head.method == Method::Head,
+        };
+        let asked = Asked { bytes, head, len, manner };
+        if head.target.form == Form::Asterisk {
+            let (manner, used) = asked.without_body();
+            let date = self.ring.date();
+            respond::options(out.buffer(), manner, self.ring.common(&date));
+            return (self.answered(&asked, manner, 200, 0, false), used);
+        }
+        let mut scratch = self.ring.scratch.borrow_mut();
+        let path = match path::normalise(head.target.path, &mut scratch) {
+            Ok(path) => path,
+            Err(fault) => return self.refuse(&asked, 400, fault.reject().reason, out),
+        };
+        match self.ring.routes.find(path.bytes) {
+            None => self.refuse(&asked, 404, "", out),
+            Some(Route { handler: Handler::Static(mount), prefix }) => {
+                self.serve_file(&asked, mount, prefix, path, out)
+            }
+            Some(Route { handler: Handler::App(app), .. }) => self.serve_app(&asked, app, path, out),
+        }
+    }
+
+    // The edge's own answers.
+
+    /// A page in answer to a good head; a body that has not come yet is not waited for.
+    #[cold]
+    fn refuse(&self, asked: &Asked<'_, '_, '_>, status: u16, detail: &str, out: &mut Output) -> (Verdict, usize) {
+        let (manner, used) = asked.without_body();
+        let sent = self.page(status, detail, manner, out);
+        (self.answered(asked, manner, status, sent, false), used)
+    }
+
+    /// Appends an error page; the bytes of its body.
+    pub(super) fn page(&self, status: u16, detail: &str, manner: Manner, out: &mut Output) -> u64 {
+        let date = self.ring.date();
+        respond::page(out.buffer(), status, detail, manner, self.ring.common(&date))
+    }
+
+    /// Counts and logs an answer that is complete.
+    #[inline]
+    fn answered(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        manner: Manner,
+        status: u16,
+        body_bytes: u64,
+        is_static: bool,
+    ) -> Verdict {
+        self.count(status, body_bytes);
+        if is_static {
+            self.ring.stats.static_requests.add(1);
+        }
+        if self.ring.access.borrow().is_on() {
+            let (referer, user_agent) = record::from_whom(asked.head);
+            let entry = Entry {
+                line: record::first_line(asked.bytes),
+                host: asked.head.host.map_or(b"", |host| host.raw.as_bytes()),
+                referer,
+                user_agent,
+                ..Entry::default()
+            };
+            self.write_log(entry, self.started_ns, status, body_bytes, None);
+        }
+        if manner.keep_alive {
+            Verdict::Answered
+        } else {
+            // What of the body has not come may still be on its way.
+            let linger = !asked.head.body.is_empty();
+            Verdict::Step(Step::Last { linger })
+        }
+    }
+
+    // Files.
+
+    #[inline]
+    fn serve_file(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        mount: usize,
+        prefix: usize,
+        path: Path<'_>,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
+        let (manner, used) = asked.without_body();
+        let request = files::Request { mount, path, prefix, head: asked.head };
+        let date = self.ring.date();
+        let answer = self.ring.files.answer(&request, self.ring.common(&date), manner, out.buffer());
+        let verdict = match answer {
+            files::Answer::Whole { status, body_bytes } => {
+                self.answered(asked, manner, status, body_bytes, true)
+            }
+            files::Answer::Body { status, body } => {
+                Verdict::Step(Step::File { open: self.open(asked, manner), status, body })
+            }
+            files::Answer::Cold(cold) => {
+                Verdict::Step(Step::Cold { open: self.open(asked, manner), cold })
+            }
+        };
+        (verdict, used)
+    }
+
+    // Apps.
+
+    fn serve_app(&self, asked: &Asked<'_, '_, '_>, app: usize, path: Path<'_>, out: &mut Output) -> (Verdict, usize) {
+        let app = &self.ring.apps[app];
+        let head = asked.head;
+        let content = match head.body {
+            Body::None | Body::Length(0) => Some((Content::None, 0)),
+            Body::Length(length) if length > self.ring.config.limits.body_bytes => {
+                return self.refuse(asked, 413, "the request body is too large", out);
+            }
+            Body::Length(length) => asked
+                .body(length)
+                .filter(|_| app.fits_inline(asked.len, length))
+                .map(|bytes| (Content::Inline { bytes, chunked: false }, bytes.len())),
+            Body::Chunked => None,
+        };
+        let Some((content, body_bytes)) = content else {
+            return match app.check() {
+                Ok(()) => (Verdict::Step(self.upload(asked, app)), asked.len),
+                Err(refusal) => {
+                    let (status, detail) = explain(refusal);
+                    self.refuse(asked, status, detail, out)
+                }
+            };
+        };
+        match self.submit(app, head, path, content) {
+            Ok(call) => {
+                let open = self.open(asked, asked.manner);
+                (Verdict::Step(Step::Call { open, call }), asked.len + body_bytes)
+            }
+            Err(refusal) => {
+                let (status, detail) = explain(refusal);
+                self.refuse(asked, status, detail, out)
+            }
+        }
+    }
+
+    fn upload(&self, asked: &Asked<'_, '_, '_>, app: &Rc<App>) -> Step {
+        let upload = Upload {
+            app: Rc::clone(app),
+            head: asked.bytes[..asked.len].to_vec(),
+            body: asked.head.body,
+            expects: asked.head.expect_continue && asked.bytes.len() == asked.len,
+        };
+        Step::Upload { open: self.open(asked, asked.manner), upload: Box::new(upload) }
+    }
+
+    /// Writes a request into the exchange.
+    pub(super) fn submit(
+        &self,
+        app: &Rc<App>,
+        head: &Head<'_, '_>,
+        path: Path<'_>,
+        content: Content<'_>,
+    ) -> Result<Call, Refusal> {
+        let mut address = AddressText::default();
+        let (remote_port, server_name) = match self.peer {
+            Some(peer) => {
+                // Fits: the longest IPv6 address has 45 characters.
+                write!(address, "{}", peer.ip()).map_err(|_| Refusal::HeadTooLarge)?;
+                (peer.port(), &self.entrance.server_name)
+            }
+            None => (0, &self.entrance.server_name),
+        };
+        let (content_length, flags) = match content {
+            Content::None => (matches!(head.body, Body::Length(_)).then_some(0), 0),
+            Content::Inline { bytes, chunked } => (Some(bytes.len() as u64), chunked_flag(chunked)),
+            Content::Spooled { length, chunked } => (Some(length), chunked_flag(chunked)),
+        };
+        let request = wire::Request {
+            method: head.method.as_str().as_bytes(),
+            target: head.target.raw.as_bytes(),
+            path: path.bytes,
+            script_name_len: app.mount_bytes,
+            query: head.target.query.as_bytes(),
+            minor_version: head.version.minor(),
+            flags,
+            server_name: head.host.map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
+            server_port: self.entrance.server_port,
+            remote_addr: address.as_bytes(),
+            remote_port,
+            content_length,
+        };
+        app.submit(uring::now(), |area| {
+            let headers = head
+                .headers
+                .iter()
+                .filter(|header| !is_ambiguous_for_cgi(header.name.as_bytes()))
+                .map(|header| (header.name.as_bytes(), header.value));
+            let body_at = wire::encode(area, &request, headers)?;
+            let body = match content {
+                Content::None => wire::Body::Inline { offset: body_at, len: 0 },
+                Content::Inline { bytes, .. } => {
+                    area.get_mut(body_at..body_at + bytes.len())?.copy_from_slice(bytes);
+                    wire::Body::Inline { offset: body_at, len: bytes.len() }
+                }
+                Content::Spooled { length, .. } => wire::Body::File { len: length },
+            };
+            Some(wire::set_body(area, body, content_length))
+        })
+    }
+
+    // What an unfinished answer keeps, and its end.
+
+    fn open(&self, asked: &Asked<'_, '_, '_>, manner: Manner) -> Open {
+        let mut record = self.ring.take_record();
+        let line = record::first_line(asked.bytes);
+        if self.ring.access.borrow().is_on() {
+            record.fill(line, asked.head);
+        } else {
+            record.fill_line(line);
+        }
+        Open { manner, started_ns: self.started_ns, record }
+    }
+
+    /// Counts and logs the answer to an open request.
+    pub(super) fn close_request(&self, open: Open, status: u16, body_bytes: u64, app: Option<(&str, Served)>) {
+        self.count(status, body_bytes);
+        if self.ring.access.borrow().is_on() {
+            let entry = Entry {
+                line: open.record.line(),
+                host: open.record.host(),
+                referer: open.record.referer(),
+                user_agent: open.record.user_agent(),
+                ..Entry::default()
+            };
+            self.write_log(entry, open.started_ns, status, body_bytes, app);
+        }
+        self.ring.give_record(open.record);
+    }
+
+    #[inline]
+    fn count(&self, status: u16, body_bytes: u64) {
+        self.ring.stats.answered(status);
+        self.ring.stats.bytes_out.add(body_bytes);
+    }
+
+    fn write_log(&self, entry: Entry<'_>, started_ns: u64, status: u16, body_bytes: u64, app: Option<(&str, Served)>) {
+        let mut remote = AddressText::default();
+        if let Some(peer) = self.peer {
+            // Fits, and an unprintable address would only leave the field empty.
+            write!(remote, "{}", peer.ip()).ok();
+        }
+        let now_ns = uring::now();
+        let app = app.map(|(name, served)| AppTimes {
+            name,
+            worker: served.worker,
+            queue_ns: served.queue_ns,
+            app_ns: served.app_ns,
+        });
+        let total_ns = now_ns.saturating_sub(started_ns);
+        let entry = Entry { remote: remote.as_str(), status, body_bytes, total_ns, app, ..entry };
+        self.ring.access.borrow_mut().log(&entry, now_ns, uring::wall());
+    }
+}
+
+fn chunked_flag(chunked: bool) -> u16 {
+    if chunked { wire::FLAG_CHUNKED } else { 0 }
+}
+
+/// Status and words for a request that the exchange did not take.
+pub fn explain(refusal: Refusal) -> (u16, &'static str) {
+    match refusal {
+        Refusal::Full => (503, "too many requests are waiting; try again soon"),
+        Refusal::Down => (503, "the application is not available"),
+        Refusal::HeadTooLarge => (431, "request head too large"),
+    }
+}
+
+/// A good head and the bytes it came in.
+struct Asked<'a, 'h, 'b> {
+    bytes: &'a [u8],
+    head: &'a Head<'h, 'b>,
+    len: usize,
+    manner: Manner,
+}
+
+impl<'a> Asked<'a, '_, '_> {
+    /// A body of `length` bytes, if it has come whole.
+    fn body(&self, length: u64) -> Option<&'a [u8]> {
+        self.bytes[self.len..].get(..usize::try_from(length).ok()?)
+    }
+
+    /// For an answer that does not need the body: one that has come whole is passed over, one that has not ends the
+    /// connection. The second value is what of `bytes` is used up.
+    #[inline]
+    fn without_body(&self) -> (Manner, usize) {
+        match self.head.body {
+            Body::None | Body::Length(0) => (self.manner, self.len),
+            Body::Length(length) if length <= (self.bytes.len() - self.len) as u64 => {
+                (self.manner, self.len + length as usize)
+            }
+            Body::Length(_) | Body::Chunked => (Manner { keep_alive: false, ..self.manner }, self.bytes.len()),
+        }
+    }
+}
+
+/// An address as text, without the heap.
+struct AddressText {
+    bytes: [u8; 46],
+    length: usize,
+}
+
+impl Default for AddressText {
+    fn default() -> AddressText {
+        AddressText { bytes: [0; 46], length: 0 }
+    }
+}
+
+impl AddressText {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+}
+
+impl Write for AddressText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

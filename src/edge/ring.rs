@@ -1,0 +1,224 @@
+//! What every connection of one ring thread shares: configuration, routes, handlers, logs, counters, clocks.
+//!
+//! Owned by the thread, handed out as `Rc`. Must not know the loop that drives it.
+
+use crate::access_log::AccessLog;
+use crate::app::App;
+use crate::connection::Record;
+use crate::error_log::Logger;
+use crate::files::Files;
+use crate::mailbox::{FromRing, Outbox};
+use crate::respond::Common;
+use crate::route::Routes;
+use crate::stats::RingStats;
+use config::{Config, LogLevel};
+use proto::date::DateCache;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use uring::time::Deadline;
+
+/// Output buffers and records kept for reuse, each.
+const POOL_MAX: usize = 256;
+/// An output buffer that grew beyond this is not kept.
+const BUFFER_KEPT_BYTES: usize = 64 * 1024;
+/// What a fresh output buffer holds without growing: a head and a small body.
+const BUFFER_BYTES: usize = 4096;
+
+/// Timeouts in nanoseconds; `u64::MAX` where one is switched off.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub header_ns: u64,
+    pub body_ns: u64,
+    pub idle_ns: u64,
+    pub write_ns: u64,
+    pub request_ns: u64,
+}
+
+impl Times {
+    fn new(timeouts: &config::Timeouts) -> Times {
+        let ns = |ms: u64| if ms == 0 { u64::MAX } else { ms.saturating_mul(1_000_000) };
+        Times {
+            header_ns: ns(timeouts.header_ms),
+            body_ns: ns(timeouts.body_ms),
+            idle_ns: ns(timeouts.idle_ms),
+            write_ns: ns(timeouts.write_ms),
+            request_ns: ns(timeouts.request_ms),
+        }
+    }
+}
+
+pub struct Ring {
+    pub index: usize,
+    pub config: Arc<Config>,
+    pub limits: proto::Limits,
+    pub times: Times,
+    pub routes: Routes,
+    pub files: Files,
+    /// As `config.apps`.
+    pub apps: Vec<Rc<App>>,
+    pub stats: Arc<RingStats>,
+    pub access: RefCell<AccessLog>,
+    logger: Logger,
+    outbox: Outbox,
+    date: RefCell<DateCache>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+    // Boxed because it travels: a request holds it while it waits, and a pointer is what a future should carry.
+    #[expect(clippy::vec_box, reason = "the boxes are what is pooled")]
+    records: RefCell<Vec<Box<Record>>>,
+    /// Percent-decoded paths are made here.
+    pub scratch: RefCell<Vec<u8>>,
+    keep_alive: Cell<bool>,
+    draining: Cell<bool>,
+    open: Cell<usize>,
+    /// Who waits for the last connection's end.
+    empty: RefCell<Option<Waker>>,
+    /// This thread's share of the limit.
+    connections_max: usize,
+}
+
+impl Ring {
+    /// Opens the static directories; call it inside the runtime.
+    pub fn new(index: usize, config: Arc<Config>, stats: Arc<RingStats>, outbox: Outbox) -> io::Result<Ring> {
+        let format = config.access_log.is_some().then_some(config.access_log_format);
+        let apps = config
+            .apps
+            .iter()
+            .enumerate()
+            .map(|(index, app)| Rc::new(App::new(index, app, Arc::clone(&stats))))
+            .collect();
+        Ok(Ring {
+            index,
+            limits: proto::Limits {
+                request_line: config.limits.request_line,
+                header_count: config.limits.header_count,
+                header_bytes: config.limits.header_bytes,
+            },
+            times: Times::new(&config.timeouts),
+            routes: Routes::new(&config),
+            files: Files::new(&config)?,
+            apps,
+            stats,
+            access: RefCell::new(AccessLog::new(format, outbox.clone())),
+            logger: Logger::new(index, config.log_level, outbox.clone()),
+            outbox,
+            date: RefCell::new(DateCache::new()),
+            buffers: RefCell::default(),
+            records: RefCell::default(),
+            scratch: RefCell::default(),
+            keep_alive: Cell::new(config.timeouts.idle_ms != 0),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            empty: RefCell::default(),
+            connections_max: config.limits.connections.div_ceil(config.rings.max(1)).max(1),
+            config,
+        })
+    }
+
+    // Clocks.
+
+    /// The date of this second, by value: 29 bytes.
+    pub fn date(&self) -> [u8; 29] {
+        *self.date.borrow_mut().at(uring::wall() / 1_000_000_000)
+    }
+
+    /// What every head of ours carries.
+    pub fn common<'a>(&'a self, date: &'a [u8; 29]) -> Common<'a> {
+        Common { date, server: &self.config.server_header }
+    }
+
+    /// Sets a deadline `ns` after `start_ns`; a switched-off timeout clears it.
+    pub fn arm(deadline: &Deadline, start_ns: u64, ns: u64) {
+        if ns == u64::MAX { deadline.clear() } else { deadline.set(start_ns.saturating_add(ns)) }
+    }
+
+    // Pools.
+
+    pub fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    pub fn give_buffer(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffer.capacity() <= BUFFER_KEPT_BYTES && buffers.len() < POOL_MAX {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
+    pub fn take_record(&self) -> Box<Record> {
+        self.records.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub fn give_record(&self, record: Box<Record>) {
+        let mut records = self.records.borrow_mut();
+        if records.len() < POOL_MAX {
+            records.push(record);
+        }
+    }
+
+    // Connections.
+
+    /// Whether there is room for another connection; counts it if so.
+    pub fn admit(&self) -> bool {
+        let open = self.open.get();
+        if open >= self.connections_max {
+            self.stats.connections_refused.add(1);
+            return false;
+        }
+        self.open.set(open + 1);
+        self.stats.connections_accepted.add(1);
+        self.stats.connections_open.set(open as u64 + 1);
+        true
+    }
+
+    /// A connection has ended.
+    pub fn discharge(&self) {
+        let open = self.open.get().saturating_sub(1);
+        self.open.set(open);
+        self.stats.connections_open.set(open as u64);
+        if open == 0
+            && let Some(waker) = self.empty.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Wakes `waker` when the last connection ends.
+    pub fn when_empty(&self, waker: &Waker) {
+        *self.empty.borrow_mut() = Some(waker.clone());
+    }
+
+    pub fn connections(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Connections may stay open after an answer.
+    pub fn keeps_alive(&self) -> bool {
+        self.keep_alive.get()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// From now on every answer is its connection's last, and connections at rest end.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.keep_alive.set(false);
+    }
+
+    // Voice.
+
+    pub fn log(&self, level: LogLevel, message: fmt::Arguments<'_>) {
+        self.logger.log(uring::wall(), level, message);
+    }
+
+    /// To the control thread; what does not fit is lost, as the outbox says.
+    pub fn tell(&self, message: FromRing) -> bool {
+        self.outbox.send(message)
+    }
+}

@@ -1,0 +1,290 @@
+//! One ring thread: its start, its hooks in the loop, its mail, its end.
+//!
+//! Owns the runtime. Invariants: the thread reports `Up` or `Failed` once; after `Drain` it reports `Drained` once nothing is
+//! left or the grace period is over; access-log lines are handed over before it ends.
+
+use crate::connection::{Entrance, serve};
+use crate::mailbox::{FromRing, Mailbox, Outbox, ToRing};
+use crate::ring::Ring;
+use crate::stats::RingStats;
+use config::LogLevel;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+use uring::net::{AcceptStream, Listener, Socket};
+use uring::time::Deadline;
+use uring::{Doorbell, Park, Poller, Runtime};
+
+/// How long accepting rests when the kernel has no descriptor or no memory for a connection: armed again at once, it would
+/// spin.
+const ACCEPT_BACKOFF_NS: u64 = 100_000_000;
+/// How often the loop's own figures are shown to the control thread.
+const FIGURES_NS: u64 = 250_000_000;
+
+/// What a ring thread is started with. Everything later comes by mail.
+#[derive(Debug)]
+pub struct Spec {
+    pub ring: usize,
+    pub config: Arc<config::Config>,
+    /// The ring's eventfd.
+    pub doorbell: OwnedFd,
+    pub mailbox: Arc<Mailbox>,
+    pub outbox: Outbox,
+    pub stats: Arc<RingStats>,
+    /// The CPU to be pinned to.
+    pub cpu: Option<usize>,
+    /// An earlier edge process may have left requests in the segments: take them over and clear them.
+    pub recover: bool,
+}
+
+/// Starts the thread. It reports `FromRing::Up` or `FromRing::Failed`.
+pub fn spawn(spec: Spec) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("ring-{}", spec.ring)).spawn(move || run(spec))
+}
+
+fn run(spec: Spec) {
+    let outbox = spec.outbox.clone();
+    let ring = spec.ring;
+    let failed = |message: String| {
+        outbox.send(FromRing::Failed { ring, message });
+    };
+    if let Some(cpu) = spec.cpu
+        && let Err(error) = sys::cpu::pin(cpu)
+    {
+        return failed(format!("cannot pin a ring thread to CPU {cpu}: {error}"));
+    }
+    let mut runtime = match Runtime::real(uring::Options::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error.to_string()),
+    };
+    if let Err(error) = runtime.block_on(live(spec)) {
+        failed(error.to_string());
+    }
+}
+
+/// The thread's root task: from the first report to the order to end.
+async fn live(spec: Spec) -> io::Result<()> {
+    let ring = Rc::new(Ring::new(spec.ring, spec.config, spec.stats, spec.outbox)?);
+    let house = Rc::new(House::new(Rc::clone(&ring), spec.recover));
+    Doorbell::from_fd(spec.doorbell);
+    uring::set_poller(Box::new(Outside {
+        house: Rc::clone(&house),
+        mailbox: spec.mailbox,
+        mail: VecDeque::new(),
+        figures_due_ns: 0,
+    }));
+    ring.tell(FromRing::Up { ring: ring.index });
+    poll_fn(|cx| house.poll_end(cx.waker())).await;
+    if ring.is_draining() {
+        ring.tell(FromRing::Drained { ring: ring.index });
+    }
+    ring.access.borrow_mut().flush();
+    Ok(())
+}
+
+/// What the mail changes.
+struct House {
+    ring: Rc<Ring>,
+    /// Come before `Go`.
+    waiting: RefCell<Vec<(Rc<Entrance>, OwnedFd)>>,
+    open: Cell<bool>,
+    recover: bool,
+    quit: Cell<bool>,
+    /// When a drain's patience ends.
+    grace: Deadline,
+    root: RefCell<Option<Waker>>,
+}
+
+impl House {
+    fn new(ring: Rc<Ring>, recover: bool) -> House {
+        House {
+            ring,
+            waiting: RefCell::default(),
+            open: Cell::new(false),
+            recover,
+            quit: Cell::new(false),
+            grace: Deadline::new(),
+            root: RefCell::default(),
+        }
+    }
+
+    fn handle(&self, message: ToRing) {
+        let ring = &self.ring;
+        match message {
+            ToRing::Listener { index: _, address, socket } => {
+                let entrance = Rc::new(Entrance::new(&address));
+                if self.open.get() {
+                    listen(ring, entrance, socket);
+                } else {
+                    self.waiting.borrow_mut().push((entrance, socket));
+                }
+            }
+            ToRing::App { app, segment } => {
+                if let Some(app) = ring.apps.get(app) {
+                    app.attach(segment, ring.index);
+                }
+            }
+            ToRing::WorkerSocket { app, index, socket } => {
+                if let Some(app) = ring.apps.get(app) {
+                    app.worker_socket(index, socket);
+                }
+            }
+            ToRing::WorkerGone { app, index, incarnation } => {
+                if let Some(app) = ring.apps.get(app) {
+                    app.handle_worker_gone(index, incarnation);
+                }
+            }
+            ToRing::Snapshot(snapshot) => {
+                for (app, view) in ring.apps.iter().zip(&snapshot.apps) {
+                    app.handle_view(view);
+                }
+            }
+            ToRing::Go => {
+                self.open.set(true);
+                if self.recover {
+                    ring.apps.iter().for_each(|app| app.settle());
+                }
+                for (entrance, socket) in self.waiting.take() {
+                    listen(ring, entrance, socket);
+                }
+            }
+            ToRing::Drain { grace_ms } => {
+                self.waiting.take();
+                ring.drain();
+                self.grace.set_after(grace_ms.saturating_mul(1_000_000));
+                uring::wake_all();
+            }
+            ToRing::Quit => self.quit.set(true),
+        }
+        if let Some(root) = self.root.take() {
+            root.wake();
+        }
+    }
+
+    /// Ready when the thread is to end.
+    fn poll_end(&self, waker: &Waker) -> Poll<()> {
+        let ring = &self.ring;
+        let empty = ring.is_draining() && ring.connections() == 0;
+        let mut context = std::task::Context::from_waker(waker);
+        if self.quit.get() || empty || self.grace.poll_expired(&mut context).is_ready() {
+            return Poll::Ready(());
+        }
+        *self.root.borrow_mut() = Some(waker.clone());
+        ring.when_empty(waker);
+        Poll::Pending
+    }
+}
+
+/// What the loop looks at beside its ring: the exchanges, the mailbox, the clock.
+struct Outside {
+    house: Rc<House>,
+    mailbox: Arc<Mailbox>,
+    mail: VecDeque<ToRing>,
+    figures_due_ns: u64,
+}
+
+impl Poller for Outside {
+    fn poll(&mut self) {
+        let ring = &self.house.ring;
+        for app in &ring.apps {
+            app.poll();
+        }
+        if self.mailbox.is_waiting() {
+            self.mailbox.take(&mut self.mail);
+            while let Some(message) = self.mail.pop_front() {
+                self.house.handle(message);
+            }
+        }
+        let now_ns = uring::now();
+        ring.access.borrow_mut().flush_due(now_ns);
+        if now_ns >= self.figures_due_ns {
+            self.figures_due_ns = now_ns + FIGURES_NS;
+            let figures = uring::stats();
+            ring.stats.turns.set(figures.turns);
+            ring.stats.turn_max_ns.set(figures.turn_longest_ns);
+        }
+    }
+
+    fn turn_end(&mut self) {
+        let now_ns = uring::now();
+        for app in &self.house.ring.apps {
+            app.wake_workers(now_ns);
+        }
+    }
+
+    fn before_park(&mut self) -> Park {
+        let ring = &self.house.ring;
+        let mut park = shm::Park::Sleep;
+        for app in &ring.apps {
+            park = park.min(app.before_park());
+        }
+        if self.mailbox.is_waiting() {
+            return Park::Stay;
+        }
+        let due_ns = ring.access.borrow().due_ns().map(|due_ns| due_ns.saturating_sub(uring::now()));
+        match (park, due_ns) {
+            (shm::Park::Stay, _) => Park::Stay,
+            (shm::Park::Nap(ns), None) => Park::Nap(ns),
+            (shm::Park::Nap(ns), Some(due_ns)) => Park::Nap(ns.min(due_ns)),
+            (shm::Park::Sleep, Some(due_ns)) => Park::Nap(due_ns),
+            (shm::Park::Sleep, None) => Park::Sleep,
+        }
+    }
+
+    fn after_park(&mut self) {
+        for app in &self.house.ring.apps {
+            app.after_park();
+        }
+    }
+}
+
+fn listen(ring: &Rc<Ring>, entrance: Rc<Entrance>, socket: OwnedFd) {
+    let ring = Rc::clone(ring);
+    uring::spawn(accept(ring, entrance, Listener::from_fd(socket).accept()));
+}
+
+/// Takes connections in until the ring drains.
+async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: AcceptStream) {
+    loop {
+        let next = poll_fn(|cx| match stream.poll_next(cx) {
+            Poll::Ready(next) => Poll::Ready(Some(next)),
+            Poll::Pending if ring.is_draining() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match next.await {
+            None => return,
+            Some(Ok(socket)) if ring.admit() => {
+                uring::spawn(serve(Rc::clone(&ring), Rc::clone(&entrance), socket));
+            }
+            Some(Ok(socket)) => turn_away(&ring, &socket),
+            Some(Err(error)) => {
+                ring.stats.accept_failures.add(1);
+                ring.log(LogLevel::Error, format_args!("cannot accept connections: {error}"));
+                if ring.is_draining() {
+                    return;
+                }
+                uring::time::sleep(ACCEPT_BACKOFF_NS).await;
+            }
+        }
+    }
+}
+
+/// Too many connections: says so and closes. What the socket does not take at once is not worth waiting for.
+#[cold]
+fn turn_away(ring: &Ring, socket: &Socket) {
+    let mut answer = ring.take_buffer();
+    let date = ring.date();
+    let manner = crate::respond::Manner::LAST;
+    crate::respond::page(&mut answer, 503, "too many connections", manner, ring.common(&date));
+    ring.stats.answered(503);
+    if let Err(error) = socket.try_send(&answer) {
+        ring.log(LogLevel::Debug, format_args!("a connection beyond the limit left by itself: {error}"));
+    }
+    ring.give_buffer(answer);
+}
