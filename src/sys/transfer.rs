@@ -103,10 +103,10 @@ pub fn set_nodelay(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
 
 /// A scatter list for a ring's sendmsg: the header and the pieces it names, at addresses that stay.
 ///
-/// Invariant: `header.msg_iov` points at `parts`' heap block, which is never resized after `new`.
+/// Invariant: `header.msg_iov` points at `_parts`' heap block, which is never resized after `new`.
 pub struct Message {
     header: Box<libc::msghdr>,
-    parts: Vec<libc::iovec>,
+    _parts: Vec<libc::iovec>,
 }
 
 impl Message {
@@ -124,22 +124,35 @@ impl Message {
         let mut header: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         header.msg_iov = parts.as_mut_ptr();
         header.msg_iovlen = parts.len() as _;
-        Message { header, parts }
+        Message {
+            header,
+            _parts: parts,
+        }
     }
 
     /// The `struct msghdr`.
     pub fn as_ptr(&self) -> NonNull<std::ffi::c_void> {
         NonNull::from(&*self.header).cast()
     }
-
-    /// The pieces, as (address, length).
-    pub fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> + '_ {
-        self.parts
-            .iter()
-            .map(|part| (part.iov_base.cast_const().cast(), part.iov_len))
-    }
 }
 
 fn count(n: isize) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// The pieces of a `struct msghdr`, as (address, length).
+///
+/// # Safety
+/// `message` points at a live header whose list of pieces is alive as long as the iterator.
+pub unsafe fn pieces(
+    message: NonNull<std::ffi::c_void>,
+) -> impl Iterator<Item = (*const u8, usize)> {
+    // SAFETY: the caller says so.
+    let parts = unsafe {
+        let header = message.cast::<libc::msghdr>().as_ref();
+        std::slice::from_raw_parts(header.msg_iov.cast_const(), header.msg_iovlen)
+    };
+    parts
+        .iter()
+        .map(|part| (part.iov_base.cast_const().cast(), part.iov_len))
 }

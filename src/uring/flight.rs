@@ -68,11 +68,30 @@ const EMPTY: Arrivals = Arrivals {
 };
 
 /// One result of a multishot operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Arrival {
     pub result: i32,
     pub buffer: Option<u16>,
     pub more: bool,
+    /// The bytes, once they had to leave their provided buffer (`Flights::spill`).
+    pub spilled: Option<Box<[u8]>>,
+}
+
+impl Arrival {
+    pub fn of(completion: &Completion) -> Arrival {
+        let Completion {
+            result,
+            buffer,
+            more,
+            ..
+        } = *completion;
+        Arrival {
+            result,
+            buffer,
+            more,
+            spilled: None,
+        }
+    }
 }
 
 struct Link {
@@ -246,6 +265,7 @@ impl Flights {
                             result,
                             buffer: None,
                             more: false,
+                            spilled: None,
                         },
                         yields,
                     );
@@ -297,11 +317,7 @@ impl Flights {
                 waker,
                 cancelled,
             } => {
-                let arrival = Arrival {
-                    result: completion.result,
-                    buffer: completion.buffer,
-                    more: completion.more,
-                };
+                let arrival = Arrival::of(completion);
                 let waker = waker.take();
                 append(&mut self.arrivals, arrivals, arrival);
                 if !completion.more {
@@ -328,6 +344,27 @@ impl Flights {
                 }
             }
             Lifecycle::Completed { .. } | Lifecycle::Ended { .. } => Outcome::Stray,
+        }
+    }
+
+    /// Copies what waits for lagging readers out of its provided buffers, so that these may go back to the ring.
+    pub fn spill(&mut self, mut copy: impl FnMut(u16, usize) -> Box<[u8]>) {
+        for (_, flight) in &self.entries {
+            let (Lifecycle::Streaming { arrivals, .. } | Lifecycle::Ended { arrivals }) =
+                &flight.lifecycle
+            else {
+                continue;
+            };
+            let mut at = arrivals.head;
+            for _ in 0..arrivals.count {
+                let link = &mut self.arrivals[at as usize];
+                if link.arrival.result > 0
+                    && let Some(id) = link.arrival.buffer.take()
+                {
+                    link.arrival.spilled = Some(copy(id, link.arrival.result as usize));
+                }
+                at = link.next;
+            }
         }
     }
 

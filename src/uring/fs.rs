@@ -72,10 +72,6 @@ impl File {
         File(Descriptor::from(fd))
     }
 
-    pub(crate) fn from_handle(handle: Handle) -> File {
-        File(Descriptor::from_handle(handle))
-    }
-
     pub fn handle(&self) -> Handle {
         self.0.handle()
     }

@@ -24,6 +24,8 @@ pub struct Stats {
     pub overruns: u64,
     /// Receives that ended for want of provided buffers.
     pub starvations: u64,
+    /// Buffers copied to the heap because their readers lagged and the ring ran dry.
+    pub spills: u64,
     /// Completions for nothing we know: always 0 unless the kernel or we are wrong.
     pub strays: u64,
     pub stalls: u64,
@@ -42,6 +44,7 @@ pub(crate) struct Tallies {
     pub spawned: Cell<u64>,
     pub overruns: Cell<u64>,
     pub starvations: Cell<u64>,
+    pub spills: Cell<u64>,
     pub strays: Cell<u64>,
     pub stalls: Cell<u64>,
     pub turn_longest_ns: Cell<u64>,
@@ -60,6 +63,7 @@ impl Tallies {
             spawned: self.spawned.get(),
             overruns: self.overruns.get(),
             starvations: self.starvations.get(),
+            spills: self.spills.get(),
             strays: self.strays.get(),
             stalls: self.stalls.get(),
             turn_longest_ns: self.turn_longest_ns.get(),

@@ -20,10 +20,7 @@ fn main() {
     let mode = arguments.next().unwrap_or_default();
     let inline = arguments.next().as_deref() == Some("inline");
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    println!(
-        "{}",
-        listener.local_addr().expect("bound").port()
-    );
+    println!("{}", listener.local_addr().expect("bound").port());
     std::io::stdout().flush().expect("stdout");
     match mode.as_str() {
         "executor" => executor(listener, inline),
@@ -37,11 +34,19 @@ fn heads(bytes: &[u8], matched: &mut usize) -> usize {
     const END: &[u8] = b"\r\n\r\n";
     if *matched == 0 && bytes.ends_with(END) && !bytes[..bytes.len() - 4].contains(&0) {
         // The common case, one request in one piece, is recognised by its end; pipelined ones are counted.
-        return bytes.windows(4).step_by(1).filter(|window| *window == END).count();
+        return bytes
+            .windows(4)
+            .step_by(1)
+            .filter(|window| *window == END)
+            .count();
     }
     let mut count = 0;
     for &byte in bytes {
-        *matched = if byte == END[*matched] { *matched + 1 } else { usize::from(byte == END[0]) };
+        *matched = if byte == END[*matched] {
+            *matched + 1
+        } else {
+            usize::from(byte == END[0])
+        };
         if *matched == END.len() {
             *matched = 0;
             count += 1;
@@ -113,7 +118,9 @@ fn raw(listener: TcpListener) {
     if provided.is_none() {
         provide(&mut ring, &mut memory, 0, COUNT);
     }
-    let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).build().user_data(ACCEPT);
+    let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
+        .build()
+        .user_data(ACCEPT);
     // SAFETY: no memory is pointed at.
     unsafe { ring.submission().push(&accept) }.expect("room");
     let mut matched: HashMap<i32, usize> = HashMap::new();
@@ -139,9 +146,11 @@ fn raw(listener: TcpListener) {
                     }
                     if count > 0 {
                         let length = (count.min(64) * ANSWER.len()) as u32;
-                        let send = opcode::Send::new(types::Fd(fd), answers.as_ptr(), length).build();
+                        let send =
+                            opcode::Send::new(types::Fd(fd), answers.as_ptr(), length).build();
                         // SAFETY: the answers live until the process ends.
-                        unsafe { ring.submission().push(&send.user_data(SEND | fd as u64)) }.expect("room");
+                        unsafe { ring.submission().push(&send.user_data(SEND | fd as u64)) }
+                            .expect("room");
                     }
                     if !cqueue::more(completion.flags()) {
                         arm(&mut ring, fd);
@@ -160,7 +169,9 @@ fn raw(listener: TcpListener) {
 }
 
 fn arm(ring: &mut IoUring, fd: i32) {
-    let receive = opcode::RecvMulti::new(types::Fd(fd), 0).build().user_data(RECEIVE | fd as u64);
+    let receive = opcode::RecvMulti::new(types::Fd(fd), 0)
+        .build()
+        .user_data(RECEIVE | fd as u64);
     // SAFETY: the buffers live until the process ends.
     unsafe { ring.submission().push(&receive) }.expect("room");
 }
@@ -177,8 +188,16 @@ fn raw_buffers(ring: &IoUring, memory: &mut [u8]) -> Option<Provided> {
     // SAFETY: the layout is not empty.
     let entries = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<types::BufRingEntry>();
     // SAFETY: the entries are never freed.
-    unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, COUNT, 0, 0) }.ok()?;
-    let mut provided = Provided { entries, memory: memory.as_mut_ptr(), tail: 0 };
+    unsafe {
+        ring.submitter()
+            .register_buf_ring_with_flags(entries as u64, COUNT, 0, 0)
+    }
+    .ok()?;
+    let mut provided = Provided {
+        entries,
+        memory: memory.as_mut_ptr(),
+        tail: 0,
+    };
     for id in 0..COUNT {
         provided.give_back(id);
     }
@@ -194,7 +213,8 @@ impl Provided {
             entry.set_len(BYTES as u32);
             entry.set_bid(id);
             self.tail = self.tail.wrapping_add(1);
-            let tail = types::BufRingEntry::tail(self.entries).cast::<std::sync::atomic::AtomicU16>();
+            let tail =
+                types::BufRingEntry::tail(self.entries).cast::<std::sync::atomic::AtomicU16>();
             (*tail).store(self.tail, std::sync::atomic::Ordering::Release);
         }
     }

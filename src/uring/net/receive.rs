@@ -15,16 +15,24 @@ use std::task::{Context, Poll};
 use super::Socket;
 use crate::driver::Operation;
 use crate::flight::{Arrival, Key, Yield};
-use crate::runtime::{Core, errno, try_with, with};
+use crate::runtime::{errno, try_with, with};
 
 /// Received bytes, in a provided buffer that goes back to the ring on drop. Never keep one while waiting for more input:
 /// copy what is needed, or all connections starve together.
+///
+/// Invariant: `at` points at `length` bytes of a provided buffer, or at a whole heap block that is ours.
 pub struct RecvBuf {
     at: NonNull<u8>,
     length: u32,
-    id: u16,
+    source: Source,
     /// Belongs to this thread's ring.
     local: PhantomData<*const ()>,
+}
+
+enum Source {
+    Provided(u16),
+    /// The bytes had to leave their buffer while their reader lagged.
+    Heap,
 }
 
 impl Deref for RecvBuf {
@@ -32,8 +40,9 @@ impl Deref for RecvBuf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the driver promises `length` readable, unchanging bytes until `give_back` (`Driver`'s contract), which
-        // only our drop calls; the runtime keeps the memory when buffers outlive it (`abandon_buffers`).
+        // SAFETY: a provided buffer has `length` readable, unchanging bytes until `give_back` (`Driver`'s contract), which
+        // only our drop calls, and the runtime keeps the memory when buffers outlive it (`abandon_buffers`); a heap block
+        // is ours and never touched.
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.length as usize) }
     }
 }
@@ -41,13 +50,22 @@ impl Deref for RecvBuf {
 impl Drop for RecvBuf {
     #[inline]
     fn drop(&mut self) {
-        try_with(|core| core.give_back(self.id));
+        match self.source {
+            Source::Provided(id) => {
+                try_with(|core| core.give_back(id));
+            }
+            Source::Heap => {
+                let block = NonNull::slice_from_raw_parts(self.at, self.length as usize);
+                // SAFETY: `from_heap` took this block from a box of exactly this length, and we free it once.
+                drop(unsafe { Box::from_raw(block.as_ptr()) });
+            }
+        }
     }
 }
 
 impl std::fmt::Debug for RecvBuf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecvBuf({} bytes in buffer {})", self.length, self.id)
+        write!(f, "RecvBuf({} bytes)", self.length)
     }
 }
 
@@ -84,9 +102,12 @@ impl Socket {
     }
 
     fn take(&self, arrival: Arrival, cx: &mut Context<'_>) -> Taken {
+        if let Some(bytes) = arrival.spilled {
+            return Taken::Result((!bytes.is_empty()).then(|| Ok(RecvBuf::from_heap(bytes))));
+        }
         match (arrival.result, arrival.buffer) {
             (1.., Some(id)) => {
-                Taken::Result(Some(Ok(with(|core| lend(core, id, arrival.result as u32)))))
+                Taken::Result(Some(Ok(RecvBuf::from_ring(id, arrival.result as u32))))
             }
             (0, buffer) => {
                 if let Some(id) = buffer {
@@ -113,11 +134,11 @@ impl Socket {
             core.tallies
                 .starvations
                 .set(core.tallies.starvations.get() + 1);
-            if core.buffers_out.get() == 0 {
-                // They all came back meanwhile.
+            if core.buffers_out.get() < u32::from(core.options.buffers) {
+                // Some came back meanwhile.
                 return Taken::Again;
             }
-            core.starved.borrow_mut().push_back(cx.waker().clone());
+            core.starved.borrow_mut().push(cx.waker().clone());
             Taken::Starved
         })
     }
@@ -180,13 +201,26 @@ enum Taken {
     Starved,
 }
 
-fn lend(core: &Core, id: u16, length: u32) -> RecvBuf {
-    let at = core.driver.borrow_mut().buffer(id);
-    RecvBuf {
-        at,
-        length,
-        id,
-        local: PhantomData,
+impl RecvBuf {
+    fn from_ring(id: u16, length: u32) -> RecvBuf {
+        let at = with(|core| core.driver.borrow_mut().buffer(id));
+        RecvBuf {
+            at,
+            length,
+            source: Source::Provided(id),
+            local: PhantomData,
+        }
+    }
+
+    fn from_heap(bytes: Box<[u8]>) -> RecvBuf {
+        let length = bytes.len() as u32;
+        let at = NonNull::from(Box::leak(bytes)).cast();
+        RecvBuf {
+            at,
+            length,
+            source: Source::Heap,
+            local: PhantomData,
+        }
     }
 }
 

@@ -1,0 +1,265 @@
+//! The simulated driver's inline calls.
+
+use std::ffi::CStr;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::driver::SimDriver;
+use super::world::{Object, Pipe, World};
+use crate::driver::{Handle, Inline, Shutdown};
+use sys::errno;
+use sys::file::{OpenHow, Stat, Symlinks, Walk};
+
+fn failed(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
+}
+
+/// Opens a path below a directory.
+pub(super) fn open_path(
+    world: &mut World,
+    root: &str,
+    path: &CStr,
+    how: &OpenHow,
+) -> Result<Handle, i32> {
+    let path = path.to_str().map_err(|_| errno::ENOENT)?;
+    let follow = how.resolve & OpenHow::beneath(Symlinks::Refuse, Walk::MayBlock).resolve
+        != OpenHow::beneath(Symlinks::Refuse, Walk::MayBlock).resolve;
+    let node = world.files.open(root, path, follow)?;
+    Ok(world.open(Object::File(node)))
+}
+
+/// Moves bytes of a file into a pipe.
+pub(super) fn file_to_pipe(
+    world: &mut World,
+    file: &Rc<Object>,
+    offset: u64,
+    pipe: Handle,
+    length: usize,
+) -> Result<usize, i32> {
+    let pipe = world.object(pipe)?;
+    let (Object::File(node), Object::PipeWrite(pipe)) = (&**file, &*pipe) else {
+        return Err(errno::EINVAL);
+    };
+    if world.io_error() {
+        return Err(errno::EIO);
+    }
+    let contents = node.contents.borrow();
+    let mut pipe = pipe.borrow_mut();
+    let from = (offset as usize).min(contents.len());
+    let room = pipe.capacity - pipe.bytes.len();
+    let available = (contents.len() - from).min(length);
+    if available > 0 && room == 0 {
+        return Err(errno::EAGAIN);
+    }
+    let count = world.shorten(available.min(room));
+    pipe.bytes.extend(&contents[from..from + count]);
+    Ok(count)
+}
+
+impl SimDriver {
+    /// An inline call that might have to wait does so when the seed wills.
+    fn balk(&mut self) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let chance = world.faults.would_block;
+        if world.random.chance(chance) {
+            Err(failed(errno::EAGAIN))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn socket(&self, handle: Handle) -> io::Result<usize> {
+        match &*self.world.borrow().object(handle).map_err(failed)? {
+            Object::Socket(connection) => Ok(*connection),
+            _ => Err(failed(errno::EINVAL)),
+        }
+    }
+}
+
+impl Inline for SimDriver {
+    fn send_now(&mut self, socket: Handle, bytes: &[u8], _more: bool) -> io::Result<usize> {
+        let connection = self.socket(socket)?;
+        self.balk()?;
+        self.world
+            .borrow_mut()
+            .send(connection, bytes)
+            .map_err(failed)
+    }
+
+    fn send_parts_now(
+        &mut self,
+        socket: Handle,
+        parts: &[IoSlice<'_>],
+        more: bool,
+    ) -> io::Result<usize> {
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        self.send_now(socket, &bytes, more)
+    }
+
+    fn receive_now(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        let connection = self.socket(socket)?;
+        self.balk()?;
+        let mut world = self.world.borrow_mut();
+        let stream = &mut world.connections[connection].to_server;
+        if stream.arrived.is_empty() {
+            return match (stream.reset, stream.ended) {
+                (true, _) => Err(failed(errno::ECONNRESET)),
+                (false, true) => Ok(0),
+                (false, false) => Err(failed(errno::EAGAIN)),
+            };
+        }
+        let available = stream.arrived.len().min(buffer.len());
+        let count = world.shorten(available);
+        let bytes = world.connections[connection].to_server.take(count);
+        buffer[..count].copy_from_slice(&bytes);
+        Ok(count)
+    }
+
+    fn sendfile_now(
+        &mut self,
+        socket: Handle,
+        file: Handle,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<usize> {
+        let connection = self.socket(socket)?;
+        self.balk()?;
+        let mut world = self.world.borrow_mut();
+        let object = world.object(file).map_err(failed)?;
+        let Object::File(node) = &*object else {
+            return Err(failed(errno::EINVAL));
+        };
+        if world.io_error() {
+            return Err(failed(errno::EIO));
+        }
+        let contents = node.contents.borrow();
+        let from = (offset as usize).min(contents.len());
+        let to = from.saturating_add(length).min(contents.len());
+        world.send(connection, &contents[from..to]).map_err(failed)
+    }
+
+    fn splice_now(
+        &mut self,
+        from: Handle,
+        offset: Option<u64>,
+        to: Handle,
+        length: usize,
+        _more: bool,
+    ) -> io::Result<usize> {
+        self.balk()?;
+        let mut world = self.world.borrow_mut();
+        let source = world.object(from).map_err(failed)?;
+        match &*source {
+            Object::File(_) => {
+                file_to_pipe(&mut world, &source, offset.unwrap_or(0), to, length).map_err(failed)
+            }
+            Object::PipeRead(pipe) => {
+                let Object::Socket(connection) = *world.object(to).map_err(failed)? else {
+                    return Err(failed(errno::EINVAL));
+                };
+                let mut pipe = pipe.borrow_mut();
+                if pipe.bytes.is_empty() {
+                    return Err(failed(errno::EAGAIN));
+                }
+                let bytes: Vec<u8> = pipe.bytes.iter().take(length).copied().collect();
+                let count = world.send(connection, &bytes).map_err(failed)?;
+                pipe.bytes.drain(..count);
+                Ok(count)
+            }
+            _ => Err(failed(errno::EINVAL)),
+        }
+    }
+
+    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
+        let mut world = self.world.borrow_mut();
+        let capacity = 4096 << world.random.below(5);
+        let pipe = Rc::new(std::cell::RefCell::new(Pipe {
+            bytes: Default::default(),
+            capacity,
+        }));
+        let read = world.open(Object::PipeRead(pipe.clone()));
+        let write = world.open(Object::PipeWrite(pipe));
+        Ok((read, write, capacity))
+    }
+
+    fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()> {
+        let connection = self.socket(socket)?;
+        let mut world = self.world.borrow_mut();
+        let at = world.travel();
+        let connection = &mut world.connections[connection];
+        if connection.to_server.reset {
+            return Err(failed(errno::ENOTCONN));
+        }
+        if how != Shutdown::Read {
+            connection.to_client.end(at);
+        }
+        if how != Shutdown::Write {
+            connection.to_server.ended = true;
+        }
+        Ok(())
+    }
+
+    fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
+        let connection = self.socket(socket)?;
+        Ok(Some(SocketAddr::from((
+            [192, 0, 2, 1],
+            1024 + connection as u16,
+        ))))
+    }
+
+    fn local_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
+        self.socket(socket)?;
+        Ok(Some(SocketAddr::from(([192, 0, 2, 80], 80))))
+    }
+
+    fn open_root_now(&mut self, path: &Path) -> io::Result<Handle> {
+        let path = path.to_str().ok_or_else(|| failed(errno::ENOENT))?;
+        let mut world = self.world.borrow_mut();
+        if !world.files.is_directory(path) {
+            return Err(failed(errno::ENOENT));
+        }
+        Ok(world.open(Object::Directory(path.to_owned())))
+    }
+
+    fn open_now(&mut self, directory: Handle, path: &CStr, how: &OpenHow) -> io::Result<Handle> {
+        if *how != how.may_block() {
+            self.balk()?;
+        }
+        let mut world = self.world.borrow_mut();
+        let object = world.object(directory).map_err(failed)?;
+        let Object::Directory(root) = &*object else {
+            return Err(failed(errno::ENOTDIR));
+        };
+        open_path(&mut world, root, path, how).map_err(failed)
+    }
+
+    fn stat_now(&mut self, file: Handle) -> io::Result<Stat> {
+        match &*self.world.borrow().object(file).map_err(failed)? {
+            Object::File(node) => Ok(node.stat()),
+            _ => Err(failed(errno::EINVAL)),
+        }
+    }
+
+    fn read_now(&mut self, file: Handle, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.balk()?;
+        let mut world = self.world.borrow_mut();
+        let object = world.object(file).map_err(failed)?;
+        let Object::File(node) = &*object else {
+            return Err(failed(errno::EINVAL));
+        };
+        if world.io_error() {
+            return Err(failed(errno::EIO));
+        }
+        let contents = node.contents.borrow();
+        let from = (offset as usize).min(contents.len());
+        let count = world.shorten((contents.len() - from).min(buffer.len()));
+        buffer[..count].copy_from_slice(&contents[from..from + count]);
+        Ok(count)
+    }
+
+    fn is_cached(&mut self, _file: Handle, _offset: u64, _length: u64) -> bool {
+        self.balk().is_ok()
+    }
+}
