@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, oneshot};
 const ASKERS_MAX: usize = 32;
 /// Longest request, of which only the first line counts.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Longest name of a command.
+const NAME_BYTES_MAX: usize = 32;
 /// For the request to arrive, and for the answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// For a command: a reload imports the app anew.
@@ -74,6 +76,7 @@ async fn answer(control: &Control, mut stream: UnixStream) -> io::Result<()> {
         "status" | "" => ("200 OK", status::document(&control.world.borrow())),
         // A GET must not change anything.
         _ if http => ("404 Not Found", outcome(false, "there is /status")),
+        name if !is_name(name) => ("400 Bad Request", outcome(false, "that is no command")),
         name => ("200 OK", command(control, name).await),
     };
     let mut body = serde_json::to_vec(&document).map_err(io::Error::other)?;
@@ -105,6 +108,14 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<String> {
     }
     let end = memchr::memchr(b'\n', &bytes).unwrap_or(bytes.len());
     Ok(String::from_utf8_lossy(&bytes[..end]).trim().to_owned())
+}
+
+/// Commands are short words; anything else is not worth the supervisor's time.
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// Passes a command to the supervisor and waits for what becomes of it.
