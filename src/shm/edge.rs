@@ -1,12 +1,31 @@
-//! The edge's end of the exchange: one per app and ring thread. Owns the slots of its ring; everything it reads is checked.
+//! The edge's end of the exchange: one per app and ring thread. Owns the slots of its ring and a private table about them.
+//!
+//! Invariants: the private table decides what a slot is used for; shared memory only reports what workers did, and every report is checked.
+//! A slot is free again only when no worker that keeps the rules can write to it any more and no send of its bytes is in flight.
+//! Must not know: HTTP, sockets, rings.
 
-use std::marker::PhantomData;
-use std::ops::Deref;
+mod hold;
+mod park;
+mod recovery;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::corrupt::Corrupt;
-use crate::segment::Segment;
+use crate::queue::Push;
+use crate::segment::{Segment, SlotBlock};
+use crate::state::{self, State, WorkerId};
+use crate::stream::{Item, Reader};
+use crate::sync::Ordering;
+
+pub use hold::Held;
+use hold::Holds;
+pub use park::Park;
+use park::Sleeper;
+use recovery::{Live, Orphan};
+
+/// A queue full of leftovers is swept at most this often.
+const SWEEP_PAUSE_NS: u64 = 10_000_000;
 
 /// Number of a slot, unique in its segment. Only an `EdgeRing` hands them out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,13 +36,6 @@ impl SlotId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// A worker seat and which of its occupants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WorkerId {
-    pub index: u16,
-    pub incarnation: u16,
 }
 
 /// What the shared state word says of a slot that this ring has in use.
@@ -43,7 +55,7 @@ pub enum Cancel {
     Running,
 }
 
-/// Monotonic stamps of a request; 0 where the step has not happened. Forced into order and below now, since a worker writes three of them.
+/// Monotonic stamps of a request; 0 where the step has not happened. Forced into order and not beyond now, since a worker writes three of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Times {
     pub queued_ns: u64,
@@ -68,9 +80,11 @@ impl Chunk {
     pub fn len(&self) -> usize {
         self.len as usize
     }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+
     /// Give this to `EdgeRing::consume` when the bytes have left.
     pub fn mark(&self) -> Mark {
         Mark(self.mark)
@@ -93,198 +107,478 @@ pub enum Frame<'a> {
     WantBody,
     /// The response is complete. Comes last, again and again until `release`.
     End,
-    /// The worker gave the response up. Comes last, as `End`.
+    /// The worker gave the response up, or died. Comes last, as `End`.
     Abort,
 }
 
-/// What the ring thread may do when it has nothing to do. The strictest answer of all its exchanges counts: Stay, then Nap, then Sleep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Park {
-    Stay,
-    /// Block, but look again after so many ns: workers ring only when they run out of work.
-    Nap(u64),
-    /// Block; the doorbell rings.
-    Sleep,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Reserved,
+    Submitted,
+    /// Cancelled while running (or turned to garbage): free when no worker can write to it any more.
+    Orphan,
+    /// Released, but bytes are still held.
+    Leaving,
 }
 
-/// Body bytes that stay where they are, in the segment, until this is dropped: for sends in flight. The slot is not used again before that.
-/// An app that breaks the rules may change the bytes meanwhile; never parse them, only copy or send them.
-#[derive(Debug)]
-pub struct Held {
-    _local: PhantomData<Rc<()>>,
-}
-
-impl Deref for Held {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        unimplemented!()
-    }
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
+/// What we know of a slot without asking shared memory.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    phase: Phase,
+    /// Its worker died (or it was lost with one): what was published may be read, then comes `Abort`.
+    dead: bool,
+    /// The worker was seen to be through.
+    done: bool,
+    /// `consumed` or `cancelled` were written: to be zeroed before the next use.
+    touched: bool,
+    reader: Reader,
 }
 
 /// One ring thread's end of one app's exchange. Stays in its thread.
 #[derive(Debug)]
 pub struct EdgeRing {
-    _local: PhantomData<Rc<()>>,
+    segment: Arc<Segment>,
+    ring: u32,
+    /// First slot of this ring.
+    base: u32,
+    entries: Vec<Entry>,
+    /// Local numbers of free slots, last in first out: hot slots are used again, cold ones never touched.
+    free: Vec<u32>,
+    holds: Rc<Holds>,
+    orphans: Vec<Orphan>,
+    live: Live,
+    sleeper: Sleeper,
+    /// Slots in phase `Submitted`.
+    submitted: usize,
+    /// Look at every slot, whatever the bitmap says (after a worker's death).
+    look_at_all: bool,
+    swept_ns: u64,
+    scratch: Vec<u8>,
 }
 
 impl EdgeRing {
     /// Takes over ring `ring` of the segment (cleaning up what an earlier edge left, see `recover`). Panics if the layout has no such ring.
-    pub fn new(_segment: Arc<Segment>, _ring: usize) -> EdgeRing {
-        unimplemented!()
+    pub fn new(segment: Arc<Segment>, ring: usize) -> EdgeRing {
+        let layout = *segment.layout();
+        assert!(
+            ring < layout.rings as usize,
+            "the segment was made for {} rings",
+            layout.rings
+        );
+        let slots = layout.slots_per_ring();
+        let entry = Entry {
+            phase: Phase::Free,
+            dead: false,
+            done: false,
+            touched: true,
+            reader: Reader::default(),
+        };
+        let mut this = EdgeRing {
+            ring: ring as u32,
+            base: ring as u32 * slots,
+            entries: vec![entry; slots as usize],
+            free: Vec::with_capacity(slots as usize),
+            holds: Holds::new(slots as usize),
+            orphans: Vec::new(),
+            live: Live::default(),
+            sleeper: Sleeper::new(),
+            submitted: 0,
+            look_at_all: false,
+            swept_ns: 0,
+            scratch: Vec::new(),
+            segment,
+        };
+        this.recover();
+        this
     }
 
-    /// Frees what an earlier edge process left: queued requests are cancelled, finished ones freed, running ones told to stop and kept aside
-    /// until their worker ends. `new` does it; call it again only if this object was abandoned half-way. Returns how many are kept aside.
-    pub fn recover(&mut self) -> usize {
-        unimplemented!()
-    }
-
-    /// After a restart, once every living worker was announced (`worker_up`): frees slots kept aside for workers that are not among them.
-    pub fn settle(&mut self) {
-        unimplemented!()
-    }
-
-    /// How many slots this ring has; `local` numbers below are smaller.
+    /// How many slots this ring has; `local` numbers are smaller.
     pub fn capacity(&self) -> usize {
-        unimplemented!()
+        self.entries.len()
     }
 
     /// `slot`'s place among this ring's slots, for dense tables.
-    pub fn local(&self, _slot: SlotId) -> usize {
-        unimplemented!()
+    pub fn local(&self, slot: SlotId) -> usize {
+        let local = slot.0.wrapping_sub(self.base) as usize;
+        assert!(
+            local < self.entries.len(),
+            "the slot belongs to another ring"
+        );
+        local
+    }
+
+    fn entry(&mut self, slot: SlotId) -> &mut Entry {
+        let local = self.local(slot);
+        &mut self.entries[local]
+    }
+
+    fn block(&self, slot: SlotId) -> &SlotBlock {
+        self.segment.slot(slot.0)
     }
 
     /// A free slot; `None` when all are in use: answer 503.
     pub fn reserve(&mut self) -> Option<SlotId> {
-        unimplemented!()
+        self.take_returned();
+        let local = self.free.pop()?;
+        self.entries[local as usize].phase = Phase::Reserved;
+        Some(SlotId(self.base + local))
     }
 
-    /// Where to `request::encode`. Only between `reserve` and `submit`.
-    pub fn request_area(&mut self, _slot: SlotId) -> &mut [u8] {
-        unimplemented!()
+    /// Where to `request::encode`. Only between `reserve` and `submit`; panics otherwise, for then a worker reads there.
+    pub fn request_area(&mut self, slot: SlotId) -> &mut [u8] {
+        assert_eq!(
+            self.entry(slot).phase,
+            Phase::Reserved,
+            "the request area is the edge's only while reserved"
+        );
+        self.segment.request_area(slot.0).bytes_mut()
     }
 
-    /// Queues the request: the first `request_len` bytes of its area. Wakes nobody yet. `false`: the queue is full (a misbehaving app may bring
+    /// Queues the request: the first `request_len` bytes of its area. Wakes nobody yet. `false`: the queue is full (only a misbehaving app brings
     /// that about); the slot is still reserved, answer 503 and `abandon` it.
     #[must_use]
-    pub fn submit(&mut self, _slot: SlotId, _request_len: usize, _now_ns: u64) -> bool {
-        unimplemented!()
+    pub fn submit(&mut self, slot: SlotId, request_len: usize, now_ns: u64) -> bool {
+        let touched = self.entry(slot).touched;
+        debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
+        let area_bytes = self.segment.layout().request_bytes as usize;
+        let block = self.block(slot);
+        block.queued_ns.store(now_ns, Ordering::Relaxed);
+        block
+            .request_len
+            .store(request_len.min(area_bytes) as u32, Ordering::Relaxed);
+        if touched {
+            block.consumed.store(0, Ordering::Relaxed);
+            block.cancelled.store(0, Ordering::Relaxed);
+        }
+        if !self.push(slot, now_ns) {
+            state::free(&self.block(slot).state);
+            return false;
+        }
+        let entry = self.entry(slot);
+        *entry = Entry {
+            phase: Phase::Submitted,
+            dead: false,
+            done: false,
+            touched: false,
+            reader: Reader::default(),
+        };
+        self.submitted += 1;
+        self.sleeper.stir();
+        true
+    }
+
+    fn push(&mut self, slot: SlotId, now_ns: u64) -> bool {
+        for _ in 0..2 {
+            let word = &self.block(slot).state;
+            let pushed = self.segment.queue().push(slot.0, |ticket| {
+                state::enqueue(word, ticket);
+                true
+            });
+            if let Push::Queued { .. } = pushed {
+                return true;
+            }
+            if !self.sweep(now_ns) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// The queue has four entries per slot, so a full one holds mostly leftovers of cancelled requests: takes everything out and puts the living back
+    /// in their order. False if that was tried a moment ago.
+    #[cold]
+    fn sweep(&mut self, now_ns: u64) -> bool {
+        if self.swept_ns != 0 && now_ns.saturating_sub(self.swept_ns) < SWEEP_PAUSE_NS {
+            return false;
+        }
+        self.swept_ns = now_ns.max(1);
+        let queue = self.segment.queue();
+        let slots = self.segment.layout().slots;
+        let mut living = Vec::new();
+        for _ in 0..self.segment.layout().queue_entries() {
+            let Some((ticket, slot)) = queue.pop() else {
+                break;
+            };
+            if slot < slots
+                && state::load(&self.segment.slot(slot).state) == Some(State::Queued { ticket })
+            {
+                living.push((slot, ticket));
+            }
+        }
+        for (slot, ticket) in living {
+            // Refused: cancelled meanwhile. Full cannot be, save by garbage; its ring finds the request by its passed ticket then.
+            self.requeue(slot, ticket);
+        }
+        true
+    }
+
+    /// Queues again a request whose queue entry is gone. False only if the queue is full.
+    fn requeue(&self, slot: u32, ticket: u32) -> bool {
+        let word = &self.segment.slot(slot).state;
+        let mut current = ticket;
+        let pushed = self.segment.queue().push(slot, |ticket| {
+            let still_queued = state::requeue(word, current, ticket);
+            current = ticket;
+            still_queued
+        });
+        pushed != Push::Full
     }
 
     /// Gives back a slot that was reserved and not submitted.
-    pub fn abandon(&mut self, _slot: SlotId) {
-        unimplemented!()
+    pub fn abandon(&mut self, slot: SlotId) {
+        debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
+        self.set_free(self.local(slot));
     }
 
     /// The client is gone, or the deadline passed, or the slot was `Corrupt`. Either way the slot is not the caller's any more.
-    pub fn cancel(&mut self, _slot: SlotId) -> Cancel {
-        unimplemented!()
+    pub fn cancel(&mut self, slot: SlotId) -> Cancel {
+        let local = self.local(slot);
+        match self.entries[local].phase {
+            Phase::Reserved => {
+                self.set_free(local);
+                return Cancel::Freed;
+            }
+            Phase::Submitted => {}
+            Phase::Free | Phase::Orphan | Phase::Leaving => {
+                debug_assert!(false, "cancelled twice");
+                return Cancel::Freed;
+            }
+        }
+        let worker = match state::cancel(&self.block(slot).state) {
+            Ok(()) | Err(Some(State::Done { .. })) => None,
+            Err(Some(State::Claimed { worker, .. })) => Some(Some(worker)),
+            Err(_) => Some(None),
+        };
+        match worker {
+            Some(worker) if !self.entries[local].dead => {
+                self.submitted -= 1;
+                self.set_orphan(local, worker);
+                Cancel::Running
+            }
+            _ => {
+                self.submitted -= 1;
+                self.set_free(local);
+                Cancel::Freed
+            }
+        }
     }
 
-    /// Wakes as many idle workers as the queue needs. Once per turn, after all submits.
-    pub fn wake_workers(&mut self, _now_ns: u64) {
-        unimplemented!()
-    }
-
-    /// Calls `changed` for every slot in use of this ring about which a worker has published something since the last call. May call it for a slot
+    /// Calls `changed` for every submitted slot of this ring about which a worker has published something since the last call. May call it for a slot
     /// where nothing is new. Slots that were cancelled are dealt with here and not reported.
-    pub fn dirty(&mut self, _changed: impl FnMut(SlotId)) {
-        unimplemented!()
+    pub fn dirty(&mut self, mut changed: impl FnMut(SlotId)) {
+        self.take_returned();
+        let look_at_all = std::mem::take(&mut self.look_at_all);
+        for index in 0..self.segment.layout().dirty_words() {
+            let mut bits = self.segment.outbox(self.ring).take(index);
+            while bits != 0 {
+                if !look_at_all {
+                    self.look(
+                        index as usize * 64 + bits.trailing_zeros() as usize,
+                        &mut changed,
+                    );
+                }
+                bits &= bits - 1;
+            }
+        }
+        if look_at_all {
+            for local in 0..self.entries.len() {
+                self.look(local, &mut changed);
+            }
+        }
+    }
+
+    fn look(&mut self, local: usize, changed: &mut impl FnMut(SlotId)) {
+        let slot = SlotId(self.base + local as u32);
+        match self.entries.get(local).map(|entry| entry.phase) {
+            Some(Phase::Submitted) => {
+                self.sleeper.stir();
+                changed(slot);
+            }
+            Some(Phase::Orphan) => {
+                if let Some(State::Done { .. }) = state::load(&self.block(slot).state) {
+                    self.bury(local);
+                }
+            }
+            // An old bit, or garbage.
+            Some(Phase::Free | Phase::Reserved | Phase::Leaving) | None => {}
+        }
     }
 
     /// The next thing the worker said, `None` if nothing new. Reading moves on; the bytes of a `Body` stay until `consume`.
     /// On `Corrupt`: answer the client, `cancel` the slot, report the app.
-    pub fn next_frame(&mut self, _slot: SlotId) -> Result<Option<Frame<'_>>, Corrupt> {
-        unimplemented!()
+    pub fn next_frame(&mut self, slot: SlotId) -> Result<Option<Frame<'_>>, Corrupt> {
+        let local = self.local(slot);
+        let entry = &mut self.entries[local];
+        debug_assert_eq!(entry.phase, Phase::Submitted);
+        let block = self.segment.slot(slot.0);
+        let state = state::load(&block.state).ok_or(Corrupt("slot: no such state"))?;
+        let ticket = match state {
+            State::Queued { .. } => return Ok(entry.dead.then_some(Frame::Abort)),
+            State::Claimed { ticket, .. } => ticket,
+            State::Done { ticket, .. } => {
+                entry.done = true;
+                ticket
+            }
+            State::Free => return Err(Corrupt("slot: freed by somebody else")),
+        };
+        // After the state, so that a slot that is done shows all that was written.
+        let produced = block.produced.load(Ordering::Acquire);
+        let area = self.segment.response_area(slot.0);
+        let frame = match entry
+            .reader
+            .next(&area, produced, ticket, &mut self.scratch)?
+        {
+            Some(Item::Head) => Frame::Head(&self.scratch),
+            Some(Item::Body { offset, len, end }) => Frame::Body(Chunk {
+                offset,
+                len,
+                mark: end,
+            }),
+            Some(Item::File {
+                token,
+                offset,
+                length,
+            }) => Frame::File {
+                token,
+                offset,
+                length,
+            },
+            Some(Item::WantBody) => Frame::WantBody,
+            None => match state {
+                State::Done { aborted: false, .. } => Frame::End,
+                State::Done { aborted: true, .. } => Frame::Abort,
+                _ if entry.dead => Frame::Abort,
+                _ => return Ok(None),
+            },
+        };
+        Ok(Some(frame))
     }
 
     /// The bytes of a chunk, to be copied or sent at once.
-    pub fn bytes(&self, _slot: SlotId, _chunk: Chunk) -> &[u8] {
-        unimplemented!()
+    pub fn bytes(&self, slot: SlotId, chunk: Chunk) -> &[u8] {
+        self.segment
+            .response_area(slot.0)
+            .bytes(chunk.offset, chunk.len)
     }
 
     /// The bytes of a chunk for a send that stays in flight.
-    pub fn hold(&self, _slot: SlotId, _chunk: Chunk) -> Held {
-        unimplemented!()
+    pub fn hold(&self, slot: SlotId, chunk: Chunk) -> Held {
+        Held::new(
+            &self.holds,
+            &self.segment,
+            self.local(slot) as u32,
+            slot.0,
+            chunk.offset,
+            chunk.len,
+        )
     }
 
     /// Everything before `mark` has left: the worker may write there again. Wakes it if it waits for room. Marks go forward only.
-    pub fn consume(&mut self, _slot: SlotId, _mark: Mark) {
-        unimplemented!()
+    pub fn consume(&mut self, slot: SlotId, mark: Mark) {
+        let local = self.local(slot);
+        let entry = &mut self.entries[local];
+        if !entry.reader.advance(mark.0) || entry.done {
+            return;
+        }
+        entry.touched = true;
+        let block = self.segment.slot(slot.0);
+        let size = self.segment.layout().response_bytes;
+        if entry
+            .reader
+            .publish(size, &block.consumed, &block.produced, &block.waiting)
+            && let Some(worker) = self.worker_of(slot)
+        {
+            self.segment.unpark(worker.index);
+        }
     }
 
     /// `consume` up to the last frame that was read.
-    pub fn consume_all(&mut self, _slot: SlotId) {
-        unimplemented!()
+    pub fn consume_all(&mut self, slot: SlotId) {
+        let position = self.entry(slot).reader.position();
+        self.consume(slot, Mark(position));
     }
 
     /// After `End`, `Abort` or `worker_gone`: the slot is free again (once nothing is `Held` of it).
-    pub fn release(&mut self, _slot: SlotId) {
-        unimplemented!()
+    pub fn release(&mut self, slot: SlotId) {
+        // A slot that is neither done nor dead is a cancelled one, whatever the caller thinks.
+        self.cancel(slot);
     }
 
-    pub fn state(&self, _slot: SlotId) -> Result<SlotState, Corrupt> {
-        unimplemented!()
+    /// For a slot between `submit` and `release` or `cancel`.
+    pub fn state(&self, slot: SlotId) -> Result<SlotState, Corrupt> {
+        match state::load(&self.block(slot).state) {
+            Some(State::Queued { .. }) => Ok(SlotState::Queued),
+            Some(State::Claimed { worker, .. }) => Ok(SlotState::Claimed(worker)),
+            Some(State::Done { worker, .. }) => Ok(SlotState::Done(worker)),
+            Some(State::Free) | None => Err(Corrupt("slot: no such state")),
+        }
     }
 
-    pub fn times(&self, _slot: SlotId, _now_ns: u64) -> Times {
-        unimplemented!()
+    pub fn times(&self, slot: SlotId, now_ns: u64) -> Times {
+        let block = self.block(slot);
+        let claimed = self.worker_of(slot).is_some();
+        let mut floor = block.queued_ns.load(Ordering::Relaxed).min(now_ns);
+        let queued_ns = floor;
+        let mut next = |stamp: &crate::sync::AtomicU64| match stamp.load(Ordering::Relaxed) {
+            stamp if stamp == 0 || !claimed => 0,
+            stamp => {
+                floor = stamp.clamp(floor, now_ns.max(floor));
+                floor
+            }
+        };
+        Times {
+            queued_ns,
+            claimed_ns: next(&block.claimed_ns),
+            first_ns: next(&block.first_ns),
+            last_ns: next(&block.last_ns),
+        }
     }
 
     /// The number of this use of the slot, as the worker that claimed it sees it (`Claim::ticket`): goes with descriptors on the worker's socket.
-    pub fn ticket(&self, _slot: SlotId) -> u32 {
-        unimplemented!()
+    pub fn ticket(&self, slot: SlotId) -> u32 {
+        (self.block(slot).state.load(Ordering::Acquire) >> 32) as u32
     }
 
-    /// Who runs or ran it.
-    pub fn worker_of(&self, _slot: SlotId) -> Option<WorkerId> {
-        unimplemented!()
-    }
-
-    /// The supervisor announced a worker. Required: `live_workers` and the clean-up after garbage count on it.
-    pub fn worker_up(&mut self, _index: u16, _incarnation: u16) {
-        unimplemented!()
-    }
-
-    /// The worker is dead and can write no more (process waited for, thread joined). Returns this ring's requests that died with it: what
-    /// it had published may still be read; answer 502 if nothing was sent, and `release` each. Requests that it had taken from the queue without claiming
-    /// them are queued again here; then call `wake_workers`.
-    pub fn worker_gone(&mut self, _index: u16, _incarnation: u16) -> Vec<SlotId> {
-        unimplemented!()
-    }
-
-    /// Before blocking. Unless it says `Stay`, workers ring the doorbell from now on; `after_park` must follow in any case.
-    pub fn before_park(&mut self) -> Park {
-        unimplemented!()
-    }
-
-    /// After blocking (or deciding not to): the ring looks by itself again.
-    pub fn after_park(&mut self) {
-        unimplemented!()
+    /// Who runs or ran it. `None` while it is queued, and for a seat that does not exist.
+    pub fn worker_of(&self, slot: SlotId) -> Option<WorkerId> {
+        match state::load(&self.block(slot).state) {
+            Some(State::Claimed { worker, .. } | State::Done { worker, .. }) => {
+                (u32::from(worker.index) < self.segment.layout().workers).then_some(worker)
+            }
+            _ => None,
+        }
     }
 
     /// Entries in the app's queue, all rings together.
     pub fn queue_len(&self) -> usize {
-        unimplemented!()
+        self.segment.queue_len()
     }
 
     pub fn idle_workers(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Workers announced and not gone.
-    pub fn live_workers(&self) -> usize {
-        unimplemented!()
+        self.segment.idle_workers()
     }
 
     /// Slots of this ring not free: reserved, queued, running, done, or kept aside.
     pub fn in_use(&self) -> usize {
-        unimplemented!()
+        self.entries.len() - self.free.len()
+    }
+
+    fn take_returned(&mut self) {
+        while let Some(local) = self.holds.returned() {
+            self.entries[local as usize].phase = Phase::Free;
+            self.free.push(local);
+        }
+    }
+
+    /// The slot is nobody's any more; free at once or when the last hold is dropped.
+    fn set_free(&mut self, local: usize) {
+        state::free(&self.segment.slot(self.base + local as u32).state);
+        if self.holds.leave(local as u32) {
+            self.entries[local].phase = Phase::Free;
+            self.free.push(local as u32);
+        } else {
+            self.entries[local].phase = Phase::Leaving;
+        }
     }
 }

@@ -12,20 +12,29 @@ pub mod layout;
 pub mod request;
 pub mod response;
 
+// The algorithms, over borrowed atomics: the same code runs on shared memory and under loom.
+mod outbox;
+mod parking;
+mod queue;
+mod state;
+mod stream;
+mod sync;
+
 #[cfg(not(loom))]
 mod edge;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
+mod wake;
+#[cfg(not(loom))]
 mod worker;
 
 pub use corrupt::Corrupt;
 pub use layout::Layout;
+pub use state::WorkerId;
 
 #[cfg(not(loom))]
-pub use edge::{
-    Cancel, Chunk, EdgeRing, Frame, Held, Mark, Park, SlotId, SlotState, Times, WorkerId,
-};
+pub use edge::{Cancel, Chunk, EdgeRing, Frame, Held, Mark, Park, SlotId, SlotState, Times};
 #[cfg(not(loom))]
 pub use segment::{Segment, WorkerRecord, WorkerStatus};
 #[cfg(not(loom))]

@@ -48,6 +48,13 @@ impl<'a> Encoder<'a> {
         })
     }
 
+    /// Takes up again a finished head that begins at `start` and ends `out`. `None` if there is none.
+    pub fn resume(out: &'a mut Vec<u8>, start: usize) -> Option<Encoder<'a>> {
+        let count = out.get(start + 2..start + 4)?;
+        let count = u16::from_le_bytes([count[0], count[1]]);
+        Some(Encoder { out, start, count })
+    }
+
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         let name_len = u16::try_from(name.len()).ok()?;
         let value_len = u32::try_from(value.len()).ok()?;

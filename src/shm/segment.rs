@@ -1,14 +1,104 @@
-//! The segment: the memory file, its mapping, and the view of its worker records that anyone may take.
+//! The segment: the memory file, its mapping, and typed views of its regions. Everything in it is an atomic or a byte area behind [`Area`].
+//!
+//! The layout is read from the shared header once, at `attach`, checked, and kept in private memory; offsets are computed from that copy only,
+//! so whatever is scribbled into the header later changes nothing. Must not know who is edge and who is worker.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use sys::memfd::{self, Mapping};
 
 use crate::corrupt::Corrupt;
-use crate::layout::Layout;
+use crate::layout::{self, Layout, Offsets};
+use crate::outbox::Outbox;
+use crate::parking::{self, Mask};
+use crate::queue::Queue;
+use crate::stream::Bytes;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// A mapped exchange. Cheap to share (`Arc`), `Send + Sync`.
+const MAGIC: u64 = u64::from_le_bytes(*b"ringgate");
+
+#[repr(C)]
+struct HeaderBlock {
+    magic: AtomicU64,
+    version: AtomicU32,
+    slots: AtomicU32,
+    rings: AtomicU32,
+    workers: AtomicU32,
+    request_bytes: AtomicU32,
+    response_bytes: AtomicU32,
+}
+
+/// A value with two cache lines to itself (x86 fetches lines in pairs).
+#[repr(C, align(128))]
+pub(crate) struct Apart<T>(pub T);
+
+#[repr(C)]
+pub(crate) struct ControlBlock {
+    head: Apart<AtomicU64>,
+    tail: Apart<AtomicU64>,
+    /// Workers that are parked and may be picked.
+    idle: Apart<[AtomicU64; 4]>,
+    /// Workers that sit in their seats.
+    live: Apart<[AtomicU64; 4]>,
+}
+
+/// One worker seat. First line: what the worker says of itself. Second: where others talk to it.
+#[repr(C, align(128))]
+pub(crate) struct RecordBlock {
+    pub occupied: AtomicU32,
+    pub pid: AtomicU32,
+    pub incarnation: AtomicU32,
+    pub generation: AtomicU32,
+    /// Slot number + 1; 0 between requests.
+    pub slot: AtomicU32,
+    pub since_ns: AtomicU64,
+    pub served: AtomicU64,
+    pub idle_since_ns: AtomicU64,
+    pub wake: Apart<WakeBlock>,
+}
+
+#[repr(C)]
+pub(crate) struct WakeBlock {
+    pub word: AtomicU32,
+    pub drain: AtomicU32,
+}
+
+/// One slot. First line: state, and what the edge writes before submitting. Second: what the worker writes. Third: what the edge writes meanwhile.
+#[repr(C, align(256))]
+pub(crate) struct SlotBlock {
+    pub state: AtomicU64,
+    pub queued_ns: AtomicU64,
+    pub request_len: AtomicU32,
+    _line1: [u32; 11],
+    pub produced: AtomicU64,
+    pub claimed_ns: AtomicU64,
+    pub first_ns: AtomicU64,
+    pub last_ns: AtomicU64,
+    /// The worker sleeps until there is room.
+    pub waiting: AtomicU32,
+    _line2: [u32; 7],
+    pub consumed: AtomicU32,
+    pub cancelled: AtomicU32,
+}
+
+const _: () = assert!(size_of::<HeaderBlock>() as u64 <= layout::HEADER_BYTES);
+const _: () = assert!(size_of::<ControlBlock>() as u64 <= layout::CONTROL_BYTES);
+const _: () = assert!(size_of::<RecordBlock>() as u64 == layout::RECORD_BYTES);
+const _: () = assert!(size_of::<SlotBlock>() as u64 == layout::SLOT_BYTES);
+const _: () = assert!(std::mem::offset_of!(SlotBlock, produced) == 64);
+const _: () = assert!(std::mem::offset_of!(SlotBlock, consumed) == 128);
+
+/// A mapped exchange. Share it by `Arc`.
 #[derive(Debug)]
-pub struct Segment {}
+pub struct Segment {
+    /// Invariant: exactly `offsets.total` bytes long, from a file of that sealed size.
+    mapping: Mapping,
+    /// Invariant: checked.
+    layout: Layout,
+    offsets: Offsets,
+}
 
 /// What a worker's seat looks like from outside. Written by the worker: believe it for display only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +108,9 @@ pub struct WorkerRecord {
     pub incarnation: u16,
     pub generation: u32,
     pub pid: u32,
-    /// The slot it runs, and since when (monotonic ns).
+    /// The slot it runs.
     pub slot: Option<u32>,
+    /// When it claimed that, or when it went idle (monotonic ns).
     pub since_ns: u64,
     /// Requests finished by this incarnation.
     pub served: u64,
@@ -36,46 +127,318 @@ pub enum WorkerStatus {
 
 impl Segment {
     /// Creates and formats the sealed memory file and maps it. The supervisor calls it once per app and hands the descriptor to everybody.
-    pub fn create(_layout: &Layout) -> io::Result<(OwnedFd, Segment)> {
-        unimplemented!()
+    pub fn create(layout: &Layout) -> io::Result<(OwnedFd, Segment)> {
+        let layout = layout
+            .checked()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let offsets = layout.offsets();
+        let fd = memfd::create_sealed(c"ringgate-exchange", offsets.total)?;
+        let segment = Segment {
+            mapping: Mapping::new(fd.as_fd(), offsets.total as usize)?,
+            layout,
+            offsets,
+        };
+        segment.queue().format();
+        let header: &HeaderBlock = segment.block(0, 0, 1);
+        header.version.store(layout::VERSION, Ordering::Relaxed);
+        header.slots.store(layout.slots, Ordering::Relaxed);
+        header.rings.store(layout.rings, Ordering::Relaxed);
+        header.workers.store(layout.workers, Ordering::Relaxed);
+        header
+            .request_bytes
+            .store(layout.request_bytes, Ordering::Relaxed);
+        header
+            .response_bytes
+            .store(layout.response_bytes, Ordering::Relaxed);
+        header.magic.store(MAGIC, Ordering::Release);
+        Ok((fd, segment))
     }
 
     /// Maps a segment that somebody else created; checks seals, magic, version, bounds and size.
-    pub fn attach(_fd: OwnedFd) -> Result<Segment, Corrupt> {
-        unimplemented!()
+    pub fn attach(fd: OwnedFd) -> Result<Segment, Corrupt> {
+        let len = memfd::sealed_len(fd.as_fd())
+            .map_err(|_| Corrupt("segment: not a sealed memory file"))?;
+        if len < layout::HEADER_BYTES {
+            return Err(Corrupt("segment: shorter than its header"));
+        }
+        let layout = {
+            let mapping = Mapping::new(fd.as_fd(), layout::HEADER_BYTES as usize)
+                .map_err(|_| Corrupt("segment: cannot be mapped"))?;
+            // SAFETY: the mapping is page-aligned and as long as a header block, which is made of atomics; it outlives the block expression.
+            let header = unsafe { mapping.start().cast::<HeaderBlock>().as_ref() };
+            if header.magic.load(Ordering::Acquire) != MAGIC {
+                return Err(Corrupt("segment: no exchange in this file"));
+            }
+            if header.version.load(Ordering::Relaxed) != layout::VERSION {
+                return Err(Corrupt("segment: made by another version of ringgate"));
+            }
+            let found = Layout {
+                slots: header.slots.load(Ordering::Relaxed),
+                rings: header.rings.load(Ordering::Relaxed),
+                workers: header.workers.load(Ordering::Relaxed),
+                request_bytes: header.request_bytes.load(Ordering::Relaxed),
+                response_bytes: header.response_bytes.load(Ordering::Relaxed),
+            };
+            if found.checked()? != found {
+                return Err(Corrupt("layout: slots are not a multiple of rings"));
+            }
+            found
+        };
+        let offsets = layout.offsets();
+        if offsets.total != len {
+            return Err(Corrupt("segment: its size does not match its layout"));
+        }
+        let mapping = Mapping::new(fd.as_fd(), len as usize)
+            .map_err(|_| Corrupt("segment: cannot be mapped"))?;
+        Ok(Segment {
+            mapping,
+            layout,
+            offsets,
+        })
     }
 
     pub fn layout(&self) -> &Layout {
-        unimplemented!()
+        &self.layout
     }
 
     /// Entries in the request queue (cancelled ones included until they are skipped).
     pub fn queue_len(&self) -> usize {
-        unimplemented!()
+        self.queue().len()
     }
 
     /// Workers parked right now.
     pub fn idle_workers(&self) -> usize {
-        unimplemented!()
+        self.idle().count()
     }
 
     /// One seat; `None` beyond the layout.
-    pub fn worker(&self, _index: u16) -> Option<WorkerRecord> {
-        unimplemented!()
+    pub fn worker(&self, index: u16) -> Option<WorkerRecord> {
+        let record = self.record(index)?;
+        let slot = record.slot.load(Ordering::Relaxed).checked_sub(1);
+        let occupied = record.occupied.load(Ordering::Acquire) != 0;
+        let idle = self.idle().contains(index);
+        let since = if slot.is_some() {
+            &record.since_ns
+        } else {
+            &record.idle_since_ns
+        };
+        Some(WorkerRecord {
+            index,
+            status: match (occupied, idle && slot.is_none()) {
+                (false, _) => WorkerStatus::Empty,
+                (true, true) => WorkerStatus::Idle,
+                (true, false) => WorkerStatus::Busy,
+            },
+            incarnation: record.incarnation.load(Ordering::Relaxed) as u16,
+            generation: record.generation.load(Ordering::Relaxed),
+            pid: record.pid.load(Ordering::Relaxed),
+            slot,
+            since_ns: since.load(Ordering::Relaxed),
+            served: record.served.load(Ordering::Relaxed),
+            draining: record.wake.0.drain.load(Ordering::Relaxed) != 0,
+        })
     }
 
     /// Every seat that is not empty.
     pub fn workers(&self) -> Vec<WorkerRecord> {
-        unimplemented!()
+        (0..self.layout.workers as u16)
+            .filter_map(|index| self.worker(index))
+            .filter(|record| record.status != WorkerStatus::Empty)
+            .collect()
     }
 
     /// Asks the worker to claim no more and to end (`WorkerSeat::should_drain`), and wakes it.
-    pub fn request_drain(&self, _index: u16) {
-        unimplemented!()
+    pub fn request_drain(&self, index: u16) {
+        if let Some(record) = self.record(index) {
+            record.wake.0.drain.store(1, Ordering::SeqCst);
+            self.unpark(index);
+        }
     }
 
     /// Wakes the worker if it is parked, whatever for.
-    pub fn unpark(&self, _index: u16) {
-        unimplemented!()
+    pub fn unpark(&self, index: u16) {
+        let Some(record) = self.record(index) else {
+            return;
+        };
+        let word = &record.wake.0.word;
+        if parking::notify(word) && sys::futex::wake(word, 1).is_err() {
+            debug_assert!(false, "waking a word of a live mapping cannot fail");
+        }
+    }
+
+    #[inline]
+    fn control(&self) -> &ControlBlock {
+        self.block(self.offsets.control, 0, 1)
+    }
+
+    #[inline]
+    pub(crate) fn queue(&self) -> Queue<'_> {
+        let control = self.control();
+        Queue {
+            head: &control.head.0,
+            tail: &control.tail.0,
+            cells: self.words(self.offsets.cells, self.layout.queue_entries()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn idle(&self) -> Mask<'_> {
+        Mask(&self.control().idle.0)
+    }
+
+    #[inline]
+    pub(crate) fn live(&self) -> Mask<'_> {
+        Mask(&self.control().live.0)
+    }
+
+    /// The outbox of a ring below `layout.rings`.
+    #[inline]
+    pub(crate) fn outbox(&self, ring: u32) -> Outbox<'_> {
+        let ring = ring.min(self.layout.rings - 1);
+        let words = self.layout.dirty_words();
+        let bell: &Apart<AtomicU32> = self.block(self.offsets.bells, ring, self.layout.rings);
+        Outbox {
+            bell: &bell.0,
+            words: self.words(
+                self.offsets.dirty + u64::from(ring) * u64::from(words) * 8,
+                words,
+            ),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, index: u16) -> Option<&RecordBlock> {
+        let index = u32::from(index);
+        (index < self.layout.workers)
+            .then(|| self.block(self.offsets.records, index, self.layout.workers))
+    }
+
+    /// The block of a slot below `layout.slots`.
+    #[inline]
+    pub(crate) fn slot(&self, slot: u32) -> &SlotBlock {
+        self.block(self.offsets.slots, slot, self.layout.slots)
+    }
+
+    #[inline]
+    pub(crate) fn request_area(&self, slot: u32) -> Area<'_> {
+        self.area(self.offsets.requests, slot, self.layout.request_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn response_area(&self, slot: u32) -> Area<'_> {
+        self.area(self.offsets.responses, slot, self.layout.response_bytes)
+    }
+
+    /// Number `index` of `count` blocks that begin at `offset`. An index out of range (a mistake of ours) is cut to the last block.
+    #[inline]
+    fn block<T>(&self, offset: u64, index: u32, count: u32) -> &T {
+        debug_assert!(index < count);
+        let at = offset as usize + index.min(count - 1) as usize * size_of::<T>();
+        debug_assert!(at + size_of::<T>() <= self.mapping.len());
+        // SAFETY: `offset` comes from the checked layout, whose regions hold `count` blocks of this size within the mapping (asserted above and by
+        // the size assertions beside the types); regions are page-aligned, so blocks are aligned. `T` is made of atomics and padding that nobody reads, for
+        // which any bytes are valid and which any process may change at any time. The mapping lives as long as `self`.
+        unsafe { self.mapping.start().byte_add(at).cast::<T>().as_ref() }
+    }
+
+    #[inline]
+    fn words(&self, offset: u64, count: u32) -> &[AtomicU64] {
+        debug_assert!(offset + u64::from(count) * 8 <= self.offsets.total);
+        // SAFETY: as in `block`: the region of the checked layout holds `count` aligned words.
+        unsafe {
+            let start = self
+                .mapping
+                .start()
+                .byte_add(offset as usize)
+                .cast::<AtomicU64>();
+            std::slice::from_raw_parts(start.as_ptr(), count as usize)
+        }
+    }
+
+    #[inline]
+    fn area(&self, offset: u64, slot: u32, bytes: u32) -> Area<'_> {
+        debug_assert!(slot < self.layout.slots);
+        let slot = slot.min(self.layout.slots - 1);
+        let at = offset as usize + slot as usize * bytes as usize;
+        // SAFETY: `at + bytes` lies within the mapping: the region holds one area of this size for each slot.
+        let start = unsafe { self.mapping.start().byte_add(at) };
+        Area {
+            start,
+            size: bytes,
+            _segment: self,
+        }
     }
 }
+
+/// The bytes of one slot's request or response. Raw, because another process may write them at any time; who may touch them when is
+/// settled by the slot's state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Area<'a> {
+    /// Invariant: `size` mapped bytes, as long as the segment lives.
+    start: NonNull<u8>,
+    size: u32,
+    _segment: &'a Segment,
+}
+
+impl<'a> Area<'a> {
+    /// `len` bytes from `offset`, cut to the area.
+    #[inline]
+    pub fn bytes(&self, offset: u32, len: u32) -> &'a [u8] {
+        let offset = offset.min(self.size);
+        let len = len.min(self.size - offset);
+        // SAFETY: within the area. By the slot's state nobody who keeps the rules writes here now. One who breaks them can change the bytes
+        // under the reader: then the reader copies or sends a mixture; nothing in this workspace decides anything by reading such a slice twice.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr().add(offset as usize), len as usize)
+        }
+    }
+
+    /// The whole area, to be written. The caller owns the slot (`reserve`d and not yet submitted) and makes one such slice at a time.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &'a mut [u8] {
+        // SAFETY: within the area; exclusive by the slot's state and the caller's `&mut` on the ring that owns it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size as usize) }
+    }
+}
+
+impl Bytes for Area<'_> {
+    #[inline]
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    #[inline]
+    fn put(&self, offset: u32, bytes: &[u8]) {
+        if offset as usize + bytes.len() > self.size as usize {
+            debug_assert!(false, "frames are cut to the ring");
+            return;
+        }
+        // SAFETY: the range lies within the area (checked above) and does not overlap private memory.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                self.start.as_ptr().add(offset as usize),
+                bytes.len(),
+            );
+        }
+    }
+
+    #[inline]
+    fn get(&self, offset: u32, bytes: &mut [u8]) {
+        if offset as usize + bytes.len() > self.size as usize {
+            debug_assert!(false, "frames are checked against the ring");
+            return;
+        }
+        // SAFETY: as in `put`.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.start.as_ptr().add(offset as usize),
+                bytes.as_mut_ptr(),
+                bytes.len(),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

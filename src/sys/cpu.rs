@@ -5,10 +5,14 @@ use std::mem;
 
 /// The processors this thread may run on, in order. Never empty.
 pub fn allowed() -> io::Result<Vec<usize>> {
+    allowed_to(0)
+}
+
+fn allowed_to(thread: libc::pid_t) -> io::Result<Vec<usize>> {
     // SAFETY: a cpu_set_t is plain data, filled by the call below.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
     // SAFETY: `set` is writable for the size given; 0 is the calling thread.
-    if unsafe { libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set) } < 0 {
+    if unsafe { libc::sched_getaffinity(thread, mem::size_of_val(&set), &mut set) } < 0 {
         return Err(io::Error::last_os_error());
     }
     let cpus: Vec<usize> = (0..libc::CPU_SETSIZE as usize)
@@ -16,6 +20,11 @@ pub fn allowed() -> io::Result<Vec<usize>> {
         .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
         .collect();
     Ok(cpus)
+}
+
+/// The processors that the process's first thread may run on: what it was given, however its other threads have bound themselves.
+pub fn allowed_to_process() -> io::Result<Vec<usize>> {
+    allowed_to(std::process::id() as libc::pid_t)
 }
 
 /// Binds the calling thread to one processor.
