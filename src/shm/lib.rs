@@ -8,6 +8,7 @@
 //! at any instruction leaves a state from which the others go on. Must not know: HTTP semantics, Python, rings, sockets.
 
 pub mod corrupt;
+pub mod handover;
 pub mod layout;
 pub mod request;
 pub mod response;
