@@ -42,6 +42,19 @@ pub fn raise_open_files() -> io::Result<Limit> {
     open_files()
 }
 
+/// Sets the soft limit of open descriptors, at most to the hard one.
+pub fn set_open_files(soft: u64) -> io::Result<()> {
+    let wanted = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: open_files()?.hard,
+    };
+    // SAFETY: `wanted` is readable.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &wanted) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
