@@ -219,8 +219,18 @@ pub fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 
 /// Binds and listens on a unix stream socket. `AddrInUse` if the path exists, whoever put it there.
 pub fn unix_listen(path: &Path, backlog: u32) -> io::Result<OwnedFd> {
+    unix_listen_with(path, backlog, None)
+}
+
+/// Binds and listens on a unix stream socket, its file with the given permissions (`None`: as the umask has it).
+///
+/// `AddrInUse` if the path exists, whoever put it there. Permissions are set before anybody can connect.
+pub fn unix_listen_with(path: &Path, backlog: u32, mode: Option<u32>) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    }
     socket.listen(backlog.min(i32::MAX as u32) as i32)?;
     Ok(socket.into())
 }
@@ -230,6 +240,17 @@ pub fn unix_connect(path: &Path) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.connect(&SockAddr::unix(path)?)?;
     Ok(socket.into())
+}
+
+/// A duplicate, close-on-exec, of a descriptor that foreign code names by its number; an error if it is not open.
+pub fn duplicate_number(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: plain integers; the kernel checks the number.
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// A second descriptor for the same open file, close-on-exec.

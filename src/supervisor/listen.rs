@@ -1,0 +1,158 @@
+//! Opens the listening sockets, which outlive every edge, and words what stands in the way.
+//!
+//! Owns the descriptors and the unix sockets' names (removed on drop). Invariant: a TCP address has one socket per ring
+//! thread, all on the same port, all listening before the first edge starts.
+
+use crate::holder;
+use config::world::plain;
+use config::{Address, Config, Mistake};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// One address of `--bind`.
+pub struct Listener {
+    /// With the chosen port.
+    pub address: Address,
+    pub per_ring: bool,
+    pub sockets: Vec<OwnedFd>,
+    _name: Option<SocketName>,
+}
+
+/// The path of a unix socket of ours; removed when we are done, unless somebody put another there.
+pub struct SocketName {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketName {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+            // It may have gone meanwhile, which is what we want.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Everything of `--bind`, or the first that cannot be had.
+pub fn open(config: &Config) -> Result<Vec<Listener>, Mistake> {
+    config
+        .binds
+        .iter()
+        .map(|address| match address {
+            Address::Tcp(address) => tcp(*address, config.rings, config.backlog),
+            Address::Unix(path) => {
+                let (socket, name) = unix(path, config.backlog, None).map_err(|error| unix_mistake("--bind", path, &error))?;
+                Ok(Listener {
+                    address: Address::Unix(path.clone()),
+                    per_ring: false,
+                    sockets: vec![socket],
+                    _name: Some(name),
+                })
+            }
+        })
+        .collect()
+}
+
+fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mistake> {
+    let open = || -> io::Result<Listener> {
+        let reuse_port = rings > 1;
+        if reuse_port && address.port() != 0 {
+            // With SO_REUSEPORT alone we would silently share the port with another server of this user.
+            drop(sys::socket::tcp_bind(address, false)?);
+        }
+        let first = sys::socket::tcp_bind(address, reuse_port)?;
+        let chosen = sys::socket::local_address(first.as_fd())?;
+        let mut sockets = vec![first];
+        for _ in 1..rings {
+            sockets.push(sys::socket::tcp_bind(chosen, true)?);
+        }
+        for socket in &sockets {
+            sys::socket::tcp_listen(socket.as_fd(), backlog)?;
+        }
+        Ok(Listener { address: Address::Tcp(chosen), per_ring: true, sockets, _name: None })
+    };
+    open().map_err(|error| tcp_mistake(address, &error))
+}
+
+fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
+    let port = address.port();
+    Mistake(match error.kind() {
+        io::ErrorKind::AddrInUse => match holder::of_port(port) {
+            Some(holder) => format!("port {port} is taken by {holder}; stop it, or listen elsewhere with --bind"),
+            None => format!(
+                "port {port} is taken (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
+            ),
+        },
+        io::ErrorKind::PermissionDenied => format!(
+            "port {port} is for root only; use a port from 1024, or allow it: \
+             setcap cap_net_bind_service=+ep on this executable, or sysctl net.ipv4.ip_unprivileged_port_start={port}"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("--bind: {} is no address of this machine (`ip address` lists them)", address.ip())
+        }
+        _ => format!("--bind: cannot listen on {address} ({})", plain(error)),
+    })
+}
+
+/// Listens on a unix socket. A socket that nobody listens on any more is replaced; anything else stays.
+pub fn unix(path: &Path, backlog: u32, mode: Option<u32>) -> io::Result<(OwnedFd, SocketName)> {
+    let socket = match sys::socket::unix_listen_with(path, backlog, mode) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
+            fs::remove_file(path)?;
+            sys::socket::unix_listen_with(path, backlog, mode)?
+        }
+        other => other?,
+    };
+    let inode = fs::symlink_metadata(path)?.ino();
+    Ok((socket, SocketName { path: path.to_owned(), inode }))
+}
+
+fn is_stale(path: &Path) -> bool {
+    let socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    socket && sys::socket::unix_connect(path).is_err_and(refused)
+}
+
+pub fn unix_mistake(option: &str, path: &Path, error: &io::Error) -> Mistake {
+    let shown = path.display();
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    Mistake(match error.kind() {
+        io::ErrorKind::AddrInUse if is_socket => {
+            format!("{option}: another server listens on {shown}; stop it, or choose another path")
+        }
+        io::ErrorKind::AddrInUse => format!("{option}: {shown} exists and is no socket; remove it, or choose another path"),
+        io::ErrorKind::InvalidInput => format!("{option}: {shown} is longer than the 107 bytes that a unix socket's path may have"),
+        _ => format!("{option}: cannot listen on {shown} ({})", plain(error)),
+    })
+}
+
+/// The status socket, for this user alone. A default that another ringgate uses gets our pid into its name.
+pub fn control(config: &Config) -> Result<(PathBuf, OwnedFd, SocketName), Mistake> {
+    const BACKLOG: u32 = 16;
+    const OWNER_ONLY: u32 = 0o600;
+    let path = config.control_socket.clone();
+    let (path, opened) = match unix(&path, BACKLOG, Some(OWNER_ONLY)) {
+        Err(_) if !config.control_socket_chosen => {
+            let name = format!("ringgate-{}-{}.sock", sys::process::user_id(), std::process::id());
+            let beside = path.parent().unwrap_or(Path::new("/tmp")).join(&name);
+            match unix(&beside, BACKLOG, Some(OWNER_ONLY)) {
+                Err(_) => {
+                    let last = std::env::temp_dir().join(name);
+                    let opened = unix(&last, BACKLOG, Some(OWNER_ONLY));
+                    (last, opened)
+                }
+                opened => (beside, opened),
+            }
+        }
+        opened => (path, opened),
+    };
+    let (socket, name) = opened.map_err(|error| unix_mistake("--control-socket", &path, &error))?;
+    Ok((path, socket, name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! The supervisor's own lines: `2026-11-23T01:02:03.123Z info supervisor: ...`, in the error log beside the edge's.
+//!
+//! One write per entry on a descriptor opened for appending, so lines of several processes do not mix.
+
+use config::{LogLevel, LogTarget};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+pub struct Log {
+    target: LogTarget,
+    level: LogLevel,
+    file: Option<File>,
+}
+
+impl Log {
+    pub fn open(target: &LogTarget, level: LogLevel) -> std::io::Result<Log> {
+        let mut log = Log { target: target.clone(), level, file: None };
+        log.reopen()?;
+        Ok(log)
+    }
+
+    /// Opens the file anew; the old one stays in use if that fails.
+    pub fn reopen(&mut self) -> std::io::Result<()> {
+        if let LogTarget::File(path) = &self.target {
+            self.file = Some(OpenOptions::new().append(true).create(true).open(path)?);
+        }
+        Ok(())
+    }
+
+    pub fn say(&mut self, level: LogLevel, text: &str) {
+        self.write(level, "supervisor", text);
+    }
+
+    pub fn write(&mut self, level: LogLevel, origin: &str, text: &str) {
+        if level >= self.level {
+            self.raw(&entry(sys::clock::wall_ns(), level, origin, text));
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        let written = match (&self.target, &mut self.file) {
+            (_, Some(file)) => file.write_all(text.as_bytes()),
+            (LogTarget::Stdout, _) => std::io::stdout().write_all(text.as_bytes()),
+            _ => std::io::stderr().write_all(text.as_bytes()),
+        };
+        // A full disk or a closed terminal must not stop the server, and there is nobody left to tell.
+        drop(written);
+    }
+}
+
+/// The entry with its line ends; later lines are indented, so that each entry starts with its time.
+fn entry(wall_ns: u64, level: LogLevel, origin: &str, text: &str) -> String {
+    let stamp = proto::date::rfc3339(wall_ns / 1_000_000_000, (wall_ns / 1_000_000 % 1000) as u32);
+    let stamp = String::from_utf8_lossy(&stamp);
+    let text = text.trim_end().replace('\n', "\n    ");
+    format!("{stamp} {} {origin}: {text}\n", level.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_starts_with_its_time_and_keeps_its_lines_together() {
+        let text = entry(1_795_395_723_123_456_789, LogLevel::Error, "supervisor", "no\nTraceback\n  File\n");
+        assert_eq!(text, "2026-11-23T01:02:03.123Z error supervisor: no\n    Traceback\n      File\n");
+    }
+}

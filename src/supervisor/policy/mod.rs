@@ -1,0 +1,453 @@
+//! What the supervisor decides, as a pure machine: events and the time in, actions out. No processes, no clock.
+//!
+//! Owns the state of edge, apps and their hosts by identity, and the course of start, reload and stop. Invariants: at
+//! most one host per app is starting; a seat index belongs to at most one living host; after `Exit` nothing follows.
+//! Must not know how anything is done: descriptors, pids' fates and logs are the caller's.
+
+mod app;
+mod backoff;
+mod edge;
+mod host;
+mod stop;
+mod stuck;
+#[cfg(test)]
+mod tests;
+
+use app::App;
+use config::{Address, Config, Kind, LogLevel};
+use control::message::{AppState, FromEdge, FromHost, ToEdge, ToHost, WorkerSpec};
+use edge::Edge;
+use stop::Stop;
+
+/// One app-host process; never used twice.
+pub type HostId = u32;
+
+/// The edge or the workers would not start.
+pub const EXIT_SERVER: u8 = 3;
+/// No app could be loaded.
+pub const EXIT_APP: u8 = 4;
+
+/// How long the apps that start slowly keep those that are up from being served.
+const GO_PATIENCE_MS: u64 = 15_000;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Start,
+    FromEdge(FromEdge),
+    EdgeStarted { pid: u32 },
+    EdgeEnded(End),
+    FromHost(HostId, FromHost),
+    HostStarted { host: HostId, pid: u32 },
+    HostEnded(HostId, End),
+    /// TERM.
+    Terminate,
+    /// INT, QUIT.
+    Interrupt,
+    /// HUP.
+    Reload,
+    /// USR1.
+    ReopenLogs,
+    /// [`Policy::deadline`] has come.
+    Tick,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+    /// It could not even be started.
+    NotStarted(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Code(code) => write!(f, "exit code {code}"),
+            End::Signal(signal) => write!(f, "killed by {}", signal_name(*signal)),
+            End::NotStarted(why) => write!(f, "cannot be started: {why}"),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    // The numbers are the same on every architecture that runs this.
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        31 => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Spawn an edge; the messages that follow are for it.
+    StartEdge,
+    /// The caller puts the descriptors beside it.
+    ToEdge(ToEdge),
+    KillEdge,
+    StartHost(HostOrder),
+    ToHost(HostId, ToHost),
+    KillHost(HostId),
+    /// A process worker that its host does not manage to replace.
+    KillWorker { pid: u32 },
+    Log(LogLevel, String),
+    /// Requests are served: banner and readiness line.
+    Announce,
+    /// The listening sockets that the supervisor keeps for the next edge.
+    CloseListeners,
+    ReopenLogs,
+    Exit(u8),
+}
+
+/// Everything the caller needs to start a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOrder {
+    pub host: HostId,
+    pub app: usize,
+    pub generation: u32,
+    pub kind: Kind,
+    pub probe: bool,
+    pub workers: Vec<WorkerSpec>,
+}
+
+/// What the exchange shows of a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeatView {
+    pub incarnation: u16,
+    /// Since when it runs its request; `None`: it runs none.
+    pub busy_since_ms: Option<u64>,
+}
+
+/// Looks at a seat of an app: (app, index).
+pub type Seats<'a> = &'a dyn Fn(usize, u16) -> Option<SeatView>;
+
+/// What a policy is made for.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub config: Config,
+    /// Address and whether there is one socket per ring.
+    pub listeners: Vec<(Address, bool)>,
+    /// Why sub-interpreters cannot be had, if so.
+    pub no_interpreters: Option<String>,
+    /// Seats in each app's exchange.
+    pub seats: u16,
+    pub supervisor_pid: u32,
+}
+
+pub struct Policy {
+    setup: Setup,
+    edge: Edge,
+    apps: Vec<App>,
+    next_host: HostId,
+    started_ms: u64,
+    /// `Go` has been given, once.
+    live: bool,
+    /// Those that are up are served though others are not.
+    patience_over: bool,
+    announced: bool,
+    stop: Stop,
+    /// Commands that wait for the reload to end.
+    reloads: Vec<u64>,
+    /// As the edge last got it.
+    table: serde_json::Value,
+    out: Vec<Action>,
+}
+
+/// What an app or the edge may see of the rest, and where it puts what is to be done.
+struct Context<'a> {
+    now_ms: u64,
+    setup: &'a Setup,
+    seats: Seats<'a>,
+    edge_up: bool,
+    next_host: &'a mut HostId,
+    out: &'a mut Vec<Action>,
+}
+
+impl Context<'_> {
+    /// A message for the edge; without one it is dropped, for a new edge is told everything anyway.
+    fn edge(&mut self, message: ToEdge) {
+        if self.edge_up {
+            self.out.push(Action::ToEdge(message));
+        }
+    }
+
+    fn log(&mut self, level: LogLevel, text: String) {
+        self.out.push(Action::Log(level, text));
+    }
+
+    fn new_host(&mut self) -> HostId {
+        *self.next_host += 1;
+        *self.next_host
+    }
+}
+
+impl Policy {
+    pub fn new(setup: Setup) -> Policy {
+        let apps = setup.config.apps.iter().enumerate();
+        let apps = apps.map(|(index, app)| App::new(index, app, &setup)).collect();
+        Policy {
+            edge: Edge::default(),
+            apps,
+            next_host: 0,
+            started_ms: 0,
+            live: false,
+            patience_over: false,
+            announced: false,
+            stop: Stop::No,
+            reloads: Vec::new(),
+            table: serde_json::Value::Null,
+            out: Vec::new(),
+            setup,
+        }
+    }
+
+    /// Takes in one event; `now_ms` is monotonic and never goes back.
+    pub fn handle(&mut self, now_ms: u64, event: Event, seats: Seats<'_>) -> Vec<Action> {
+        if self.stop == Stop::Done {
+            return Vec::new();
+        }
+        self.dispatch(now_ms, event, seats);
+        self.advance(now_ms, seats);
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Event::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Option<u64> {
+        let stop = self.stop.deadline();
+        if self.stop != Stop::No {
+            return self.apps.iter().filter_map(App::deadline).chain(stop).min();
+        }
+        let patience = (!self.live && !self.patience_over).then_some(self.started_ms + GO_PATIENCE_MS);
+        self.apps.iter().filter_map(App::deadline).chain(self.edge.deadline()).chain(patience).min()
+    }
+
+    /// Name, kind, reason of each app, for the banner.
+    pub fn kinds(&self) -> Vec<(Option<Kind>, &str)> {
+        self.apps.iter().map(|app| (app.kind, app.why.as_str())).collect()
+    }
+
+    /// State and message of each app, for the banner.
+    pub fn states(&self) -> Vec<(AppState, &str)> {
+        self.apps.iter().map(|app| (app.state, app.message.as_str())).collect()
+    }
+
+    /// Edge, apps, and a context made of the rest, to be worked on side by side.
+    fn parts<'a>(&'a mut self, now_ms: u64, seats: Seats<'a>) -> (&'a mut Edge, &'a mut [App], Context<'a>) {
+        let Policy { setup, edge, apps, next_host, out, .. } = self;
+        let edge_up = edge.is_up();
+        (edge, apps, Context { now_ms, setup, seats, edge_up, next_host, out })
+    }
+
+    fn dispatch(&mut self, now_ms: u64, event: Event, seats: Seats<'_>) {
+        match event {
+            Event::Start => {
+                self.started_ms = now_ms;
+                self.start_edge(now_ms, seats);
+                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                apps.iter_mut().for_each(|app| app.load(&mut ctx));
+            }
+            Event::EdgeStarted { pid } => self.edge.pid = Some(pid),
+            Event::FromEdge(message) => self.from_edge(now_ms, message, seats),
+            Event::EdgeEnded(end) => self.edge_ended(now_ms, &end, seats),
+            Event::FromHost(host, message) => {
+                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                if let Some(app) = owner(apps, host) {
+                    app.handle(host, message, &mut ctx);
+                }
+            }
+            Event::HostStarted { host, pid } => {
+                if let Some(app) = owner(&mut self.apps, host) {
+                    app.host_started(host, pid);
+                }
+            }
+            Event::HostEnded(host, end) => {
+                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                if let Some(app) = owner(apps, host) {
+                    app.ended(host, &end, &mut ctx);
+                }
+            }
+            Event::Terminate => self.terminate(now_ms, seats),
+            Event::Interrupt => {
+                self.log(LogLevel::Info, "stopping at once");
+                self.end(now_ms, 0, seats);
+            }
+            Event::Reload => self.reload(now_ms, seats),
+            Event::ReopenLogs => self.reopen_logs(),
+            Event::Tick => {}
+        }
+    }
+
+    /// Everything that follows from the state and the time.
+    fn advance(&mut self, now_ms: u64, seats: Seats<'_>) {
+        let (_, apps, mut ctx) = self.parts(now_ms, seats);
+        apps.iter_mut().for_each(|app| app.advance(&mut ctx));
+        if self.stop != Stop::No {
+            self.advance_stop(now_ms, seats);
+            return;
+        }
+        if self.edge.due(now_ms) {
+            self.start_edge(now_ms, seats);
+        }
+        self.patience_over |= !self.live && now_ms >= self.started_ms + GO_PATIENCE_MS;
+        if !self.live {
+            self.go_live(now_ms, seats);
+        }
+        if self.stop != Stop::No {
+            return;
+        }
+        if self.live && !self.announced && self.edge.state == edge::State::Ready {
+            self.announced = true;
+            self.out.push(Action::Announce);
+        }
+        self.answer_reloads();
+        self.show_processes();
+    }
+
+    fn start_edge(&mut self, now_ms: u64, seats: Seats<'_>) {
+        let (edge, apps, mut ctx) = self.parts(now_ms, seats);
+        edge.start(&mut ctx);
+        apps.iter_mut().for_each(|app| app.introduce(&mut ctx));
+        self.table = serde_json::Value::Null;
+        if self.live {
+            self.out.push(Action::ToEdge(ToEdge::Go));
+        }
+    }
+
+    /// Once every app has come up or failed; or some have and patience with the others is over; never without any.
+    fn go_live(&mut self, now_ms: u64, seats: Seats<'_>) {
+        let decided = self.apps.iter().all(|app| app.decided);
+        let serving = self.apps.iter().any(App::is_serving);
+        if decided && !serving && !self.apps.is_empty() {
+            let code = if self.apps.iter().any(|app| app.load_failed) { EXIT_APP } else { EXIT_SERVER };
+            let what = if self.apps.len() == 1 { "the application" } else { "no application" };
+            let text = if self.apps.len() == 1 { "did not come up; nothing to serve" } else { "came up; nothing to serve" };
+            self.log(LogLevel::Critical, &format!("{what} {text}"));
+            self.end(now_ms, code, seats);
+        } else if decided || (self.patience_over && serving) {
+            self.live = true;
+            self.to_edge(ToEdge::Go);
+        }
+    }
+
+    fn from_edge(&mut self, now_ms: u64, message: FromEdge, seats: Seats<'_>) {
+        match message {
+            FromEdge::Ready {} => self.edge.ready(),
+            FromEdge::WorkerStuck { app, index, incarnation, request } => {
+                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                if let Some(app) = apps.get_mut(app) {
+                    app.worker_stuck(index, incarnation, &request, &mut ctx);
+                }
+            }
+            // Its end follows, and says the same.
+            FromEdge::Drained => {}
+            FromEdge::Failed { message } => {
+                let (edge, _, mut ctx) = self.parts(now_ms, seats);
+                edge.failed(message, &mut ctx);
+            }
+            FromEdge::Command { id, name } => self.command(now_ms, id, &name, seats),
+        }
+    }
+
+    fn edge_ended(&mut self, now_ms: u64, end: &End, seats: Seats<'_>) {
+        match self.stop {
+            Stop::No => {
+                let (edge, _, mut ctx) = self.parts(now_ms, seats);
+                if edge.ended(end, &mut ctx) == edge::Verdict::Hopeless {
+                    self.end(now_ms, EXIT_SERVER, seats);
+                }
+            }
+            _ => {
+                self.edge.pid = None;
+                self.edge.state = edge::State::None;
+            }
+        }
+    }
+
+    fn command(&mut self, now_ms: u64, id: u64, name: &str, seats: Seats<'_>) {
+        match name {
+            "reload" => {
+                self.reloads.push(id);
+                self.reload(now_ms, seats);
+            }
+            "reopen-logs" => {
+                self.reopen_logs();
+                self.to_edge(ToEdge::CommandDone { id, ok: true, message: "log files opened again".into() });
+            }
+            _ => {
+                let message = format!("no command '{name}'; there are: reload, reopen-logs, status");
+                self.to_edge(ToEdge::CommandDone { id, ok: false, message });
+            }
+        }
+    }
+
+    fn reload(&mut self, now_ms: u64, seats: Seats<'_>) {
+        if self.stop != Stop::No {
+            return;
+        }
+        self.log(LogLevel::Info, "loading the applications anew");
+        let (_, apps, mut ctx) = self.parts(now_ms, seats);
+        apps.iter_mut().for_each(|app| app.load(&mut ctx));
+    }
+
+    fn answer_reloads(&mut self) {
+        if self.reloads.is_empty() || self.apps.iter().any(App::is_busy_loading) {
+            return;
+        }
+        let failed: Vec<&str> = self.apps.iter().filter(|app| app.reload_failed).map(|app| app.name.as_str()).collect();
+        let message = match failed.is_empty() {
+            true => "every application runs its new generation".to_owned(),
+            false => format!("the new code of {} does not start; see the error log", failed.join(", ")),
+        };
+        let ok = failed.is_empty();
+        for id in std::mem::take(&mut self.reloads) {
+            self.to_edge(ToEdge::CommandDone { id, ok, message: message.clone() });
+        }
+    }
+
+    fn reopen_logs(&mut self) {
+        self.out.push(Action::ReopenLogs);
+        self.to_edge(ToEdge::ReopenLogs);
+    }
+
+    /// Sends the process table if it is another than last time.
+    fn show_processes(&mut self) {
+        if !self.edge.is_up() {
+            return;
+        }
+        let table = serde_json::json!({
+            "supervisor": { "pid": self.setup.supervisor_pid },
+            "edge": { "pid": self.edge.pid, "epoch": self.edge.epoch },
+            "apps": self.apps.iter().map(App::table).collect::<Vec<_>>(),
+        });
+        if table != self.table {
+            self.table = table.clone();
+            self.to_edge(ToEdge::Processes { document: table });
+        }
+    }
+
+    fn to_edge(&mut self, message: ToEdge) {
+        if self.edge.is_up() {
+            self.out.push(Action::ToEdge(message));
+        }
+    }
+
+    fn log(&mut self, level: LogLevel, text: &str) {
+        self.out.push(Action::Log(level, text.to_owned()));
+    }
+}
+
+fn owner(apps: &mut [App], host: HostId) -> Option<&mut App> {
+    apps.iter_mut().find(|app| app.hosts.iter().any(|each| each.id == host))
+}

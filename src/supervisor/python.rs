@@ -1,0 +1,192 @@
+//! Finds the interpreter that the apps run in, and asks it what it is.
+//!
+//! Owns the order of the search and the version rules. Invariant: a [`Python`] that is handed out can load the extension.
+
+use config::{Config, KindChoice, Mistake};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const OLDEST: (u32, u32) = (3, 10);
+/// 3.12 aborts as soon as two of them import datetime.
+const FIRST_WITH_INTERPRETERS: (u32, u32) = (3, 13);
+/// How long an interpreter may take to say its version.
+const PATIENCE_MS: u64 = 20_000;
+
+const QUESTION: &str = "\
+import json, sys, sysconfig
+print(json.dumps({
+    'implementation': sys.implementation.name,
+    'version': list(sys.version_info[:3]),
+    'gil_disabled': bool(sysconfig.get_config_var('Py_GIL_DISABLED')),
+    'executable': sys.executable or '',
+}))";
+
+/// An interpreter that will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Python {
+    /// To be executed: `sys.executable`, so that a pyenv shim cannot choose differently in another directory.
+    pub program: PathBuf,
+    pub version: (u32, u32, u32),
+    /// How it was found, for the banner.
+    pub how: String,
+    /// Why sub-interpreters cannot be had, if so.
+    pub no_interpreters: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    implementation: String,
+    version: (u32, u32, u32),
+    gil_disabled: bool,
+    executable: String,
+}
+
+/// `--python`, else the active virtual environment's, else `python3`.
+pub fn find(config: &Config, virtual_env: Option<&OsStr>) -> Result<Python, Mistake> {
+    let (program, how) = match (&config.python, virtual_env) {
+        (Some(program), _) => (program.clone(), "--python"),
+        (None, Some(dir)) if !dir.is_empty() => (Path::new(dir).join("bin/python"), "$VIRTUAL_ENV"),
+        (None, _) => (PathBuf::from("python3"), "python3 on PATH"),
+    };
+    let answer = ask(&program, how)?;
+    judge(program, how, answer, config.kind)
+}
+
+fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<Python, Mistake> {
+    let (major, minor, patch) = answer.version;
+    let program = if answer.executable.is_empty() { asked } else { PathBuf::from(answer.executable) };
+    let shown = program.display();
+    if answer.implementation != "cpython" {
+        return Err(Mistake(format!(
+            "{shown} ({how}) is {}, but ringgate needs CPython; name one with --python",
+            answer.implementation
+        )));
+    }
+    if (major, minor) < OLDEST {
+        return Err(Mistake(format!(
+            "{shown} ({how}) is Python {major}.{minor}.{patch}, but ringgate needs {}.{} or newer; name one with --python",
+            OLDEST.0, OLDEST.1
+        )));
+    }
+    if answer.gil_disabled {
+        return Err(Mistake(format!(
+            "{shown} ({how}) is a free-threaded build of Python, which cannot load ringgate's extension yet; \
+             name a build with the GIL with --python"
+        )));
+    }
+    let no_interpreters = ((major, minor) < FIRST_WITH_INTERPRETERS).then(|| {
+        let (first_major, first_minor) = FIRST_WITH_INTERPRETERS;
+        format!("sub-interpreters take Python {first_major}.{first_minor} or newer, and this is {major}.{minor}")
+    });
+    if let (KindChoice::Interpreters, Some(why)) = (kind, &no_interpreters) {
+        return Err(Mistake(format!("--kind interpreters: {why} ({shown}); leave --kind out, or name a newer --python")));
+    }
+    Ok(Python { program, version: answer.version, how: how.to_owned(), no_interpreters })
+}
+
+fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
+    let shown = program.display();
+    let mut command = Command::new(program);
+    command.args(["-I", "-c", QUESTION]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        let advice = "name the interpreter to use with --python, e.g. --python .venv/bin/python";
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Mistake(format!("no Python at {shown} ({how}); {advice}")),
+            _ => Mistake(format!("{shown} ({how}) cannot be run ({}); {advice}", config::world::plain(&error))),
+        }
+    })?;
+    let output = child.stdout.take().map(read_in_time).transpose();
+    let answered = matches!(output, Ok(Some(Some(_))));
+    if !answered {
+        // It may have ended by itself meanwhile.
+        drop(child.kill());
+    }
+    let mut complaint = String::new();
+    if let Some(mut stderr) = child.stderr.take().filter(|_| answered) {
+        // Only for the message.
+        drop(stderr.read_to_string(&mut complaint));
+    }
+    drop(child.wait());
+    let text = match output {
+        Ok(Some(Some(text))) => text,
+        _ => return Err(Mistake(format!("{shown} ({how}) did not say its version within {} s", PATIENCE_MS / 1000))),
+    };
+    serde_json::from_str(&text).map_err(|_| {
+        let said = complaint.trim().lines().last().unwrap_or("nothing").to_owned();
+        Mistake(format!("{shown} ({how}) does not work as a Python interpreter; it said: {said}"))
+    })
+}
+
+/// Everything until the end of the stream; `None` if that does not come in time.
+fn read_in_time(mut pipe: std::process::ChildStdout) -> std::io::Result<Option<String>> {
+    let until = sys::clock::monotonic_ns() / 1_000_000 + PATIENCE_MS;
+    let mut bytes = Vec::new();
+    loop {
+        let left = until.saturating_sub(sys::clock::monotonic_ns() / 1_000_000);
+        let mut watch = [sys::socket::Watch::read(pipe.as_fd())];
+        sys::socket::poll(&mut watch, Some(left))?;
+        if !watch[0].readable {
+            if left == 0 {
+                return Ok(None);
+            }
+            continue;
+        }
+        let mut piece = [0; 1024];
+        match pipe.read(&mut piece)? {
+            0 => return Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            count => bytes.extend_from_slice(&piece[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(version: (u32, u32, u32)) -> Answer {
+        Answer { implementation: "cpython".into(), version, gil_disabled: false, executable: "/v/python".into() }
+    }
+
+    fn refused(answer: Answer, kind: KindChoice) -> String {
+        judge("python3".into(), "python3 on PATH", answer, kind).expect_err("refused").0
+    }
+
+    #[test]
+    fn versions_decide_what_is_possible() {
+        let python = judge("python3".into(), "how", answer((3, 13, 1)), KindChoice::Interpreters).expect("python");
+        assert_eq!((python.program, python.no_interpreters), (PathBuf::from("/v/python"), None));
+        let python = judge("python3".into(), "how", answer((3, 12, 1)), KindChoice::Auto).expect("python");
+        assert_eq!(
+            python.no_interpreters.as_deref(),
+            Some("sub-interpreters take Python 3.13 or newer, and this is 3.12")
+        );
+        let message = refused(answer((3, 12, 1)), KindChoice::Interpreters);
+        assert!(message.starts_with("--kind interpreters: sub-interpreters take Python 3.13"), "{message}");
+        let message = refused(answer((3, 9, 2)), KindChoice::Auto);
+        assert_eq!(
+            message,
+            "/v/python (python3 on PATH) is Python 3.9.2, but ringgate needs 3.10 or newer; name one with --python"
+        );
+        let message = refused(Answer { implementation: "pypy".into(), ..answer((3, 11, 0)) }, KindChoice::Auto);
+        assert!(message.contains("is pypy, but ringgate needs CPython"));
+        let message = refused(Answer { gil_disabled: true, ..answer((3, 14, 0)) }, KindChoice::Auto);
+        assert!(message.contains("free-threaded"));
+    }
+
+    #[test]
+    fn a_missing_or_useless_interpreter_is_named() {
+        let mut config = Config::bare();
+        config.python = Some("/nonexistent/python".into());
+        let message = find(&config, None).expect_err("missing").0;
+        assert!(message.starts_with("no Python at /nonexistent/python (--python); name the interpreter"), "{message}");
+        config.python = Some("/bin/true".into());
+        let message = find(&config, None).expect_err("no python").0;
+        assert!(message.contains("does not work as a Python interpreter"), "{message}");
+        config.python = None;
+        let message = find(&config, Some(OsStr::new("/nonexistent"))).expect_err("missing").0;
+        assert!(message.contains("/nonexistent/bin/python ($VIRTUAL_ENV)"), "{message}");
+    }
+}
