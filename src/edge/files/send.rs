@@ -1,9 +1,14 @@
-//! Bytes of files to sockets: zero-copy while the pages are hot, on the kernel's workers while they are cold.
+//! Bytes of files to sockets: zero-copy while the pages are hot, read through the ring while they are cold.
 //!
-//! Owns nothing but the plan of one body. Invariants: exactly the announced number of bytes leaves or the result is an error
-//! (then the connection must be closed: a file that shrank has no other honest end); no call sleeps for a disk; after
-//! `TURN_BYTES` the ring's other connections have a turn. Must not know what the bytes are.
+//! Cold pages come by an asynchronous read, and from then on they are hot: what the socket takes at once leaves from the
+//! read's buffer, so that there is progress even while the kernel throws pages away, and the rest by sendfile. So a slow
+//! peer holds neither a buffer nor a pipe, and "no progress" means the peer, not the disk.
+//!
+//! Owns the plan of one body, and a few read buffers per thread. Invariants: exactly the announced number of bytes leaves or
+//! the result is an error (then the connection must be closed: a file that shrank has no other honest end); no call sleeps
+//! for a disk; after `TURN_BYTES` the ring's other connections have a turn. Must not know what the bytes are.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use uring::fs::File;
@@ -14,9 +19,14 @@ use uring::time::{Deadline, within};
 const TURN_BYTES: u64 = 256 * 1024;
 /// How far ahead pages are asked about: 1.3 us per 256 KiB.
 const LOOK_BYTES: u64 = 1024 * 1024;
-/// What one trip over the kernel's workers carries: twice the usual readahead, and little enough that a slow peer takes it
-/// within the write timeout.
-const COLD_BYTES: u64 = 256 * 1024;
+/// What is read at once from the disk: twice the kernel's usual readahead.
+const READ_BYTES: u64 = 256 * 1024;
+/// Read buffers kept per thread.
+const BUFFERS_MAX: usize = 4;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A body that comes from a file, or pieces of one with text between them.
 #[derive(Debug)]
@@ -114,7 +124,7 @@ pub async fn send_file(
         if at >= hot_until {
             let window = (end - at).min(LOOK_BYTES);
             if !file.is_cached(at, window) {
-                at += send_cold(socket, file, at, (end - at).min(COLD_BYTES), write_ns).await?;
+                at += send_cold(socket, file, at, end, write_ns).await?;
                 continue;
             }
             hot_until = at + window;
@@ -141,20 +151,34 @@ pub async fn send_file(
     Ok(())
 }
 
-/// One trip over the kernel's workers, which wait for the disk.
+/// Reads pages in and sends what the socket takes of them at once; 0 if it is full.
 async fn send_cold(
     socket: &Socket,
     file: &File,
     at: u64,
-    length: u64,
+    end: u64,
     write_ns: u64,
 ) -> io::Result<u64> {
+    let buffer = take_buffer();
     let deadline = Deadline::new();
     deadline.set_after(write_ns);
-    let sent = within(&deadline, socket.splice_from_file(file, at, length)).await;
-    match sent.ok_or(io::ErrorKind::TimedOut)?? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        sent => Ok(sent),
+    let wanted = (end - at).min(READ_BYTES);
+    let read = within(&deadline, file.read_at(buffer, wanted as usize, at)).await;
+    let (count, buffer) = read.ok_or(io::ErrorKind::TimedOut)?;
+    let count = count?;
+    if count == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let more = at + (count as u64) < end;
+    let sent = socket.try_send_parts(&[IoSlice::new(&buffer[..count])], more);
+    keep_buffer(buffer);
+    match sent {
+        Ok(sent) => Ok(sent as u64),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            writable(socket, write_ns).await.map(|()| 0)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
@@ -184,4 +208,18 @@ async fn writable(socket: &Socket, write_ns: u64) -> io::Result<()> {
     within(&deadline, socket.writable())
         .await
         .ok_or(io::ErrorKind::TimedOut)?
+}
+
+fn take_buffer() -> Vec<u8> {
+    let kept = BUFFERS.with_borrow_mut(Vec::pop);
+    kept.unwrap_or_else(|| Vec::with_capacity(READ_BYTES as usize))
+}
+
+fn keep_buffer(mut buffer: Vec<u8>) {
+    buffer.clear();
+    BUFFERS.with_borrow_mut(|buffers| {
+        if buffers.len() < BUFFERS_MAX {
+            buffers.push(buffer);
+        }
+    });
 }

@@ -1,14 +1,7 @@
-//! The handler over a real directory and a real ring: requests as bytes in, answers as bytes out.
+//! Over a real directory and a real ring.
 
 use super::*;
-use proto::{HeaderStorage, Limits, Parse};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use uring::net::Socket;
-
-const DATE: &[u8; 29] = b"Mon, 23 Nov 2026 01:02:03 GMT";
-const WRITE_NS: u64 = 10_000_000_000;
+use std::path::PathBuf;
 
 /// A directory of its own per test.
 struct Site {
@@ -40,16 +33,9 @@ impl Site {
 
     /// Runs a test inside a ring thread's runtime.
     fn serve(&self, test: impl AsyncFnOnce(Server)) {
-        let mut config = config::Config::bare();
-        config.server_header = "ringgate".into();
-        config.statics = vec![config::StaticMount {
-            url: "/s".into(),
-            dir: self.root.join("www"),
-        }];
         let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
         runtime.block_on(async {
-            let files = Files::new(&config).expect("the directory is there");
-            test(Server { files }).await;
+            test(Server::new(&self.root.join("www"), Wire::Socketpair)).await;
         });
     }
 }
@@ -58,136 +44,6 @@ impl Drop for Site {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.root).expect("it is ours");
     }
-}
-
-struct Server {
-    files: Files,
-}
-
-/// An answer as a client sees it.
-#[derive(Debug)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-    /// How it was made: from memory, from a file, and whether the disk had to be asked.
-    from_file: bool,
-}
-
-impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-}
-
-impl Server {
-    /// `request` is a request line's method and target and header lines; the target lies below `/s`.
-    async fn ask(&self, request: &str) -> Reply {
-        self.try_ask(request, true).await.expect("the whole answer")
-    }
-
-    async fn try_ask(&self, request: &str, keep_alive: bool) -> io::Result<Reply> {
-        let (line, fields) = request.split_once("\r\n").unwrap_or((request, ""));
-        let version = if line.ends_with("HTTP/1.0") {
-            ""
-        } else {
-            " HTTP/1.1"
-        };
-        let fields = if fields.is_empty() {
-            String::new()
-        } else {
-            format!("{fields}\r\n")
-        };
-        let text = format!("{line}{version}\r\nHost: a\r\n{fields}\r\n");
-        let mut storage = HeaderStorage::new();
-        let Parse::Complete { head, .. } =
-            proto::http1::request::parse(text.as_bytes(), &mut storage, &Limits::default())
-        else {
-            panic!("not a request: {text}");
-        };
-        let mut scratch = Vec::new();
-        let path = proto::path::normalise(head.target.path, &mut scratch).expect("a path");
-        assert!(path.bytes.starts_with(b"/s"));
-        let request = Request {
-            mount: 0,
-            path,
-            prefix: 2,
-            head: &head,
-        };
-        let common = Common {
-            date: DATE,
-            server: "ringgate",
-        };
-        let manner = Manner {
-            version: head.version,
-            keep_alive,
-            head_only: head.method == Method::Head,
-        };
-        // What is in the buffer before stays there.
-        let mut out = b"earlier".to_vec();
-        let mut answer = self.files.answer(&request, common, manner, &mut out);
-        if let Answer::Cold(cold) = answer {
-            let ready = cold.wait(&self.files).await;
-            answer = self.files.finish(&ready, common, manner, &mut out);
-        }
-        assert_eq!(out.drain(..7).as_slice(), b"earlier");
-        let (status, from_file, announced, bytes) = match answer {
-            Answer::Whole { status, body_bytes } => (status, false, body_bytes, out),
-            Answer::Body { status, body } => {
-                let bytes = carry(&body, out).await?;
-                (status, true, body.length(), bytes)
-            }
-            Answer::Cold(_) => panic!("cold after a wait"),
-        };
-        let end = memchr::memmem::find(&bytes, b"\r\n\r\n").expect("an empty line") + 4;
-        let reply = Reply {
-            status,
-            head: String::from_utf8(bytes[..end].to_vec()).expect("ASCII"),
-            body: bytes[end..].to_vec(),
-            from_file,
-        };
-        assert!(
-            reply.head.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{reply:?}"
-        );
-        assert_eq!(reply.header("Date"), Some("Mon, 23 Nov 2026 01:02:03 GMT"));
-        assert_eq!(reply.header("Server"), Some("ringgate"));
-        assert_eq!(announced, reply.body.len() as u64);
-        match reply.header("Content-Length") {
-            Some(length) if !manner.head_only => assert_eq!(length, reply.body.len().to_string()),
-            Some(_) => assert!(reply.body.is_empty()),
-            None => assert!(status == 304 || status == 204, "{reply:?}"),
-        }
-        Ok(reply)
-    }
-
-    async fn status(&self, request: &str) -> u16 {
-        self.ask(request).await.status
-    }
-}
-
-/// Sends a body through a socket and returns everything that came out of the other end.
-async fn carry(body: &Body, head: Vec<u8>) -> io::Result<Vec<u8>> {
-    let (ours, mut theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut theirs, &mut bytes).map(|_| bytes)
-    });
-    let socket = Socket::from_fd(OwnedFd::from(ours));
-    let result = body.send(&socket, &head, WRITE_NS).await;
-    socket.shutdown(uring::net::Shutdown::Both)?;
-    let bytes = reader.join().expect("the reader lives")?;
-    result.map(|()| bytes)
-}
-
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|index| (index * 7 + index / 251) as u8)
-        .collect()
 }
 
 #[test]
@@ -598,78 +454,6 @@ fn several_ranges_make_a_multipart() {
             assert!(reply.body == expected);
         }
     });
-}
-
-/// After the freshness bound every change is seen; before it, either answer is right, but never a wrong length.
-#[test]
-fn changes_are_seen_after_the_bound() {
-    let site = Site::new("changes");
-    site.write("a", "one").write("large", pattern(100_000));
-    site.serve(async |server: Server| {
-        assert_eq!(server.ask("GET /s/a").await.body, b"one");
-        assert_eq!(server.status("GET /s/new").await, 404);
-        assert_eq!(server.ask("GET /s/large").await.body.len(), 100_000);
-        let tag = server
-            .ask("GET /s/a")
-            .await
-            .header("ETag")
-            .map(str::to_owned);
-        site.write("a", "two two").write("new", "new");
-        std::fs::write(site.path("temporary"), pattern(70_000)).expect("write");
-        std::fs::rename(site.path("temporary"), site.path("large")).expect("replace");
-        assert_eq!(
-            server.ask("GET /s/a").await.body,
-            b"one",
-            "fresh for a second"
-        );
-        uring::time::sleep(FRESH_NS + 10_000_000).await;
-        let reply = server.ask("GET /s/a").await;
-        assert_eq!(reply.body, b"two two");
-        assert_ne!(reply.header("ETag").map(str::to_owned), tag);
-        assert_eq!(server.status("GET /s/new").await, 200);
-        assert_eq!(server.ask("GET /s/large").await.body, pattern(70_000));
-        for name in ["a", "new", "large"] {
-            std::fs::remove_file(site.path(name)).expect("remove");
-        }
-        std::fs::create_dir(site.path("a")).expect("mkdir");
-        uring::time::sleep(FRESH_NS + 10_000_000).await;
-        assert_eq!(server.status("GET /s/a").await, 301);
-        assert_eq!(server.status("GET /s/new").await, 404);
-        assert_eq!(server.status("GET /s/large").await, 404);
-    });
-}
-
-#[test]
-fn an_unchanged_file_keeps_its_entry() {
-    let site = Site::new("unchanged");
-    site.write("large", pattern(100_000));
-    site.serve(async |server: Server| {
-        assert_eq!(server.status("GET /s/large").await, 200);
-        let before = server
-            .files
-            .found
-            .borrow_mut()
-            .find(0, b"/large", 0)
-            .entry();
-        uring::time::sleep(FRESH_NS + 10_000_000).await;
-        assert_eq!(server.status("GET /s/large").await, 200);
-        let after = server
-            .files
-            .found
-            .borrow_mut()
-            .find(0, b"/large", 0)
-            .entry();
-        assert!(Rc::ptr_eq(&before, &after));
-    });
-}
-
-impl Found<'_, Rc<Entry>> {
-    fn entry(self) -> Rc<Entry> {
-        match self {
-            Found::Fresh(entry) | Found::Stale(entry) => Rc::clone(entry),
-            Found::Nothing => panic!("not cached"),
-        }
-    }
 }
 
 #[test]

@@ -1,0 +1,240 @@
+//! Over a simulated ring: files in memory, virtual time, and everything that may go wrong on the way.
+
+use super::*;
+use uring::sim::{Faults, run, run_seeds};
+
+const OLD_S: i64 = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+const SEEDS: std::ops::Range<u64> = 0..40;
+
+fn serve(sim: &Sim) -> Server {
+    sim.add_file("/www/a.txt", "hello", OLD_S);
+    sim.add_file("/www/empty", "", OLD_S);
+    sim.add_file("/www/docs/index.html", "docs", OLD_S);
+    sim.add_file("/www/middle", pattern(16 * 1024), OLD_S);
+    sim.add_file("/www/large", pattern(300_000), OLD_S);
+    sim.add_file("/secret", "secret", OLD_S);
+    sim.add_link("/www/out", "../secret");
+    sim.add_link("/www/in", "docs/index.html");
+    Server::new(Path::new("/www"), Wire::Simulated(sim.clone()))
+}
+
+/// Requests that between them take every way through the handler.
+const REQUESTS: [&str; 16] = [
+    "GET /s/a.txt",
+    "HEAD /s/a.txt",
+    "GET /s/empty",
+    "GET /s/docs",
+    "GET /s/docs/",
+    "GET /s/middle",
+    "GET /s/large",
+    "HEAD /s/large",
+    "GET /s/out",
+    "GET /s/in",
+    "GET /s/absent",
+    "GET /s/large\r\nRange: bytes=1000-200000",
+    "GET /s/middle\r\nRange: bytes=-7",
+    "GET /s/large\r\nRange: bytes=0-9,1000-70000,-5",
+    "GET /s/a.txt\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+    "GET /s/large\r\nIf-Match: \"x\"",
+];
+
+/// Heads and bodies; the boundary of a multipart is drawn anew each time.
+async fn replies(server: &Server) -> Vec<(String, Vec<u8>)> {
+    let mut replies = Vec::new();
+    for request in REQUESTS {
+        let reply = server.ask(request).await;
+        let boundary = reply
+            .header("Content-Type")
+            .and_then(|value| value.split_once("boundary="));
+        replies.push(match boundary.map(|(_, boundary)| boundary.to_owned()) {
+            None => (reply.head, reply.body),
+            Some(boundary) => {
+                // Patterned bytes may be no text, so the boundary is replaced as bytes.
+                let mut body = reply.body;
+                while let Some(at) = memchr::memmem::find(&body, boundary.as_bytes()) {
+                    body[at..at + boundary.len()].fill(b'b');
+                }
+                (reply.head.replace(&boundary, "b"), body)
+            }
+        });
+    }
+    replies
+}
+
+/// Short transfers, late completions, calls that would block: no answer differs by a byte.
+#[test]
+fn faults_of_the_machine_do_not_show() {
+    let expected = run(0, Faults::NONE, async |sim| replies(&serve(&sim)).await);
+    run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+        let server = serve(&sim);
+        // The second time from the cache.
+        for _ in 0..2 {
+            assert!(replies(&server).await == expected);
+        }
+    });
+}
+
+/// EIO is 500 before the head and a broken connection after it; the next request is none the worse.
+#[test]
+fn a_bad_disk_is_said_or_breaks_the_answer_off() {
+    let faults = |seed| Faults {
+        io_error: 300,
+        would_block: 500,
+        ..Faults::harmless(seed)
+    };
+    let mut broken = 0;
+    run_seeds(SEEDS, faults, async |sim: Sim| {
+        let server = serve(&sim);
+        for (request, length) in [
+            ("GET /s/large", 300_000),
+            ("GET /s/middle", 16 * 1024),
+            ("GET /s/a.txt", 5),
+        ] {
+            match server.try_ask(request, true).await {
+                Ok(reply) if reply.status == 200 => assert_eq!(reply.body.len(), length),
+                Ok(reply) => assert_eq!(reply.status, 500),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(sys::errno::EIO), "{error}");
+                    broken += 1;
+                }
+            }
+        }
+        sim.set_faults(Faults::NONE);
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(server.ask("GET /s/large").await.body, pattern(300_000));
+        assert_eq!(server.ask("GET /s/a.txt").await.body, b"hello");
+    });
+    assert!(broken > 0, "the fault was never drawn");
+}
+
+/// A file that is cut while it is sent never yields a whole answer of other bytes.
+#[test]
+fn a_file_cut_under_way_breaks_the_answer_off() {
+    let mut whole = 0;
+    run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+        let server = serve(&sim);
+        let cutter = sim.clone();
+        let after_ns = sim.random(40_000_000);
+        uring::spawn(async move {
+            uring::time::sleep(after_ns).await;
+            cutter.truncate("/www/large", 1000);
+        });
+        match server.try_ask("GET /s/large", true).await {
+            Ok(reply) if reply.body.len() == 1000 => assert!(reply.body == pattern(1000)),
+            Ok(reply) => {
+                assert!(reply.body == pattern(300_000));
+                whole += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}"),
+        }
+    });
+    assert!(
+        whole > 0 && whole < SEEDS.end,
+        "the time of the cut was never before or never after"
+    );
+}
+
+/// Peers that die in the middle: an error, no leak of descriptors.
+#[test]
+fn a_peer_that_dies_leaves_nothing_behind() {
+    run_seeds(SEEDS, Faults::deadly, async |sim: Sim| {
+        let server = serve(&sim);
+        for _ in 0..5 {
+            drop(server.try_ask("GET /s/large", true).await);
+        }
+        drop(server);
+        uring::time::sleep(10_000_000_000).await;
+        assert!(
+            sim.open_handles().len() <= PIPES_POOLED,
+            "{:?}",
+            sim.open_handles()
+        );
+    });
+}
+
+/// The pipes of the runtime's pool, two ends each.
+const PIPES_POOLED: usize = 4;
+
+/// After the freshness bound every change is seen; before it, the answer may be old but is whole.
+#[test]
+fn changes_are_seen_after_the_bound() {
+    run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+        let server = serve(&sim);
+        let first = server.ask("GET /s/a.txt").await;
+        assert_eq!(server.status("GET /s/new").await, 404);
+        assert_eq!(server.ask("GET /s/large").await.body.len(), 300_000);
+        sim.add_file("/www/a.txt", "two two", OLD_S + 1);
+        sim.add_file("/www/new", "new", OLD_S);
+        sim.add_file("/www/large", pattern(70_000), OLD_S);
+        let reply = server.ask("GET /s/a.txt").await;
+        assert!(reply.body == b"hello" || reply.body == b"two two");
+        uring::time::sleep(FRESH_NS).await;
+        let reply = server.ask("GET /s/a.txt").await;
+        assert_eq!(reply.body, b"two two");
+        assert_ne!(reply.header("ETag"), first.header("ETag"));
+        assert_eq!(server.status("GET /s/new").await, 200);
+        assert_eq!(server.ask("GET /s/large").await.body, pattern(70_000));
+    });
+}
+
+#[test]
+fn fresh_entries_ask_nobody_and_unchanged_files_keep_theirs() {
+    run(1, Faults::NONE, async |sim| {
+        let server = serve(&sim);
+        let entry = || {
+            server
+                .files
+                .found
+                .borrow_mut()
+                .find(0, b"/large", 0)
+                .entry()
+        };
+        assert_eq!(server.status("GET /s/large").await, 200);
+        let before = entry();
+        sim.add_file("/www/a.txt", "other", OLD_S);
+        assert_eq!(server.ask("GET /s/a.txt").await.body, b"other");
+        sim.add_file("/www/a.txt", "unseen", OLD_S);
+        assert_eq!(server.ask("GET /s/a.txt").await.body, b"other");
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(server.status("GET /s/large").await, 200);
+        assert!(Rc::ptr_eq(&before, &entry()));
+    });
+}
+
+/// A peer that reads slowly gets everything; one that stops is given up after the write timeout, not before.
+#[test]
+fn slow_is_not_stuck() {
+    run_seeds(0..30, Faults::harmless, async |sim: Sim| {
+        let server = serve(&sim);
+        assert_eq!(server.status("HEAD /s/large").await, 200);
+        let entry = server
+            .files
+            .found
+            .borrow_mut()
+            .find(0, b"/large", 0)
+            .entry();
+        let body = Body::whole(
+            Rc::clone(entry.file().expect("too large for memory")),
+            entry.length(),
+        );
+        let (socket, client) = sim.pair();
+        uring::spawn(async move {
+            for _ in 0..20 {
+                uring::time::sleep(WRITE_NS - 2_000_000_000).await;
+                if client.read_at_most(1000).await.is_err() {
+                    return;
+                }
+            }
+            // Reads no more, but does not leave either.
+            uring::time::sleep(100 * WRITE_NS).await;
+            drop(client);
+        });
+        let start_ns = uring::now();
+        let error = body
+            .send(&socket, b"", WRITE_NS)
+            .await
+            .expect_err("never taken whole");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(uring::now() - start_ns > WRITE_NS);
+    });
+}
