@@ -150,11 +150,13 @@ impl<V: Weigh> Cache<V> {
         }
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
     /// What the entries cost together.
+    #[cfg(test)]
     pub fn cost(&self) -> Cost {
         self.cost
     }

@@ -3,7 +3,7 @@
 //! Owns the policy of what may be served. Invariants: a path is resolved by `openat2` below its mount and cannot leave it;
 //! nothing but regular files is read; no call here sleeps on the ring thread. What was learned goes into the caches.
 
-use super::cache::Cost;
+use super::cache::Found;
 use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX};
 use super::request::{OwnedRequest, Request};
 use super::{FRESH_NS, Files, INDEX};
@@ -172,7 +172,17 @@ impl Files {
         let fresh_until_ns = uring::now().saturating_add(FRESH_NS);
         let mut found = self.found.borrow_mut();
         match &outcome {
-            Ok(entry) => found.insert(mount, rest, Rc::clone(entry), fresh_until_ns),
+            Ok(entry) => {
+                let is_known = match found.find(mount, rest, 0) {
+                    Found::Fresh(known) | Found::Stale(known) => Rc::ptr_eq(known, entry),
+                    Found::Nothing => false,
+                };
+                if is_known {
+                    found.confirm(mount, rest, fresh_until_ns);
+                } else {
+                    found.insert(mount, rest, Rc::clone(entry), fresh_until_ns);
+                }
+            }
             Err(absent) => {
                 found.remove(mount, rest);
                 // A shortage of ours says nothing about the path.
@@ -189,11 +199,6 @@ impl Files {
     fn ready(&self, request: OwnedRequest, outcome: Outcome) -> Ready {
         let outcome = self.learn(request.mount(), request.rest(), outcome);
         Ready { request, outcome }
-    }
-
-    /// What the caches cost: (present, absent), for tests and the status.
-    pub fn cost(&self) -> (Cost, Cost) {
-        (self.found.borrow().cost(), self.absent.borrow().cost())
     }
 }
 

@@ -141,6 +141,11 @@ impl Server {
         Ok(reply)
     }
 
+    /// What the caches cost: (present, absent).
+    fn cost(&self) -> (cache::Cost, cache::Cost) {
+        (self.files.found.borrow().cost(), self.files.absent.borrow().cost())
+    }
+
     async fn status(&self, request: &str) -> u16 {
         self.ask(request).await.status
     }

@@ -85,7 +85,7 @@ fn a_small_file_from_memory_and_a_large_one_by_splice() {
                 (200, 0, Some("0"))
             );
         }
-        let (found, _) = server.files.cost();
+        let (found, _) = server.cost();
         assert_eq!(found.descriptors, 1, "small files hold none");
     });
 }
@@ -487,7 +487,7 @@ fn a_scan_for_absent_files_leaves_the_present_ones_alone() {
         for index in 0..2 * ABSENT_MAX {
             assert_eq!(server.status(&format!("GET /s/absent-{index}")).await, 404);
         }
-        let (found, absent) = server.files.cost();
+        let (found, absent) = server.cost();
         assert!(found.bytes > 0 && absent.bytes <= ABSENT_BYTES_MAX);
         assert_eq!(server.files.absent.borrow().len(), ABSENT_MAX);
         assert_eq!(server.files.found.borrow().len(), 1);
