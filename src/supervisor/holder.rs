@@ -12,10 +12,16 @@ pub fn of_port(port: u16) -> Option<String> {
     if inodes.is_empty() {
         return None;
     }
-    let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let links: Vec<String> = inodes
+        .iter()
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
     // The oldest process is named: children that inherited the socket come after their parent.
-    let mut pids: Vec<u32> =
-        fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let mut pids: Vec<u32> = fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     pids.sort_unstable();
     let holder = pids.into_iter().find(|pid| holds(*pid, &links))?;
     let name = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
@@ -34,8 +40,12 @@ fn holds(pid: u32, links: &[String]) -> bool {
 /// proc_net_tcp(5): `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`, state 0A is LISTEN.
 fn listening_inodes(table: &str, port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
-    let lines = table.lines().skip(1).map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-    let listening = lines.filter(|fields| fields.len() > 9 && fields[1].ends_with(&suffix) && fields[3] == "0A");
+    let lines = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let listening = lines
+        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&suffix) && fields[3] == "0A");
     listening.map(|fields| fields[9].to_owned()).collect()
 }
 
@@ -57,6 +67,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let port = listener.local_addr().expect("address").port();
         let holder = of_port(port).expect("we can see ourselves");
-        assert!(holder.ends_with(&format!("(pid {})", std::process::id())), "{holder}");
+        assert!(
+            holder.ends_with(&format!("(pid {})", std::process::id())),
+            "{holder}"
+        );
     }
 }

@@ -1,4 +1,174 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
+//!
+//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `python`, `extension`, `limits`, `listen` (what is needed, or
+//! one message) | `resources`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands.
 #![forbid(unsafe_code)]
 
+mod banner;
+mod check;
+mod child;
+mod extension;
+mod holder;
+mod limits;
+mod listen;
+mod log;
 mod policy;
+mod python;
+mod resources;
+mod run;
+mod status;
+
+pub use check::check;
+pub use status::status;
+
+use config::{Config, Mistake};
+use log::Log;
+use policy::{Policy, Setup};
+use python::Python;
+use resources::Resources;
+use run::{Ready, Supervisor};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use sys::signal::{Signal, Signals};
+
+const EXIT_MISTAKE: u8 = 1;
+
+/// Serves until a signal says otherwise.
+pub fn serve(config: Config) -> ExitCode {
+    match prepare(config) {
+        Ok(prepared) => {
+            let pid_file = prepared.pid_file;
+            let code = prepared.supervisor.run().unwrap_or_else(|error| {
+                eprintln!("ringgate: the supervisor cannot go on: {error}");
+                policy::EXIT_SERVER
+            });
+            drop(pid_file);
+            ExitCode::from(code)
+        }
+        Err(mistake) => refuse(&mistake),
+    }
+}
+
+fn refuse(mistake: &Mistake) -> ExitCode {
+    eprintln!("ringgate: {mistake}");
+    ExitCode::from(EXIT_MISTAKE)
+}
+
+struct Prepared {
+    supervisor: Supervisor,
+    pid_file: Option<PidFile>,
+    _control: listen::SocketName,
+}
+
+/// Everything that can go wrong before the first child: in the order in which the user can do something about it.
+fn prepare(mut config: Config) -> Result<Prepared, Mistake> {
+    // First of all, before the number can mean anything else.
+    let ready = config.ready_fd.map(ready).transpose()?;
+    // Signals wait from here on, so that none is lost and no child starts with ours.
+    let signals = Signals::watch(&[
+        Signal::Term,
+        Signal::Int,
+        Signal::Quit,
+        Signal::Hup,
+        Signal::Usr1,
+        Signal::Child,
+    ])
+    .map_err(|error| Mistake(format!("signals cannot be watched ({error})")))?;
+    config::world::check(&config)?;
+    limits::settle(&mut config)?;
+    let (python, extension) = find_python(&config)?;
+    let listeners = listen::open(&config)?;
+    config.binds = listeners
+        .iter()
+        .map(|listener| listener.address.clone())
+        .collect();
+    let (control, status, control_name) = listen::control(&config)?;
+    let log = Log::open(&config.error_log, config.log_level)
+        .map_err(|error| Mistake(format!("--error-log: {}", config::world::plain(&error))))?;
+    let pid_file = config.pid_file.clone().map(PidFile::write).transpose()?;
+    let setup = Setup {
+        listeners: listeners
+            .iter()
+            .map(|listener| (listener.address.clone(), listener.per_ring))
+            .collect(),
+        no_interpreters: python
+            .as_ref()
+            .and_then(|python| python.no_interpreters.clone()),
+        seats: resources::seats(config.workers),
+        supervisor_pid: std::process::id(),
+        config: config.clone(),
+    };
+    let resources = Resources::create(&config, listeners, status)?;
+    let supervisor = Supervisor {
+        policy: Policy::new(setup),
+        config,
+        python,
+        extension,
+        control,
+        resources,
+        signals,
+        log,
+        ready,
+        edge: None,
+        hosts: BTreeMap::new(),
+        events: VecDeque::new(),
+    };
+    Ok(Prepared {
+        supervisor,
+        pid_file,
+        _control: control_name,
+    })
+}
+
+/// Interpreter and extension; neither is needed to serve files alone.
+fn find_python(config: &Config) -> Result<(Option<Python>, PathBuf), Mistake> {
+    if config.apps.is_empty() {
+        return Ok((None, PathBuf::new()));
+    }
+    let extension = extension::find(config)?;
+    let python = python::find(config, std::env::var_os("VIRTUAL_ENV").as_deref())?;
+    Ok((Some(python), extension))
+}
+
+fn ready(fd: i32) -> Result<Ready, Mistake> {
+    match fd {
+        1 => Ok(Ready::Stdout),
+        2 => Ok(Ready::Stderr),
+        _ => sys::process::inherited(fd)
+            .map(Ready::Inherited)
+            .map_err(|error| {
+                Mistake(format!(
+                    "--ready-fd {fd}: it was not inherited ({})",
+                    config::world::plain(&error)
+                ))
+            }),
+    }
+}
+
+/// `--pid`: removed on drop, if it still is ours.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: PathBuf) -> Result<PidFile, Mistake> {
+        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+            Mistake(format!(
+                "--pid: {} cannot be written ({})",
+                path.display(),
+                config::world::plain(&error)
+            ))
+        })?;
+        Ok(PidFile(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let ours = std::fs::read_to_string(&self.0)
+            .is_ok_and(|text| text.trim() == std::process::id().to_string());
+        if ours {
+            // It may have gone meanwhile, which is what we want.
+            drop(std::fs::remove_file(&self.0));
+        }
+    }
+}

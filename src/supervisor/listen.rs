@@ -45,7 +45,8 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, Mistake> {
         .map(|address| match address {
             Address::Tcp(address) => tcp(*address, config.rings, config.backlog),
             Address::Unix(path) => {
-                let (socket, name) = unix(path, config.backlog, None).map_err(|error| unix_mistake("--bind", path, &error))?;
+                let (socket, name) = unix(path, config.backlog, None)
+                    .map_err(|error| unix_mistake("--bind", path, &error))?;
                 Ok(Listener {
                     address: Address::Unix(path.clone()),
                     per_ring: false,
@@ -73,7 +74,12 @@ fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mist
         for socket in &sockets {
             sys::socket::tcp_listen(socket.as_fd(), backlog)?;
         }
-        Ok(Listener { address: Address::Tcp(chosen), per_ring: true, sockets, _name: None })
+        Ok(Listener {
+            address: Address::Tcp(chosen),
+            per_ring: true,
+            sockets,
+            _name: None,
+        })
     };
     open().map_err(|error| tcp_mistake(address, &error))
 }
@@ -82,7 +88,9 @@ fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
     let port = address.port();
     Mistake(match error.kind() {
         io::ErrorKind::AddrInUse => match holder::of_port(port) {
-            Some(holder) => format!("port {port} is taken by {holder}; stop it, or listen elsewhere with --bind"),
+            Some(holder) => format!(
+                "port {port} is taken by {holder}; stop it, or listen elsewhere with --bind"
+            ),
             None => format!(
                 "port {port} is taken (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
             ),
@@ -92,7 +100,10 @@ fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
              setcap cap_net_bind_service=+ep on this executable, or sysctl net.ipv4.ip_unprivileged_port_start={port}"
         ),
         io::ErrorKind::AddrNotAvailable => {
-            format!("--bind: {} is no address of this machine (`ip address` lists them)", address.ip())
+            format!(
+                "--bind: {} is no address of this machine (`ip address` lists them)",
+                address.ip()
+            )
         }
         _ => format!("--bind: cannot listen on {address} ({})", plain(error)),
     })
@@ -108,7 +119,13 @@ pub fn unix(path: &Path, backlog: u32, mode: Option<u32>) -> io::Result<(OwnedFd
         other => other?,
     };
     let inode = fs::symlink_metadata(path)?.ino();
-    Ok((socket, SocketName { path: path.to_owned(), inode }))
+    Ok((
+        socket,
+        SocketName {
+            path: path.to_owned(),
+            inode,
+        },
+    ))
 }
 
 fn is_stale(path: &Path) -> bool {
@@ -124,8 +141,12 @@ pub fn unix_mistake(option: &str, path: &Path, error: &io::Error) -> Mistake {
         io::ErrorKind::AddrInUse if is_socket => {
             format!("{option}: another server listens on {shown}; stop it, or choose another path")
         }
-        io::ErrorKind::AddrInUse => format!("{option}: {shown} exists and is no socket; remove it, or choose another path"),
-        io::ErrorKind::InvalidInput => format!("{option}: {shown} is longer than the 107 bytes that a unix socket's path may have"),
+        io::ErrorKind::AddrInUse => {
+            format!("{option}: {shown} exists and is no socket; remove it, or choose another path")
+        }
+        io::ErrorKind::InvalidInput => format!(
+            "{option}: {shown} is longer than the 107 bytes that a unix socket's path may have"
+        ),
         _ => format!("{option}: cannot listen on {shown} ({})", plain(error)),
     })
 }
@@ -137,7 +158,11 @@ pub fn control(config: &Config) -> Result<(PathBuf, OwnedFd, SocketName), Mistak
     let path = config.control_socket.clone();
     let (path, opened) = match unix(&path, BACKLOG, Some(OWNER_ONLY)) {
         Err(_) if !config.control_socket_chosen => {
-            let name = format!("ringgate-{}-{}.sock", sys::process::user_id(), std::process::id());
+            let name = format!(
+                "ringgate-{}-{}.sock",
+                sys::process::user_id(),
+                std::process::id()
+            );
             let beside = path.parent().unwrap_or(Path::new("/tmp")).join(&name);
             match unix(&beside, BACKLOG, Some(OWNER_ONLY)) {
                 Err(_) => {

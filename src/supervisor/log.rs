@@ -14,7 +14,11 @@ pub struct Log {
 
 impl Log {
     pub fn open(target: &LogTarget, level: LogLevel) -> std::io::Result<Log> {
-        let mut log = Log { target: target.clone(), level, file: None };
+        let mut log = Log {
+            target: target.clone(),
+            level,
+            file: None,
+        };
         log.reopen()?;
         Ok(log)
     }
@@ -62,7 +66,15 @@ mod tests {
 
     #[test]
     fn an_entry_starts_with_its_time_and_keeps_its_lines_together() {
-        let text = entry(1_795_395_723_123_456_789, LogLevel::Error, "supervisor", "no\nTraceback\n  File\n");
-        assert_eq!(text, "2026-11-23T01:02:03.123Z error supervisor: no\n    Traceback\n      File\n");
+        let text = entry(
+            1_795_395_723_123_456_789,
+            LogLevel::Error,
+            "supervisor",
+            "no\nTraceback\n  File\n",
+        );
+        assert_eq!(
+            text,
+            "2026-11-23T01:02:03.123Z error supervisor: no\n    Traceback\n      File\n"
+        );
     }
 }

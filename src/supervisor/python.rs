@@ -57,7 +57,11 @@ pub fn find(config: &Config, virtual_env: Option<&OsStr>) -> Result<Python, Mist
 
 fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<Python, Mistake> {
     let (major, minor, patch) = answer.version;
-    let program = if answer.executable.is_empty() { asked } else { PathBuf::from(answer.executable) };
+    let program = if answer.executable.is_empty() {
+        asked
+    } else {
+        PathBuf::from(answer.executable)
+    };
     let shown = program.display();
     if answer.implementation != "cpython" {
         return Err(Mistake(format!(
@@ -82,20 +86,36 @@ fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<
         format!("sub-interpreters take Python {first_major}.{first_minor} or newer, and this is {major}.{minor}")
     });
     if let (KindChoice::Interpreters, Some(why)) = (kind, &no_interpreters) {
-        return Err(Mistake(format!("--kind interpreters: {why} ({shown}); leave --kind out, or name a newer --python")));
+        return Err(Mistake(format!(
+            "--kind interpreters: {why} ({shown}); leave --kind out, or name a newer --python"
+        )));
     }
-    Ok(Python { program, version: answer.version, how: how.to_owned(), no_interpreters })
+    Ok(Python {
+        program,
+        version: answer.version,
+        how: how.to_owned(),
+        no_interpreters,
+    })
 }
 
 fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
     let shown = program.display();
     let mut command = Command::new(program);
-    command.args(["-I", "-c", QUESTION]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-I", "-c", QUESTION])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {
         let advice = "name the interpreter to use with --python, e.g. --python .venv/bin/python";
         match error.kind() {
-            std::io::ErrorKind::NotFound => Mistake(format!("no Python at {shown} ({how}); {advice}")),
-            _ => Mistake(format!("{shown} ({how}) cannot be run ({}); {advice}", config::world::plain(&error))),
+            std::io::ErrorKind::NotFound => {
+                Mistake(format!("no Python at {shown} ({how}); {advice}"))
+            }
+            _ => Mistake(format!(
+                "{shown} ({how}) cannot be run ({}); {advice}",
+                config::world::plain(&error)
+            )),
         }
     })?;
     let output = child.stdout.take().map(read_in_time).transpose();
@@ -112,11 +132,23 @@ fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
     drop(child.wait());
     let text = match output {
         Ok(Some(Some(text))) => text,
-        _ => return Err(Mistake(format!("{shown} ({how}) did not say its version within {} s", PATIENCE_MS / 1000))),
+        _ => {
+            return Err(Mistake(format!(
+                "{shown} ({how}) did not say its version within {} s",
+                PATIENCE_MS / 1000
+            )));
+        }
     };
     serde_json::from_str(&text).map_err(|_| {
-        let said = complaint.trim().lines().last().unwrap_or("nothing").to_owned();
-        Mistake(format!("{shown} ({how}) does not work as a Python interpreter; it said: {said}"))
+        let said = complaint
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("nothing")
+            .to_owned();
+        Mistake(format!(
+            "{shown} ({how}) does not work as a Python interpreter; it said: {said}"
+        ))
     })
 }
 
@@ -147,32 +179,69 @@ mod tests {
     use super::*;
 
     fn answer(version: (u32, u32, u32)) -> Answer {
-        Answer { implementation: "cpython".into(), version, gil_disabled: false, executable: "/v/python".into() }
+        Answer {
+            implementation: "cpython".into(),
+            version,
+            gil_disabled: false,
+            executable: "/v/python".into(),
+        }
     }
 
     fn refused(answer: Answer, kind: KindChoice) -> String {
-        judge("python3".into(), "python3 on PATH", answer, kind).expect_err("refused").0
+        judge("python3".into(), "python3 on PATH", answer, kind)
+            .expect_err("refused")
+            .0
     }
 
     #[test]
     fn versions_decide_what_is_possible() {
-        let python = judge("python3".into(), "how", answer((3, 13, 1)), KindChoice::Interpreters).expect("python");
-        assert_eq!((python.program, python.no_interpreters), (PathBuf::from("/v/python"), None));
-        let python = judge("python3".into(), "how", answer((3, 12, 1)), KindChoice::Auto).expect("python");
+        let python = judge(
+            "python3".into(),
+            "how",
+            answer((3, 13, 1)),
+            KindChoice::Interpreters,
+        )
+        .expect("python");
+        assert_eq!(
+            (python.program, python.no_interpreters),
+            (PathBuf::from("/v/python"), None)
+        );
+        let python = judge(
+            "python3".into(),
+            "how",
+            answer((3, 12, 1)),
+            KindChoice::Auto,
+        )
+        .expect("python");
         assert_eq!(
             python.no_interpreters.as_deref(),
             Some("sub-interpreters take Python 3.13 or newer, and this is 3.12")
         );
         let message = refused(answer((3, 12, 1)), KindChoice::Interpreters);
-        assert!(message.starts_with("--kind interpreters: sub-interpreters take Python 3.13"), "{message}");
+        assert!(
+            message.starts_with("--kind interpreters: sub-interpreters take Python 3.13"),
+            "{message}"
+        );
         let message = refused(answer((3, 9, 2)), KindChoice::Auto);
         assert_eq!(
             message,
             "/v/python (python3 on PATH) is Python 3.9.2, but ringgate needs 3.10 or newer; name one with --python"
         );
-        let message = refused(Answer { implementation: "pypy".into(), ..answer((3, 11, 0)) }, KindChoice::Auto);
+        let message = refused(
+            Answer {
+                implementation: "pypy".into(),
+                ..answer((3, 11, 0))
+            },
+            KindChoice::Auto,
+        );
         assert!(message.contains("is pypy, but ringgate needs CPython"));
-        let message = refused(Answer { gil_disabled: true, ..answer((3, 14, 0)) }, KindChoice::Auto);
+        let message = refused(
+            Answer {
+                gil_disabled: true,
+                ..answer((3, 14, 0))
+            },
+            KindChoice::Auto,
+        );
         assert!(message.contains("free-threaded"));
     }
 
@@ -181,12 +250,24 @@ mod tests {
         let mut config = Config::bare();
         config.python = Some("/nonexistent/python".into());
         let message = find(&config, None).expect_err("missing").0;
-        assert!(message.starts_with("no Python at /nonexistent/python (--python); name the interpreter"), "{message}");
+        assert!(
+            message
+                .starts_with("no Python at /nonexistent/python (--python); name the interpreter"),
+            "{message}"
+        );
         config.python = Some("/bin/true".into());
         let message = find(&config, None).expect_err("no python").0;
-        assert!(message.contains("does not work as a Python interpreter"), "{message}");
+        assert!(
+            message.contains("does not work as a Python interpreter"),
+            "{message}"
+        );
         config.python = None;
-        let message = find(&config, Some(OsStr::new("/nonexistent"))).expect_err("missing").0;
-        assert!(message.contains("/nonexistent/bin/python ($VIRTUAL_ENV)"), "{message}");
+        let message = find(&config, Some(OsStr::new("/nonexistent")))
+            .expect_err("missing")
+            .0;
+        assert!(
+            message.contains("/nonexistent/bin/python ($VIRTUAL_ENV)"),
+            "{message}"
+        );
     }
 }

@@ -14,7 +14,9 @@ fn path(name: &str) -> PathBuf {
 
 fn config(bind: &str, rings: usize) -> Config {
     let mut config = Config::bare();
-    config.binds.push(config::value::address(bind, Path::new("/")).expect("address"));
+    config
+        .binds
+        .push(config::value::address(bind, Path::new("/")).expect("address"));
     config.rings = rings;
     config
 }
@@ -39,11 +41,16 @@ fn a_free_port_is_the_same_for_every_ring() {
 #[test]
 fn a_port_of_another_server_is_taken_even_if_both_would_share_it() {
     let first = open(&config("127.0.0.1:0", 2)).expect("listeners");
-    let Address::Tcp(address) = first[0].address else { panic!("tcp") };
+    let Address::Tcp(address) = first[0].address else {
+        panic!("tcp")
+    };
     for rings in [1, 2] {
         let message = refused(&config(&address.to_string(), rings));
         let ours = format!("(pid {})", std::process::id());
-        assert!(message.starts_with(&format!("port {} is taken by ", address.port())), "{message}");
+        assert!(
+            message.starts_with(&format!("port {} is taken by ", address.port())),
+            "{message}"
+        );
         assert!(message.contains(&ours), "{message}");
     }
 }
@@ -51,7 +58,10 @@ fn a_port_of_another_server_is_taken_even_if_both_would_share_it() {
 #[test]
 fn an_address_of_another_machine_is_said_to_be_one() {
     let message = refused(&config("192.0.2.1:0", 1));
-    assert_eq!(message, "--bind: 192.0.2.1 is no address of this machine (`ip address` lists them)");
+    assert_eq!(
+        message,
+        "--bind: 192.0.2.1 is no address of this machine (`ip address` lists them)"
+    );
 }
 
 #[test]
@@ -61,7 +71,10 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     assert!(path.exists());
     let bind = format!("unix:{}", path.display());
     let listeners = open(&config(&bind, 2)).expect("stale, so replaced");
-    assert_eq!((listeners[0].per_ring, listeners[0].sockets.len()), (false, 1));
+    assert_eq!(
+        (listeners[0].per_ring, listeners[0].sockets.len()),
+        (false, 1)
+    );
     assert!(refused(&config(&bind, 1)).contains("another server listens on"));
     drop(listeners);
     assert!(!path.exists());
@@ -79,7 +92,12 @@ fn a_default_control_socket_in_use_gets_a_name_of_its_own_and_a_chosen_one_is_re
     let mode = fs::metadata(&first).expect("socket").mode();
     assert_eq!(mode & 0o777, 0o600);
     let (second, _socket, _name) = control(&config).expect("another name");
-    assert!(second.display().to_string().contains(&std::process::id().to_string()));
+    assert!(
+        second
+            .display()
+            .to_string()
+            .contains(&std::process::id().to_string())
+    );
     config.control_socket_chosen = true;
     assert!(control(&config).is_err());
 }

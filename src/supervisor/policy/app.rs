@@ -61,7 +61,11 @@ struct Pending {
 
 impl Pending {
     fn at(at_ms: u64, probe: bool) -> Option<Pending> {
-        Some(Pending { at_ms, probe, for_seats: false })
+        Some(Pending {
+            at_ms,
+            probe,
+            for_seats: false,
+        })
     }
 }
 
@@ -117,7 +121,11 @@ impl App {
     }
 
     pub fn is_busy_loading(&self) -> bool {
-        self.pending.is_some() || self.hosts.iter().any(|host| matches!(host.role, Role::Probe { .. } | Role::Starting))
+        self.pending.is_some()
+            || self
+                .hosts
+                .iter()
+                .any(|host| matches!(host.role, Role::Probe { .. } | Role::Starting))
     }
 
     pub fn is_serving(&self) -> bool {
@@ -126,7 +134,11 @@ impl App {
 
     pub fn deadline(&self) -> Option<u64> {
         let pending = self.pending.map(|pending| pending.at_ms);
-        self.hosts.iter().filter_map(Host::deadline).chain(pending).min()
+        self.hosts
+            .iter()
+            .filter_map(Host::deadline)
+            .chain(pending)
+            .min()
     }
 
     /// Everything that time or freed seats make due.
@@ -147,16 +159,24 @@ impl App {
             Role::Probe { deadline_ms } if deadline_ms <= ctx.now_ms => {
                 host.role = Role::Killed;
                 ctx.out.push(Action::KillHost(id));
-                let why = format!("its import in a sub-interpreter did not end within {} s", PROBE_MS / 1000);
+                let why = format!(
+                    "its import in a sub-interpreter did not end within {} s",
+                    PROBE_MS / 1000
+                );
                 self.fall_back(&why, ctx);
             }
             Role::Starting if host.reminder_ms <= ctx.now_ms => {
                 host.reminder_ms = ctx.now_ms + REMINDER_MS;
                 let seconds = (ctx.now_ms - host.started_ms) / 1000;
-                ctx.log(LogLevel::Warning, format!("{}: still importing after {seconds} s", self.name));
+                ctx.log(
+                    LogLevel::Warning,
+                    format!("{}: still importing after {seconds} s", self.name),
+                );
             }
             Role::Draining { quit_at_ms } if quit_at_ms <= ctx.now_ms => {
-                host.role = Role::Quitting { kill_at_ms: ctx.now_ms + QUIT_MS };
+                host.role = Role::Quitting {
+                    kill_at_ms: ctx.now_ms + QUIT_MS,
+                };
                 ctx.out.push(Action::ToHost(id, ToHost::Quit));
             }
             Role::Quitting { kill_at_ms } if kill_at_ms <= ctx.now_ms => {
@@ -185,34 +205,60 @@ impl App {
             id: ctx.new_host(),
             generation: self.generation,
             kind,
-            role: if probe { Role::Probe { deadline_ms: ctx.now_ms + PROBE_MS } } else { Role::Starting },
+            role: if probe {
+                Role::Probe {
+                    deadline_ms: ctx.now_ms + PROBE_MS,
+                }
+            } else {
+                Role::Starting
+            },
             pid: None,
             seats: workers
                 .iter()
-                .map(|spec| Seat { index: spec.index, incarnation: spec.incarnation, pid: None, stuck: None })
+                .map(|spec| Seat {
+                    index: spec.index,
+                    incarnation: spec.incarnation,
+                    pid: None,
+                    stuck: None,
+                })
                 .collect(),
             started_ms: ctx.now_ms,
             reminder_ms: ctx.now_ms + REMINDER_MS,
             condemned: false,
             look_at_ms: None,
         };
-        let order =
-            HostOrder { host: host.id, app: self.index, generation: host.generation, kind, probe, workers };
+        let order = HostOrder {
+            host: host.id,
+            app: self.index,
+            generation: host.generation,
+            kind,
+            probe,
+            workers,
+        };
         self.hosts.push(host);
         if !probe {
             for at in 0..order.workers.len() {
                 self.introduce_seat(order.workers[at].index, ctx);
             }
-            ctx.edge(ToEdge::HostLog { app: self.index, generation: order.generation });
+            ctx.edge(ToEdge::HostLog {
+                app: self.index,
+                generation: order.generation,
+            });
         }
         ctx.out.push(Action::StartHost(order));
     }
 
     /// Free seats for a generation; if there are too few, the oldest host that is leaving goes at once and we wait for its end.
     fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
-        let taken = |index: u16| self.hosts.iter().any(|host| host.seats.iter().any(|seat| seat.index == index));
-        let free: Vec<u16> =
-            (0..self.incarnations.len() as u16).filter(|index| !taken(*index)).take(self.workers).collect();
+        let taken = |index: u16| {
+            self.hosts
+                .iter()
+                .any(|host| host.seats.iter().any(|seat| seat.index == index))
+        };
+        let free: Vec<u16> = (0..self.incarnations.len() as u16)
+            .filter(|index| !taken(*index))
+            .take(self.workers)
+            .collect();
         if free.len() < self.workers {
             let oldest = self.hosts.iter_mut().find(|host| host.is_leaving());
             if let Some(host) = oldest.filter(|host| host.role != Role::Killed) {
@@ -220,39 +266,70 @@ impl App {
                 ctx.out.push(Action::KillHost(host.id));
             }
             // A far date instead of a spin; the end of the host looks here again.
-            self.pending = Some(Pending { at_ms: ctx.now_ms + QUIT_MS, probe: false, for_seats: true });
+            self.pending = Some(Pending {
+                at_ms: ctx.now_ms + QUIT_MS,
+                probe: false,
+                for_seats: true,
+            });
             return None;
         }
         let specs = free.into_iter().map(|index| {
             let life = &mut self.incarnations[usize::from(index)];
             *life = life.wrapping_add(1).max(1);
-            WorkerSpec { index, incarnation: *life }
+            WorkerSpec {
+                index,
+                incarnation: *life,
+            }
         });
         Some(specs.collect())
     }
 
     fn introduce_seat(&mut self, index: u16, ctx: &mut Context<'_>) {
         if ctx.edge_up && !std::mem::replace(&mut self.introduced[usize::from(index)], true) {
-            ctx.edge(ToEdge::Worker { app: self.index, index, generation: self.generation });
+            ctx.edge(ToEdge::Worker {
+                app: self.index,
+                index,
+                generation: self.generation,
+            });
         }
     }
 
     /// Tells a new edge everything about this app.
     pub fn introduce(&mut self, ctx: &mut Context<'_>) {
         self.introduced.fill(false);
-        ctx.edge(ToEdge::App { app: self.index, name: self.name.clone() });
-        ctx.edge(ToEdge::AppState { app: self.index, state: self.state, message: self.message.clone() });
-        let hosts: Vec<(u32, Kind, Vec<Seat>)> =
-            self.hosts.iter().map(|host| (host.generation, host.kind, host.seats.clone())).collect();
+        ctx.edge(ToEdge::App {
+            app: self.index,
+            name: self.name.clone(),
+        });
+        ctx.edge(ToEdge::AppState {
+            app: self.index,
+            state: self.state,
+            message: self.message.clone(),
+        });
+        let hosts: Vec<(u32, Kind, Vec<Seat>)> = self
+            .hosts
+            .iter()
+            .map(|host| (host.generation, host.kind, host.seats.clone()))
+            .collect();
         for (generation, kind, seats) in hosts {
             if !seats.is_empty() {
-                ctx.edge(ToEdge::HostLog { app: self.index, generation });
+                ctx.edge(ToEdge::HostLog {
+                    app: self.index,
+                    generation,
+                });
             }
             for seat in seats {
                 self.introduce_seat(seat.index, ctx);
                 if let Some(pid) = seat.pid {
                     let (app, index, incarnation) = (self.index, seat.index, seat.incarnation);
-                    ctx.edge(ToEdge::WorkerUp { app, index, incarnation, generation, pid, kind });
+                    ctx.edge(ToEdge::WorkerUp {
+                        app,
+                        index,
+                        incarnation,
+                        generation,
+                        pid,
+                        kind,
+                    });
                 }
             }
         }
@@ -267,12 +344,25 @@ impl App {
     pub fn handle(&mut self, id: HostId, message: FromHost, ctx: &mut Context<'_>) {
         match message {
             FromHost::Probe { verdict } => self.probed(id, verdict, ctx),
-            FromHost::WorkerUp { index, incarnation, pid } => self.worker_up(id, index, incarnation, pid, ctx),
-            FromHost::WorkerGone { index, incarnation, pid, reason } => {
+            FromHost::WorkerUp {
+                index,
+                incarnation,
+                pid,
+            } => self.worker_up(id, index, incarnation, pid, ctx),
+            FromHost::WorkerGone {
+                index,
+                incarnation,
+                pid,
+                reason,
+            } => {
                 self.worker_gone(id, index, incarnation, pid, &reason, ctx);
             }
             FromHost::Ready => self.ready(id, ctx),
-            FromHost::Failed { stage, message, traceback } => self.failed(id, &stage, &message, &traceback, ctx),
+            FromHost::Failed {
+                stage,
+                message,
+                traceback,
+            } => self.failed(id, &stage, &message, &traceback, ctx),
             FromHost::LateRefusal { module } => self.late_refusal(id, &module, ctx),
             // Its end follows, and says the same.
             FromHost::Drained => {}
@@ -288,25 +378,43 @@ impl App {
         if !matches!(self.hosts[at].role, Role::Probe { .. }) {
             return;
         }
-        self.hosts[at].role = Role::Quitting { kill_at_ms: ctx.now_ms + QUIT_MS };
+        self.hosts[at].role = Role::Quitting {
+            kill_at_ms: ctx.now_ms + QUIT_MS,
+        };
         match verdict {
             ProbeVerdict::Interpreters => {
-                self.decide(Kind::Interpreters, "everything it imports works in a sub-interpreter");
+                self.decide(
+                    Kind::Interpreters,
+                    "everything it imports works in a sub-interpreter",
+                );
                 self.pending = Pending::at(ctx.now_ms, false);
             }
             ProbeVerdict::Degraded { modules } => {
-                let why = format!("in a sub-interpreter these modules lose their C part: {}", modules.join(", "));
+                let why = format!(
+                    "in a sub-interpreter these modules lose their C part: {}",
+                    modules.join(", ")
+                );
                 self.fall_back(&why, ctx);
             }
             ProbeVerdict::Refused { module, .. } => {
-                self.fall_back(&format!("module {module} does not load in a sub-interpreter"), ctx);
+                self.fall_back(
+                    &format!("module {module} does not load in a sub-interpreter"),
+                    ctx,
+                );
             }
-            ProbeVerdict::Failed { message, traceback, asgi: true } => {
+            ProbeVerdict::Failed {
+                message,
+                traceback,
+                asgi: true,
+            } => {
                 self.start_failed(None, true, &message, &traceback, ctx);
             }
             // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that.
             ProbeVerdict::Failed { message, .. } => {
-                self.fall_back(&format!("its import fails in a sub-interpreter ({message})"), ctx);
+                self.fall_back(
+                    &format!("its import fails in a sub-interpreter ({message})"),
+                    ctx,
+                );
             }
         }
     }
@@ -318,33 +426,77 @@ impl App {
 
     /// On to processes, with one line that says why.
     fn fall_back(&mut self, why: &str, ctx: &mut Context<'_>) {
-        ctx.log(LogLevel::Info, format!("{}: workers are processes: {why}", self.name));
+        ctx.log(
+            LogLevel::Info,
+            format!("{}: workers are processes: {why}", self.name),
+        );
         self.decide(Kind::Processes, why);
         self.pending = Pending::at(ctx.now_ms, false);
     }
 
-    fn worker_up(&mut self, id: HostId, index: u16, incarnation: u16, pid: u32, ctx: &mut Context<'_>) {
+    fn worker_up(
+        &mut self,
+        id: HostId,
+        index: u16,
+        incarnation: u16,
+        pid: u32,
+        ctx: &mut Context<'_>,
+    ) {
         let Some(at) = self.position(id) else { return };
         let host = &mut self.hosts[at];
         let (generation, kind) = (host.generation, host.kind);
         let Some(seat) = host.seat(index) else {
-            ctx.log(LogLevel::Error, format!("{}: its host speaks of worker {index}, which is not its own", self.name));
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "{}: its host speaks of worker {index}, which is not its own",
+                    self.name
+                ),
+            );
             return;
         };
         let before = seat.pid.map(|_| seat.incarnation);
-        *seat = Seat { index, incarnation, pid: Some(pid), stuck: None };
+        *seat = Seat {
+            index,
+            incarnation,
+            pid: Some(pid),
+            stuck: None,
+        };
         self.incarnations[usize::from(index)] = incarnation;
         let app = self.index;
         if let Some(incarnation) = before.filter(|life| *life != incarnation) {
-            ctx.edge(ToEdge::WorkerGone { app, index, incarnation, reason: "replaced".into() });
+            ctx.edge(ToEdge::WorkerGone {
+                app,
+                index,
+                incarnation,
+                reason: "replaced".into(),
+            });
         }
-        ctx.edge(ToEdge::WorkerUp { app, index, incarnation, generation, pid, kind });
+        ctx.edge(ToEdge::WorkerUp {
+            app,
+            index,
+            incarnation,
+            generation,
+            pid,
+            kind,
+        });
     }
 
-    fn worker_gone(&mut self, id: HostId, index: u16, incarnation: u16, pid: u32, reason: &str, ctx: &mut Context<'_>) {
+    fn worker_gone(
+        &mut self,
+        id: HostId,
+        index: u16,
+        incarnation: u16,
+        pid: u32,
+        reason: &str,
+        ctx: &mut Context<'_>,
+    ) {
         let Some(at) = self.position(id) else { return };
         let leaving = self.hosts[at].is_leaving();
-        let Some(seat) = self.hosts[at].seat(index).filter(|seat| seat.incarnation == incarnation) else {
+        let Some(seat) = self.hosts[at]
+            .seat(index)
+            .filter(|seat| seat.incarnation == incarnation)
+        else {
             return;
         };
         let was_up = seat.pid.take().is_some();
@@ -353,9 +505,17 @@ impl App {
             return;
         }
         if !leaving {
-            ctx.log(LogLevel::Warning, format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name));
+            ctx.log(
+                LogLevel::Warning,
+                format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name),
+            );
         }
-        ctx.edge(ToEdge::WorkerGone { app: self.index, index, incarnation, reason: reason.to_owned() });
+        ctx.edge(ToEdge::WorkerGone {
+            app: self.index,
+            index,
+            incarnation,
+            reason: reason.to_owned(),
+        });
     }
 
     fn ready(&mut self, id: HostId, ctx: &mut Context<'_>) {
@@ -373,10 +533,11 @@ impl App {
         ctx.log(
             LogLevel::Info,
             format!(
-                "{}: generation {generation} is up after {}.{:01} s, {workers} {kind}",
+                "{}: generation {generation} is up after {}.{} s, {}",
                 self.name,
                 took_ms / 1000,
-                took_ms % 1000 / 100
+                took_ms % 1000 / 100,
+                crate::banner::workers_text(workers, kind)
             ),
         );
         self.ever_ready = true;
@@ -390,7 +551,9 @@ impl App {
 
     fn drain(&mut self, at: usize, ctx: &mut Context<'_>) {
         let host = &mut self.hosts[at];
-        host.role = Role::Draining { quit_at_ms: ctx.now_ms + self.grace_ms };
+        host.role = Role::Draining {
+            quit_at_ms: ctx.now_ms + self.grace_ms,
+        };
         if host.condemned {
             host.look_at_ms = Some(ctx.now_ms);
         }
@@ -410,10 +573,20 @@ impl App {
             return;
         }
         self.abandon_start(ctx);
-        self.fall_back(&format!("module {module}, imported while serving, does not load in a sub-interpreter"), ctx);
+        self.fall_back(
+            &format!("module {module}, imported while serving, does not load in a sub-interpreter"),
+            ctx,
+        );
     }
 
-    fn failed(&mut self, id: HostId, stage: &str, message: &str, traceback: &str, ctx: &mut Context<'_>) {
+    fn failed(
+        &mut self,
+        id: HostId,
+        stage: &str,
+        message: &str,
+        traceback: &str,
+        ctx: &mut Context<'_>,
+    ) {
         let Some(at) = self.position(id) else { return };
         let host = &mut self.hosts[at];
         let starting = host.role == Role::Starting;
@@ -421,12 +594,20 @@ impl App {
         if host.is_leaving() {
             return;
         }
-        host.role = Role::Quitting { kill_at_ms: ctx.now_ms + QUIT_MS };
+        host.role = Role::Quitting {
+            kill_at_ms: ctx.now_ms + QUIT_MS,
+        };
         if starting {
             let load = stage != "worker";
             self.start_failed(Some(generation), load, message, traceback, ctx);
         } else {
-            ctx.log(LogLevel::Error, with_traceback(&format!("{}: its host failed: {message}", self.name), traceback));
+            ctx.log(
+                LogLevel::Error,
+                with_traceback(
+                    &format!("{}: its host failed: {message}", self.name),
+                    traceback,
+                ),
+            );
             self.start_again(ctx);
         }
     }
@@ -437,7 +618,12 @@ impl App {
         let host = self.hosts.remove(at);
         for seat in host.seats.iter().filter(|seat| seat.pid.is_some()) {
             let (index, incarnation) = (seat.index, seat.incarnation);
-            ctx.edge(ToEdge::WorkerGone { app: self.index, index, incarnation, reason: end.to_string() });
+            ctx.edge(ToEdge::WorkerGone {
+                app: self.index,
+                index,
+                incarnation,
+                reason: end.to_string(),
+            });
         }
         if let Some(pending) = self.pending.as_mut().filter(|pending| pending.for_seats) {
             pending.at_ms = ctx.now_ms;
@@ -445,16 +631,25 @@ impl App {
         match host.role {
             Role::Draining { .. } | Role::Quitting { .. } | Role::Killed => {
                 if host.role == Role::Killed && !host.seats.is_empty() {
-                    ctx.log(LogLevel::Warning, format!("{}: generation {} was killed", self.name, host.generation));
+                    ctx.log(
+                        LogLevel::Warning,
+                        format!("{}: generation {} was killed", self.name, host.generation),
+                    );
                 }
             }
             Role::Probe { .. } => {
-                self.fall_back(&format!("its import in a sub-interpreter ends the process ({end})"), ctx);
+                self.fall_back(
+                    &format!("its import in a sub-interpreter ends the process ({end})"),
+                    ctx,
+                );
             }
             Role::Starting => {
                 let crashed = matches!(end, End::Signal(_));
                 if crashed && host.kind == Kind::Interpreters && self.choice == KindChoice::Auto {
-                    self.fall_back(&format!("its workers crash in sub-interpreters ({end})"), ctx);
+                    self.fall_back(
+                        &format!("its workers crash in sub-interpreters ({end})"),
+                        ctx,
+                    );
                     return;
                 }
                 let message = format!("its process ended while it started ({end})");
@@ -466,21 +661,35 @@ impl App {
 
     fn died(&mut self, host: &Host, end: &End, ctx: &mut Context<'_>) {
         let pid = host.pid.unwrap_or_default();
-        ctx.log(LogLevel::Error, format!("{}: its host (pid {pid}) ended: {end}; starting another", self.name));
+        ctx.log(
+            LogLevel::Error,
+            format!(
+                "{}: its host (pid {pid}) ended: {end}; starting another",
+                self.name
+            ),
+        );
         // A SIGKILL comes from outside: an administrator, or the kernel short of memory.
         if matches!(end, End::Signal(signal) if *signal != sys::process::SIGKILL) {
             self.crashes += 1;
         }
         let may_change = self.choice == KindChoice::Auto && host.kind == Kind::Interpreters;
         if may_change && self.crashes >= CRASHES_MAX {
-            self.fall_back(&format!("its workers keep crashing in sub-interpreters ({end})"), ctx);
+            self.fall_back(
+                &format!("its workers keep crashing in sub-interpreters ({end})"),
+                ctx,
+            );
         }
         self.start_again(ctx);
     }
 
     /// It served, and its host is gone or useless.
     fn start_again(&mut self, ctx: &mut Context<'_>) {
-        if self.hosts.iter().any(|host| matches!(host.role, Role::Probe { .. } | Role::Starting | Role::Serving)) {
+        if self.hosts.iter().any(|host| {
+            matches!(
+                host.role,
+                Role::Probe { .. } | Role::Starting | Role::Serving
+            )
+        }) {
             return;
         }
         let at_ms = self.backoff.after_death(ctx.now_ms);
@@ -489,17 +698,41 @@ impl App {
     }
 
     /// A generation did not come up.
-    fn start_failed(&mut self, generation: Option<u32>, load: bool, message: &str, traceback: &str, ctx: &mut Context<'_>) {
-        let what = if load { "cannot be loaded" } else { "does not start" };
+    fn start_failed(
+        &mut self,
+        generation: Option<u32>,
+        load: bool,
+        message: &str,
+        traceback: &str,
+        ctx: &mut Context<'_>,
+    ) {
+        let what = if load {
+            "cannot be loaded"
+        } else {
+            "does not start"
+        };
         self.reload_failed = true;
         if self.is_serving() {
-            let keeps = self.hosts.iter().rev().find(|host| host.role == Role::Serving).map_or(0, |host| host.generation);
-            let new = generation.map_or("the new code".to_owned(), |number| format!("generation {number}"));
-            let text = format!("{}: {new} {what}: {message}; generation {keeps} keeps serving", self.name);
+            let keeps = self
+                .hosts
+                .iter()
+                .rev()
+                .find(|host| host.role == Role::Serving)
+                .map_or(0, |host| host.generation);
+            let new = generation.map_or("the new code".to_owned(), |number| {
+                format!("generation {number}")
+            });
+            let text = format!(
+                "{}: {new} {what}: {message}; generation {keeps} keeps serving",
+                self.name
+            );
             ctx.log(LogLevel::Error, with_traceback(&text, traceback));
             return;
         }
-        ctx.log(LogLevel::Error, with_traceback(&format!("{}: {what}: {message}", self.name), traceback));
+        ctx.log(
+            LogLevel::Error,
+            with_traceback(&format!("{}: {what}: {message}", self.name), traceback),
+        );
         if load && !self.ever_ready {
             self.decided = true;
             self.load_failed = true;
@@ -516,7 +749,11 @@ impl App {
         let wait_ms = at_ms - ctx.now_ms;
         let text = match wait_ms {
             0 => format!("{what}; being started again"),
-            _ => format!("{what}; started again in {}.{} s", wait_ms / 1000, wait_ms % 1000 / 100),
+            _ => format!(
+                "{what}; started again in {}.{} s",
+                wait_ms / 1000,
+                wait_ms % 1000 / 100
+            ),
         };
         if wait_ms > 0 {
             ctx.log(LogLevel::Warning, format!("{}: {text}", self.name));
@@ -526,7 +763,11 @@ impl App {
 
     fn set_state(&mut self, state: AppState, message: String, ctx: &mut Context<'_>) {
         (self.state, self.message) = (state, message.clone());
-        ctx.edge(ToEdge::AppState { app: self.index, state, message });
+        ctx.edge(ToEdge::AppState {
+            app: self.index,
+            state,
+            message,
+        });
     }
 
     /// Whatever is being started is not wanted any more.
@@ -545,7 +786,9 @@ impl App {
         self.abandon_start(ctx);
         for host in &mut self.hosts {
             if matches!(host.role, Role::Serving | Role::Draining { .. }) {
-                host.role = Role::Quitting { kill_at_ms: ctx.now_ms + QUIT_MS };
+                host.role = Role::Quitting {
+                    kill_at_ms: ctx.now_ms + QUIT_MS,
+                };
                 ctx.out.push(Action::ToHost(host.id, ToHost::Quit));
             }
         }

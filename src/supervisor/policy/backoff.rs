@@ -66,7 +66,10 @@ mod tests {
     fn failures_double_the_pause_up_to_a_bound() {
         let mut backoff = Backoff::default();
         let pauses: Vec<u64> = (0..9).map(|_| backoff.after_failure(0)).collect();
-        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(
+            pauses,
+            [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
+        );
         backoff.worked();
         assert_eq!(backoff.after_failure(0), 500);
     }

@@ -28,7 +28,9 @@ pub enum State {
     None,
     Starting,
     Ready,
-    Down { start_at_ms: u64 },
+    Down {
+        start_at_ms: u64,
+    },
 }
 
 /// What its end means for the whole.
@@ -66,9 +68,16 @@ impl Edge {
         self.failure = None;
         ctx.edge_up = true;
         ctx.out.push(Action::StartEdge);
-        ctx.edge(ToEdge::Start { config: Box::new(ctx.setup.config.clone()), epoch: self.epoch });
+        ctx.edge(ToEdge::Start {
+            config: Box::new(ctx.setup.config.clone()),
+            epoch: self.epoch,
+        });
         for (index, (address, per_ring)) in ctx.setup.listeners.iter().enumerate() {
-            ctx.edge(ToEdge::Listener { index, address: address.clone(), per_ring: *per_ring });
+            ctx.edge(ToEdge::Listener {
+                index,
+                address: address.clone(),
+                per_ring: *per_ring,
+            });
         }
     }
 
@@ -89,9 +98,14 @@ impl Edge {
     pub fn ended(&mut self, end: &End, ctx: &mut Context<'_>) -> Verdict {
         self.pid = None;
         let was_ready = self.state == State::Ready;
-        if !self.ever_ready && (self.failure.is_some() || self.backoff.failures() + 1 >= FIRST_ATTEMPTS) {
+        if !self.ever_ready
+            && (self.failure.is_some() || self.backoff.failures() + 1 >= FIRST_ATTEMPTS)
+        {
             if self.failure.is_none() {
-                ctx.log(LogLevel::Critical, format!("the edge does not start ({end})"));
+                ctx.log(
+                    LogLevel::Critical,
+                    format!("the edge does not start ({end})"),
+                );
             }
             return Verdict::Hopeless;
         }
@@ -100,8 +114,15 @@ impl Edge {
             false => self.backoff.after_failure(ctx.now_ms),
         };
         let wait_ms = start_at_ms - ctx.now_ms;
-        let when = if wait_ms == 0 { "at once".to_owned() } else { format!("in {wait_ms} ms") };
-        ctx.log(LogLevel::Error, format!("the edge ended ({end}); another starts {when} on the same sockets"));
+        let when = if wait_ms == 0 {
+            "at once".to_owned()
+        } else {
+            format!("in {wait_ms} ms")
+        };
+        ctx.log(
+            LogLevel::Error,
+            format!("the edge ended ({end}); another starts {when} on the same sockets"),
+        );
         self.state = State::Down { start_at_ms };
         Verdict::StartsAgain
     }

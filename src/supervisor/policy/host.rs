@@ -7,13 +7,19 @@ use config::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Tries the import in a sub-interpreter; thrown away afterwards.
-    Probe { deadline_ms: u64 },
+    Probe {
+        deadline_ms: u64,
+    },
     Starting,
     Serving,
     /// Takes no more requests; `Quit` follows.
-    Draining { quit_at_ms: u64 },
+    Draining {
+        quit_at_ms: u64,
+    },
     /// Was told to end; SIGKILL follows.
-    Quitting { kill_at_ms: u64 },
+    Quitting {
+        kill_at_ms: u64,
+    },
     /// SIGKILL is on its way.
     Killed,
 }
@@ -59,7 +65,10 @@ impl Host {
     }
 
     pub fn is_leaving(&self) -> bool {
-        matches!(self.role, Role::Draining { .. } | Role::Quitting { .. } | Role::Killed)
+        matches!(
+            self.role,
+            Role::Draining { .. } | Role::Quitting { .. } | Role::Killed
+        )
     }
 
     pub fn deadline(&self) -> Option<u64> {

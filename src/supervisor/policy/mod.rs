@@ -35,10 +35,15 @@ const GO_PATIENCE_MS: u64 = 15_000;
 pub enum Event {
     Start,
     FromEdge(FromEdge),
-    EdgeStarted { pid: u32 },
+    EdgeStarted {
+        pid: u32,
+    },
     EdgeEnded(End),
     FromHost(HostId, FromHost),
-    HostStarted { host: HostId, pid: u32 },
+    HostStarted {
+        host: HostId,
+        pid: u32,
+    },
     HostEnded(HostId, End),
     /// TERM.
     Terminate,
@@ -101,7 +106,9 @@ pub enum Action {
     ToHost(HostId, ToHost),
     KillHost(HostId),
     /// A process worker that its host does not manage to replace.
-    KillWorker { pid: u32 },
+    KillWorker {
+        pid: u32,
+    },
     Log(LogLevel, String),
     /// Requests are served: banner and readiness line.
     Announce,
@@ -196,7 +203,9 @@ impl Context<'_> {
 impl Policy {
     pub fn new(setup: Setup) -> Policy {
         let apps = setup.config.apps.iter().enumerate();
-        let apps = apps.map(|(index, app)| App::new(index, app, &setup)).collect();
+        let apps = apps
+            .map(|(index, app)| App::new(index, app, &setup))
+            .collect();
         Policy {
             edge: Edge::default(),
             apps,
@@ -229,25 +238,59 @@ impl Policy {
         if self.stop != Stop::No {
             return self.apps.iter().filter_map(App::deadline).chain(stop).min();
         }
-        let patience = (!self.live && !self.patience_over).then_some(self.started_ms + GO_PATIENCE_MS);
-        self.apps.iter().filter_map(App::deadline).chain(self.edge.deadline()).chain(patience).min()
+        let patience =
+            (!self.live && !self.patience_over).then_some(self.started_ms + GO_PATIENCE_MS);
+        self.apps
+            .iter()
+            .filter_map(App::deadline)
+            .chain(self.edge.deadline())
+            .chain(patience)
+            .min()
     }
 
     /// Name, kind, reason of each app, for the banner.
     pub fn kinds(&self) -> Vec<(Option<Kind>, &str)> {
-        self.apps.iter().map(|app| (app.kind, app.why.as_str())).collect()
+        self.apps
+            .iter()
+            .map(|app| (app.kind, app.why.as_str()))
+            .collect()
     }
 
     /// State and message of each app, for the banner.
     pub fn states(&self) -> Vec<(AppState, &str)> {
-        self.apps.iter().map(|app| (app.state, app.message.as_str())).collect()
+        self.apps
+            .iter()
+            .map(|app| (app.state, app.message.as_str()))
+            .collect()
     }
 
     /// Edge, apps, and a context made of the rest, to be worked on side by side.
-    fn parts<'a>(&'a mut self, now_ms: u64, seats: Seats<'a>) -> (&'a mut Edge, &'a mut [App], Context<'a>) {
-        let Policy { setup, edge, apps, next_host, out, .. } = self;
+    fn parts<'a>(
+        &'a mut self,
+        now_ms: u64,
+        seats: Seats<'a>,
+    ) -> (&'a mut Edge, &'a mut [App], Context<'a>) {
+        let Policy {
+            setup,
+            edge,
+            apps,
+            next_host,
+            out,
+            ..
+        } = self;
         let edge_up = edge.is_up();
-        (edge, apps, Context { now_ms, setup, seats, edge_up, next_host, out })
+        (
+            edge,
+            apps,
+            Context {
+                now_ms,
+                setup,
+                seats,
+                edge_up,
+                next_host,
+                out,
+            },
+        )
     }
 
     fn dispatch(&mut self, now_ms: u64, event: Event, seats: Seats<'_>) {
@@ -330,9 +373,21 @@ impl Policy {
         let decided = self.apps.iter().all(|app| app.decided);
         let serving = self.apps.iter().any(App::is_serving);
         if decided && !serving && !self.apps.is_empty() {
-            let code = if self.apps.iter().any(|app| app.load_failed) { EXIT_APP } else { EXIT_SERVER };
-            let what = if self.apps.len() == 1 { "the application" } else { "no application" };
-            let text = if self.apps.len() == 1 { "did not come up; nothing to serve" } else { "came up; nothing to serve" };
+            let code = if self.apps.iter().any(|app| app.load_failed) {
+                EXIT_APP
+            } else {
+                EXIT_SERVER
+            };
+            let what = if self.apps.len() == 1 {
+                "the application"
+            } else {
+                "no application"
+            };
+            let text = if self.apps.len() == 1 {
+                "did not come up; nothing to serve"
+            } else {
+                "came up; nothing to serve"
+            };
             self.log(LogLevel::Critical, &format!("{what} {text}"));
             self.end(now_ms, code, seats);
         } else if decided || (self.patience_over && serving) {
@@ -344,7 +399,12 @@ impl Policy {
     fn from_edge(&mut self, now_ms: u64, message: FromEdge, seats: Seats<'_>) {
         match message {
             FromEdge::Ready {} => self.edge.ready(),
-            FromEdge::WorkerStuck { app, index, incarnation, request } => {
+            FromEdge::WorkerStuck {
+                app,
+                index,
+                incarnation,
+                request,
+            } => {
                 let (_, apps, mut ctx) = self.parts(now_ms, seats);
                 if let Some(app) = apps.get_mut(app) {
                     app.worker_stuck(index, incarnation, &request, &mut ctx);
@@ -383,11 +443,20 @@ impl Policy {
             }
             "reopen-logs" => {
                 self.reopen_logs();
-                self.to_edge(ToEdge::CommandDone { id, ok: true, message: "log files opened again".into() });
+                self.to_edge(ToEdge::CommandDone {
+                    id,
+                    ok: true,
+                    message: "log files opened again".into(),
+                });
             }
             _ => {
-                let message = format!("no command '{name}'; there are: reload, reopen-logs, status");
-                self.to_edge(ToEdge::CommandDone { id, ok: false, message });
+                let message =
+                    format!("no command '{name}'; there are: reload, reopen-logs, status");
+                self.to_edge(ToEdge::CommandDone {
+                    id,
+                    ok: false,
+                    message,
+                });
             }
         }
     }
@@ -405,14 +474,26 @@ impl Policy {
         if self.reloads.is_empty() || self.apps.iter().any(App::is_busy_loading) {
             return;
         }
-        let failed: Vec<&str> = self.apps.iter().filter(|app| app.reload_failed).map(|app| app.name.as_str()).collect();
+        let failed: Vec<&str> = self
+            .apps
+            .iter()
+            .filter(|app| app.reload_failed)
+            .map(|app| app.name.as_str())
+            .collect();
         let message = match failed.is_empty() {
             true => "every application runs its new generation".to_owned(),
-            false => format!("the new code of {} does not start; see the error log", failed.join(", ")),
+            false => format!(
+                "the new code of {} does not start; see the error log",
+                failed.join(", ")
+            ),
         };
         let ok = failed.is_empty();
         for id in std::mem::take(&mut self.reloads) {
-            self.to_edge(ToEdge::CommandDone { id, ok, message: message.clone() });
+            self.to_edge(ToEdge::CommandDone {
+                id,
+                ok,
+                message: message.clone(),
+            });
         }
     }
 
@@ -449,5 +530,6 @@ impl Policy {
 }
 
 fn owner(apps: &mut [App], host: HostId) -> Option<&mut App> {
-    apps.iter_mut().find(|app| app.hosts.iter().any(|each| each.id == host))
+    apps.iter_mut()
+        .find(|app| app.hosts.iter().any(|each| each.id == host))
 }

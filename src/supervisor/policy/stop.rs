@@ -11,9 +11,14 @@ pub const SLACK_MS: u64 = 3_000;
 pub enum Stop {
     No,
     /// The edge finishes what it has; hosts still work.
-    Draining { kill_at_ms: u64 },
+    Draining {
+        kill_at_ms: u64,
+    },
     /// Everybody was told to end; then we exit with this code.
-    Ending { kill_at_ms: u64, code: u8 },
+    Ending {
+        kill_at_ms: u64,
+        code: u8,
+    },
     Done,
 }
 
@@ -33,7 +38,9 @@ impl Policy {
             Stop::No if self.live && self.edge.state == edge::State::Ready => {
                 let grace_ms = self.setup.config.timeouts.graceful_ms;
                 self.log(LogLevel::Info, "stopping; running requests may finish");
-                self.stop = Stop::Draining { kill_at_ms: now_ms + grace_ms + SLACK_MS };
+                self.stop = Stop::Draining {
+                    kill_at_ms: now_ms + grace_ms + SLACK_MS,
+                };
                 self.out.push(Action::CloseListeners);
                 self.out.push(Action::ToEdge(ToEdge::Drain { grace_ms }));
             }
@@ -49,7 +56,10 @@ impl Policy {
         if matches!(self.stop, Stop::Ending { .. } | Stop::Done) {
             return;
         }
-        self.stop = Stop::Ending { kill_at_ms: now_ms + SLACK_MS, code };
+        self.stop = Stop::Ending {
+            kill_at_ms: now_ms + SLACK_MS,
+            code,
+        };
         self.out.push(Action::CloseListeners);
         self.to_edge(ToEdge::Quit);
         self.quit_hosts(now_ms, seats);
@@ -67,7 +77,10 @@ impl Policy {
                     self.end(now_ms, 0, seats);
                     self.advance_stop(now_ms, seats);
                 } else if kill_at_ms <= now_ms {
-                    self.log(LogLevel::Error, "the edge did not end in time; stopping at once");
+                    self.log(
+                        LogLevel::Error,
+                        "the edge did not end in time; stopping at once",
+                    );
                     self.end(now_ms, 0, seats);
                 }
             }
@@ -79,7 +92,10 @@ impl Policy {
                 } else if kill_at_ms <= now_ms && self.edge.is_up() {
                     self.out.push(Action::KillEdge);
                     // The hosts have deadlines of their own.
-                    self.stop = Stop::Ending { kill_at_ms: now_ms + SLACK_MS, code };
+                    self.stop = Stop::Ending {
+                        kill_at_ms: now_ms + SLACK_MS,
+                        code,
+                    };
                 }
             }
             Stop::No | Stop::Done => {}

@@ -17,24 +17,41 @@ const LOOK_MS: u64 = 100;
 
 impl App {
     /// The edge gave up on a request.
-    pub fn worker_stuck(&mut self, index: u16, incarnation: u16, request: &str, ctx: &mut Context<'_>) {
+    pub fn worker_stuck(
+        &mut self,
+        index: u16,
+        incarnation: u16,
+        request: &str,
+        ctx: &mut Context<'_>,
+    ) {
         let name = &self.name;
         for host in &mut self.hosts {
             let leaving = host.is_leaving();
             let (id, kind, now_ms) = (host.id, host.kind, ctx.now_ms);
-            let Some(seat) = host.seat(index).filter(|seat| seat.incarnation == incarnation && seat.pid.is_some()) else {
+            let Some(seat) = host
+                .seat(index)
+                .filter(|seat| seat.incarnation == incarnation && seat.pid.is_some())
+            else {
                 continue;
             };
             if seat.stuck.is_some() {
                 return;
             }
             let pid = seat.pid.unwrap_or_default();
-            seat.stuck = Some(Stuck { since_ms: now_ms, measures: 0 });
+            seat.stuck = Some(Stuck {
+                since_ms: now_ms,
+                measures: 0,
+            });
             let what = match kind {
                 Kind::Processes => "it is replaced",
                 Kind::Interpreters => "it is interrupted",
             };
-            ctx.log(LogLevel::Error, format!("{name}: {request} ran over --timeout in worker {index} (pid {pid}); {what}"));
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "{name}: {request} ran over --timeout in worker {index} (pid {pid}); {what}"
+                ),
+            );
             ctx.out.push(Action::ToHost(id, ToHost::Replace { index }));
             if !leaving {
                 host.look_at_ms = Some(now_ms + MOMENT_MS);
@@ -45,7 +62,10 @@ impl App {
 
     pub(super) fn look_after_stuck(&mut self, ctx: &mut Context<'_>) {
         for at in 0..self.hosts.len() {
-            if self.hosts[at].look_at_ms.is_none_or(|at_ms| at_ms > ctx.now_ms) {
+            if self.hosts[at]
+                .look_at_ms
+                .is_none_or(|at_ms| at_ms > ctx.now_ms)
+            {
                 continue;
             }
             self.hosts[at].look_at_ms = None;
@@ -61,8 +81,13 @@ impl App {
     fn end_when_idle(&mut self, at: usize, ctx: &mut Context<'_>) {
         let app = self.index;
         let host = &mut self.hosts[at];
-        let others = host.seats.iter().filter(|seat| seat.stuck.is_none() && seat.pid.is_some());
-        let busy = others.filter_map(|seat| (ctx.seats)(app, seat.index)).any(|view| view.busy_since_ms.is_some());
+        let others = host
+            .seats
+            .iter()
+            .filter(|seat| seat.stuck.is_none() && seat.pid.is_some());
+        let busy = others
+            .filter_map(|seat| (ctx.seats)(app, seat.index))
+            .any(|view| view.busy_since_ms.is_some());
         if busy {
             host.look_at_ms = Some(ctx.now_ms + LOOK_MS);
             return;
@@ -78,11 +103,19 @@ impl App {
         let (id, kind) = (host.id, host.kind);
         let mut kill_host = false;
         for seat in &mut host.seats {
-            let (Some(stuck), Some(pid)) = (&mut seat.stuck, seat.pid) else { continue };
+            let (Some(stuck), Some(pid)) = (&mut seat.stuck, seat.pid) else {
+                continue;
+            };
             stuck.measures += 1;
             match (kind, stuck.measures) {
                 (Kind::Processes, 1) => {
-                    ctx.log(LogLevel::Warning, format!("{name}: worker {} (pid {pid}) is still there; killing it", seat.index));
+                    ctx.log(
+                        LogLevel::Warning,
+                        format!(
+                            "{name}: worker {} (pid {pid}) is still there; killing it",
+                            seat.index
+                        ),
+                    );
                     ctx.out.push(Action::KillWorker { pid });
                 }
                 (Kind::Processes, _) => kill_host = true,
@@ -95,7 +128,10 @@ impl App {
         host.look_at_ms = Some(ctx.now_ms + MOMENT_MS);
         if kill_host {
             host.look_at_ms = None;
-            ctx.log(LogLevel::Error, format!("{name}: its host does not replace the worker; killing the host"));
+            ctx.log(
+                LogLevel::Error,
+                format!("{name}: its host does not replace the worker; killing the host"),
+            );
             ctx.out.push(Action::KillHost(id));
         } else if kind == Kind::Interpreters && !host.condemned {
             host.condemned = true;
@@ -115,7 +151,10 @@ fn forget_those_that_came_free(host: &mut Host, app: usize, ctx: &Context<'_>) {
     for seat in &mut host.seats {
         let Some(stuck) = &seat.stuck else { continue };
         let same = (ctx.seats)(app, seat.index).is_some_and(|view| {
-            view.incarnation == seat.incarnation && view.busy_since_ms.is_some_and(|since| since <= stuck.since_ms)
+            view.incarnation == seat.incarnation
+                && view
+                    .busy_since_ms
+                    .is_some_and(|since| since <= stuck.since_ms)
         });
         if !same {
             seat.stuck = None;

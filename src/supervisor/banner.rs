@@ -1,0 +1,219 @@
+//! The block on stderr that says what runs, and the readiness line.
+
+use crate::python::Python;
+use config::value::{bytes_text, duration_text};
+use config::{Address, Config, Kind, LogTarget};
+use control::message::AppState;
+use std::fmt::Write;
+use std::path::Path;
+
+/// One app as it came up.
+pub struct AppLine<'a> {
+    pub kind: Option<Kind>,
+    pub why: &'a str,
+    pub state: AppState,
+    pub message: &'a str,
+}
+
+/// What listens where, what serves it, and how to ask it.
+pub fn text(
+    config: &Config,
+    addresses: &[Address],
+    python: Option<&Python>,
+    apps: &[AppLine<'_>],
+    control: &Path,
+) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    for address in addresses {
+        rows.push(("listening", address.to_string()));
+    }
+    let width = prefix_width(config);
+    for (app, line) in config.apps.iter().zip(apps) {
+        let at = format!("{}/", app.mount);
+        let how = match (line.state, line.kind) {
+            (AppState::Ready, Some(kind)) => {
+                format!("{}: {}", workers_text(config.workers, kind), line.why)
+            }
+            _ => format!("NOT SERVED: {}", line.message),
+        };
+        rows.push(("app", format!("{at:width$}  {}, {how}", app.target)));
+    }
+    for files in &config.statics {
+        let at = format!("{}/", files.url);
+        rows.push(("files", format!("{at:width$}  {}", files.dir.display())));
+    }
+    if let Some(python) = python {
+        let (major, minor, patch) = python.version;
+        rows.push((
+            "python",
+            format!(
+                "CPython {major}.{minor}.{patch}, {} ({})",
+                python.program.display(),
+                python.how
+            ),
+        ));
+    }
+    let threads = if config.rings == 1 {
+        "ring thread"
+    } else {
+        "ring threads"
+    };
+    rows.push((
+        "edge",
+        format!(
+            "{} {threads}, at most {} connections",
+            config.rings, config.limits.connections
+        ),
+    ));
+    let timeout = match config.timeouts.request_ms {
+        0 => "none".to_owned(),
+        ms => duration_text(ms),
+    };
+    rows.push((
+        "limits",
+        format!(
+            "request body {}, request time {timeout}",
+            bytes_text(config.limits.body_bytes)
+        ),
+    ));
+    let access = config
+        .access_log
+        .as_ref()
+        .map_or("off".to_owned(), target_text);
+    rows.push((
+        "logs",
+        format!(
+            "requests: {access}, errors: {}",
+            target_text(&config.error_log)
+        ),
+    ));
+    rows.push((
+        "control",
+        format!(
+            "{} (ringgate status{})",
+            control.display(),
+            control_hint(config, control)
+        ),
+    ));
+
+    let mut text = format!(
+        "ringgate {}, pid {}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    );
+    let mut last = "";
+    for (name, value) in rows {
+        let shown = if name == last { "" } else { name };
+        last = name;
+        writeln!(text, "  {shown:10} {value}").expect("a String takes any text");
+    }
+    text
+}
+
+/// `4 interpreters`, `1 process`
+pub fn workers_text(count: usize, kind: Kind) -> String {
+    match (count, kind) {
+        (1, Kind::Interpreters) => "1 interpreter".into(),
+        (1, Kind::Processes) => "1 process".into(),
+        _ => format!("{count} {kind}"),
+    }
+}
+
+/// Width of the column of URL prefixes.
+fn prefix_width(config: &Config) -> usize {
+    let apps = config.apps.iter().map(|app| app.mount.len());
+    let files = config.statics.iter().map(|files| files.url.len());
+    apps.chain(files).max().unwrap_or(0) + 1
+}
+
+/// What to type beside `ringgate status` so that it finds this server.
+fn control_hint(config: &Config, control: &Path) -> String {
+    let default = !config.control_socket_chosen && control == config.control_socket;
+    if default {
+        String::new()
+    } else {
+        format!(" --control-socket {}", control.display())
+    }
+}
+
+fn target_text(target: &LogTarget) -> String {
+    match target {
+        LogTarget::Stdout => "stdout".into(),
+        LogTarget::Stderr => "stderr".into(),
+        LogTarget::File(path) => path.display().to_string(),
+    }
+}
+
+/// `ready http://127.0.0.1:8000 unix:/run/x.sock`
+pub fn ready_line(addresses: &[Address]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(Address::to_string).collect();
+    format!("ready {}", addresses.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::{App, StaticMount};
+
+    #[test]
+    fn one_block_says_it_all() {
+        let mut config = Config::bare();
+        config.apps.push(App {
+            name: "shop".into(),
+            mount: "".into(),
+            target: "shop.wsgi:application".into(),
+        });
+        config.apps.push(App {
+            name: "blog".into(),
+            mount: "/blog".into(),
+            target: "blog:app".into(),
+        });
+        config.statics.push(StaticMount {
+            url: "/static".into(),
+            dir: "/srv/static".into(),
+        });
+        let address = Address::Tcp("127.0.0.1:8000".parse().expect("address"));
+        let python = Python {
+            program: "/v/bin/python".into(),
+            version: (3, 13, 1),
+            how: "--python".into(),
+            no_interpreters: None,
+        };
+        let apps = [
+            AppLine {
+                kind: Some(Kind::Interpreters),
+                why: "as --kind says",
+                state: AppState::Ready,
+                message: "ready",
+            },
+            AppLine {
+                kind: None,
+                why: "",
+                state: AppState::Failed,
+                message: "cannot be loaded: no module",
+            },
+        ];
+        let text = text(
+            &config,
+            &[address],
+            Some(&python),
+            &apps,
+            Path::new("/tmp/ringgate.sock"),
+        );
+        let expected = format!(
+            "ringgate {}, pid {}\n  \
+             listening  http://127.0.0.1:8000\n  \
+             app        /         shop.wsgi:application, 1 interpreter: as --kind says\n             \
+             /blog/    blog:app, NOT SERVED: cannot be loaded: no module\n  \
+             files      /static/  /srv/static\n  \
+             python     CPython 3.13.1, /v/bin/python (--python)\n  \
+             edge       1 ring thread, at most 16384 connections\n  \
+             limits     request body 100 MiB, request time 30 s\n  \
+             logs       requests: off, errors: stderr\n  \
+             control    /tmp/ringgate.sock (ringgate status)\n",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id()
+        );
+        assert_eq!(text, expected);
+    }
+}

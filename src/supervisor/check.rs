@@ -1,0 +1,54 @@
+//! `ringgate check`: everything that `serve` would look at, short of taking the ports; each app is imported once.
+
+use crate::{find_python, limits, policy, refuse};
+use config::{Config, Mistake};
+use std::process::{Command, ExitCode, Stdio};
+
+const LOADER: &str = include_str!("check.py");
+
+/// Says what would stand in the way, with the exit code that `serve` would have.
+pub fn check(mut config: Config) -> ExitCode {
+    let looked = config::world::check(&config).and_then(|()| limits::settle(&mut config));
+    let found = looked.and_then(|()| find_python(&config));
+    let python = match found {
+        Ok((python, _)) => python,
+        Err(mistake) => return refuse(&mistake),
+    };
+    if let Some(python) = python {
+        let (major, minor, patch) = python.version;
+        println!(
+            "Python {major}.{minor}.{patch}, {} ({})",
+            python.program.display(),
+            python.how
+        );
+        for app in &config.apps {
+            match load(&config, &python.program, &app.target) {
+                Ok(()) => println!("{} loads", app.target),
+                Err(mistake) => {
+                    refuse(&mistake);
+                    return ExitCode::from(policy::EXIT_APP);
+                }
+            }
+        }
+    }
+    println!("all well");
+    ExitCode::SUCCESS
+}
+
+fn load(config: &Config, python: &std::path::Path, target: &str) -> Result<(), Mistake> {
+    let status = Command::new(python)
+        .args(["-c", LOADER, target])
+        .arg(&config.chdir)
+        .args(&config.pythonpath)
+        .current_dir(&config.chdir)
+        .envs(config.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| Mistake(format!("{} cannot be run ({error})", python.display())))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Mistake(format!(
+            "{target} is no application that can be served ({status})"
+        ))),
+    }
+}

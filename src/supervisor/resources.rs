@@ -1,0 +1,178 @@
+//! The descriptors that outlive children: listeners, doorbells, segments, worker sockets, log pipes.
+//!
+//! Owns them all, and knows which go with which message. Invariant: both ends of every worker socket and log pipe stay
+//! open here, so that the end of one child breaks nothing for the other.
+
+use crate::listen::Listener;
+use crate::policy::{HostOrder, SeatView};
+use config::{Config, Mistake};
+use control::message::ToEdge;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::eventfd::EventFd;
+
+/// Seats per worker asked for: the serving generation, its successor, and those that are still finishing.
+const SEATS_PER_WORKER: usize = 4;
+const SEATS_MIN: usize = 16;
+/// Slots below which a ring thread could not even overlap a few requests.
+const SLOTS_PER_RING_MIN: usize = 64;
+/// Stale packets in the socket of a worker that has died; its buffer holds fewer.
+const STALE_PACKETS_MAX: usize = 1024;
+
+pub struct Resources {
+    pub listeners: Vec<Listener>,
+    doorbells: Vec<EventFd>,
+    status: OwnedFd,
+    apps: Vec<AppResources>,
+}
+
+struct AppResources {
+    segment_fd: OwnedFd,
+    segment: shm::Segment,
+    /// By seat index: (edge's end, worker's end), once in use.
+    sockets: Vec<Option<(OwnedFd, OwnedFd)>>,
+    /// By generation: (read end, write end).
+    pipes: BTreeMap<u32, (OwnedFd, OwnedFd)>,
+}
+
+/// Seats in each app's exchange.
+pub fn seats(workers: usize) -> u16 {
+    (workers * SEATS_PER_WORKER).clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
+}
+
+impl Resources {
+    pub fn create(
+        config: &Config,
+        listeners: Vec<Listener>,
+        status: OwnedFd,
+    ) -> Result<Resources, Mistake> {
+        let create = || -> io::Result<Resources> {
+            let doorbells = (0..config.rings)
+                .map(|_| EventFd::new())
+                .collect::<io::Result<Vec<_>>>()?;
+            let apps = config
+                .apps
+                .iter()
+                .map(|_| AppResources::create(config))
+                .collect::<io::Result<Vec<_>>>()?;
+            Ok(Resources {
+                listeners,
+                doorbells,
+                status,
+                apps,
+            })
+        };
+        create().map_err(|error| {
+            let what = config::world::plain(&error);
+            Mistake(format!(
+                "the shared memory of the applications cannot be created ({what})"
+            ))
+        })
+    }
+
+    /// The descriptors that go beside a message to the edge.
+    pub fn beside(&mut self, message: &ToEdge) -> io::Result<Vec<BorrowedFd<'_>>> {
+        Ok(match message {
+            ToEdge::Start { .. } => {
+                let doorbells = self.doorbells.iter().map(AsFd::as_fd);
+                doorbells.chain([self.status.as_fd()]).collect()
+            }
+            ToEdge::Listener { index, .. } => {
+                self.listeners.get(*index).map_or(Vec::new(), |listener| {
+                    listener.sockets.iter().map(AsFd::as_fd).collect()
+                })
+            }
+            ToEdge::App { app, .. } => vec![self.apps[*app].segment_fd.as_fd()],
+            ToEdge::Worker { app, index, .. } => vec![self.apps[*app].socket(*index)?.0.as_fd()],
+            ToEdge::HostLog { app, generation } => {
+                vec![self.apps[*app].pipe(*generation)?.0.as_fd()]
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// The descriptors of a host's `Start`.
+    pub fn for_host(&mut self, order: &HostOrder) -> io::Result<Vec<BorrowedFd<'_>>> {
+        if order.probe {
+            return Ok(Vec::new());
+        }
+        let app = &mut self.apps[order.app];
+        for worker in &order.workers {
+            let (_, worker_end) = app.socket(worker.index)?;
+            // What a dead worker of this seat had not read is not for its successor.
+            sys::socket::discard_pending(worker_end.as_fd(), STALE_PACKETS_MAX)?;
+        }
+        let mut descriptors = vec![app.segment_fd.as_fd()];
+        descriptors.extend(self.doorbells.iter().map(AsFd::as_fd));
+        let sockets = order
+            .workers
+            .iter()
+            .filter_map(|worker| app.sockets[usize::from(worker.index)].as_ref());
+        descriptors.extend(sockets.map(|(_, worker_end)| worker_end.as_fd()));
+        Ok(descriptors)
+    }
+
+    /// Where a host's stdout and stderr go.
+    pub fn log_pipe(&mut self, app: usize, generation: u32) -> io::Result<&OwnedFd> {
+        self.apps[app].pipe(generation).map(|(_, write)| write)
+    }
+
+    /// The host is gone; returns the pipe's read end, with what nobody has read yet.
+    pub fn retire_pipe(&mut self, app: usize, generation: u32) -> Option<OwnedFd> {
+        self.apps[app]
+            .pipes
+            .remove(&generation)
+            .map(|(read, _)| read)
+    }
+
+    pub fn close_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
+    /// What the exchange shows of a seat. The app's process may have written anything there.
+    pub fn seat(&self, app: usize, index: u16) -> Option<SeatView> {
+        let record = self.apps.get(app)?.segment.worker(index)?;
+        let busy = record.status == shm::WorkerStatus::Busy;
+        Some(SeatView {
+            incarnation: record.incarnation,
+            busy_since_ms: busy.then_some(record.since_ns / 1_000_000),
+        })
+    }
+}
+
+impl AppResources {
+    fn create(config: &Config) -> io::Result<AppResources> {
+        let seats = seats(config.workers);
+        let layout = shm::Layout {
+            slots: config.limits.pending.max(config.rings * SLOTS_PER_RING_MIN) as u32,
+            rings: config.rings as u32,
+            workers: u32::from(seats),
+            ..shm::Layout::default()
+        };
+        let (segment_fd, segment) = shm::Segment::create(&layout)?;
+        Ok(AppResources {
+            segment_fd,
+            segment,
+            sockets: (0..seats).map(|_| None).collect(),
+            pipes: BTreeMap::new(),
+        })
+    }
+
+    fn socket(&mut self, index: u16) -> io::Result<&(OwnedFd, OwnedFd)> {
+        let place = &mut self.sockets[usize::from(index)];
+        match place {
+            Some(ends) => Ok(ends),
+            None => Ok(place.insert(sys::socket::seqpacket_pair()?)),
+        }
+    }
+
+    fn pipe(&mut self, generation: u32) -> io::Result<&(OwnedFd, OwnedFd)> {
+        match self.pipes.entry(generation) {
+            std::collections::btree_map::Entry::Occupied(ends) => Ok(ends.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                Ok(place.insert(sys::socket::pipe()?))
+            }
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! The event loop: descriptors become events for the policy, its actions become processes, messages and log lines.
+//!
+//! One thread, plain poll(2). Owns the children and the queue towards the edge. Invariants: nothing here decides
+//! anything; a child that does not read its channel holds nobody up. Must not know why an action is taken.
+
+use crate::banner;
+use crate::child::{self, Child, News};
+use crate::log::Log;
+use crate::policy::{Action, End, Event, HostId, HostOrder, Policy, SeatView};
+use crate::python::Python;
+use crate::resources::Resources;
+use config::{Config, LogLevel};
+use control::message::{FromEdge, FromHost, HostSpec, ToEdge, ToHost};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+use sys::signal::{Signal, Signals};
+use sys::socket::Watch;
+
+/// Bytes of a dead host's output that are still logged when no edge is there to do it.
+const LAST_WORDS_BYTES_MAX: u64 = 64 * 1024;
+
+pub struct Supervisor {
+    pub config: Config,
+    pub python: Option<Python>,
+    pub extension: PathBuf,
+    pub control: PathBuf,
+    pub policy: Policy,
+    pub resources: Resources,
+    pub signals: Signals,
+    pub log: Log,
+    /// Closed after the readiness line.
+    pub ready: Option<Ready>,
+    pub edge: Option<EdgeProcess>,
+    pub hosts: BTreeMap<HostId, HostProcess>,
+    pub events: VecDeque<Event>,
+}
+
+/// Where readiness is reported.
+pub enum Ready {
+    Inherited(OwnedFd),
+    Stdout,
+    Stderr,
+}
+
+pub struct EdgeProcess {
+    child: Child,
+    /// What it has not taken yet.
+    queue: VecDeque<ToEdge>,
+}
+
+pub struct HostProcess {
+    child: Child,
+    order: HostOrder,
+}
+
+/// What a watched descriptor belongs to.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    EdgeChannel,
+    EdgeEnd,
+    HostChannel(HostId),
+    HostEnd(HostId),
+}
+
+fn now_ms() -> u64 {
+    sys::clock::monotonic_ns() / 1_000_000
+}
+
+impl Supervisor {
+    /// Runs until the policy says with which code to exit.
+    pub fn run(mut self) -> io::Result<u8> {
+        self.events.push_back(Event::Start);
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                if let Some(code) = self.step(event) {
+                    return Ok(code);
+                }
+            }
+            self.wait()?;
+        }
+    }
+
+    /// One event; `Some` is the exit code.
+    fn step(&mut self, event: Event) -> Option<u8> {
+        let resources = &self.resources;
+        let seats = |app: usize, index: u16| -> Option<SeatView> { resources.seat(app, index) };
+        let actions = self.policy.handle(now_ms(), event, &seats);
+        let mut exit = None;
+        for action in actions {
+            match action {
+                Action::Exit(code) => exit = Some(code),
+                action => self.perform(action),
+            }
+        }
+        self.flush_edge();
+        exit
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::StartEdge => self.start_edge(),
+            Action::ToEdge(message) => {
+                if let Some(edge) = &mut self.edge {
+                    edge.queue.push_back(message);
+                }
+            }
+            Action::KillEdge => {
+                if let Some(edge) = &mut self.edge {
+                    // Ended already: the kill that matters has happened.
+                    drop(edge.child.kill());
+                }
+            }
+            Action::StartHost(order) => self.start_host(order),
+            Action::ToHost(host, message) => self.send_to_host(host, &message),
+            Action::KillHost(host) => {
+                if let Some(host) = self.hosts.get_mut(&host) {
+                    drop(host.child.kill());
+                }
+            }
+            Action::KillWorker { pid } => {
+                if let Err(error) = sys::process::kill(pid, sys::process::SIGKILL) {
+                    self.log.say(
+                        LogLevel::Error,
+                        &format!("pid {pid} cannot be killed: {error}"),
+                    );
+                }
+            }
+            Action::Log(level, text) => self.log.say(level, &text),
+            Action::Announce => self.announce(),
+            Action::CloseListeners => self.resources.close_listeners(),
+            Action::ReopenLogs => {
+                if let Err(error) = self.log.reopen() {
+                    self.log.say(
+                        LogLevel::Error,
+                        &format!("the error log cannot be opened again: {error}"),
+                    );
+                }
+            }
+            // Taken by `step`.
+            Action::Exit(_) => {}
+        }
+    }
+
+    fn start_edge(&mut self) {
+        match Child::spawn(&mut child::edge_command()) {
+            Ok(child) => {
+                self.events
+                    .push_back(Event::EdgeStarted { pid: child.pid() });
+                self.edge = Some(EdgeProcess {
+                    child,
+                    queue: VecDeque::new(),
+                });
+            }
+            Err(error) => self
+                .events
+                .push_back(Event::EdgeEnded(End::NotStarted(error.to_string()))),
+        }
+    }
+
+    fn start_host(&mut self, order: HostOrder) {
+        let host = order.host;
+        match self.try_start_host(&order) {
+            Ok(child) => {
+                self.events.push_back(Event::HostStarted {
+                    host,
+                    pid: child.pid(),
+                });
+                self.hosts.insert(host, HostProcess { child, order });
+            }
+            Err(error) => {
+                self.resources.retire_pipe(order.app, order.generation);
+                self.events
+                    .push_back(Event::HostEnded(host, End::NotStarted(error.to_string())));
+            }
+        }
+    }
+
+    fn try_start_host(&mut self, order: &HostOrder) -> io::Result<Child> {
+        let spec = self.host_spec(order);
+        let python = self
+            .python
+            .as_ref()
+            .map_or(std::path::Path::new("python3"), |python| &python.program);
+        let mut command = child::host_command(
+            python,
+            &self.extension,
+            &spec.log_prefix,
+            &spec.chdir,
+            &spec.env,
+        );
+        if order.probe {
+            // What the app says while it is imported will be said again by the real one.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        } else {
+            let pipe = self.resources.log_pipe(order.app, order.generation)?;
+            command.stdout(pipe.try_clone()?).stderr(pipe.try_clone()?);
+        }
+        let child = Child::spawn(&mut command)?;
+        let descriptors = self.resources.for_host(order)?;
+        // If it has died already, its end says so.
+        match child.send(
+            &ToHost::Start {
+                spec: Box::new(spec),
+            },
+            &descriptors,
+        ) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(child),
+        }
+    }
+
+    fn host_spec(&self, order: &HostOrder) -> HostSpec {
+        let app = &self.config.apps[order.app];
+        let role = if order.probe {
+            "probe".to_owned()
+        } else {
+            order.generation.to_string()
+        };
+        HostSpec {
+            app: order.app,
+            name: app.name.clone(),
+            target: app.target.clone(),
+            mount: app.mount.clone(),
+            chdir: self.config.chdir.clone(),
+            pythonpath: self.config.pythonpath.clone(),
+            env: self.config.env.clone(),
+            kind: order.kind,
+            probe: order.probe,
+            generation: order.generation,
+            workers: order.workers.clone(),
+            rings: if order.probe { 0 } else { self.config.rings },
+            timeout_ms: self.config.timeouts.request_ms,
+            multithread: false,
+            server_software: format!("ringgate/{}", env!("CARGO_PKG_VERSION")),
+            log_prefix: format!("{}[{role}]", app.name),
+        }
+    }
+
+    fn send_to_host(&mut self, host: HostId, message: &ToHost) {
+        let Some(process) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        match process.child.send(message, &[]) {
+            // A broken pipe: its end says the same.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.log.say(
+                    LogLevel::Error,
+                    &format!("a message to pid {} is lost: {error}", process.child.pid()),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends what the edge takes now; the rest waits for room.
+    fn flush_edge(&mut self) {
+        let Some(edge) = &mut self.edge else { return };
+        while let Some(message) = edge.queue.front() {
+            let sent = self
+                .resources
+                .beside(message)
+                .and_then(|descriptors| edge.child.send(message, &descriptors));
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It is gone; its end says so.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => edge.queue.clear(),
+                Err(error) => {
+                    self.log.say(
+                        LogLevel::Error,
+                        &format!("a message to the edge is lost: {error}"),
+                    );
+                    edge.queue.pop_front();
+                }
+                Ok(()) => drop(edge.queue.pop_front()),
+            }
+        }
+    }
+
+    fn announce(&mut self) {
+        let addresses: Vec<_> = self
+            .resources
+            .listeners
+            .iter()
+            .map(|listener| listener.address.clone())
+            .collect();
+        let kinds = self.policy.kinds();
+        let apps: Vec<_> = kinds
+            .into_iter()
+            .zip(self.policy.states())
+            .map(|((kind, why), (state, message))| banner::AppLine {
+                kind,
+                why,
+                state,
+                message,
+            })
+            .collect();
+        let text = banner::text(
+            &self.config,
+            &addresses,
+            self.python.as_ref(),
+            &apps,
+            &self.control,
+        );
+        let line = banner::ready_line(&addresses);
+        // A closed terminal is no reason not to serve.
+        drop(io::stderr().write_all(text.as_bytes()));
+        self.log.say(LogLevel::Info, &line);
+        let line = format!("{line}\n");
+        let written = match self.ready.take() {
+            None => Ok(()),
+            Some(Ready::Inherited(fd)) => File::from(fd).write_all(line.as_bytes()),
+            Some(Ready::Stdout) => io::stdout().write_all(line.as_bytes()),
+            Some(Ready::Stderr) => io::stderr().write_all(line.as_bytes()),
+        };
+        if let Err(error) = written {
+            self.log
+                .say(LogLevel::Warning, &format!("--ready-fd: {error}"));
+        }
+    }
+
+    /// Waits until something happens and turns it into events.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self
+            .policy
+            .deadline()
+            .map(|at_ms| at_ms.saturating_sub(now_ms()));
+        let ready = self.poll(timeout)?;
+        for (source, _) in ready.iter().filter(|(_, readable)| *readable) {
+            match *source {
+                Source::Signals => self.take_signals()?,
+                Source::EdgeChannel => self.hear_edge(),
+                Source::EdgeEnd => self.end_edge(),
+                Source::HostChannel(host) => self.hear_host(host),
+                Source::HostEnd(host) => self.end_host(host),
+            }
+        }
+        self.flush_edge();
+        self.events.push_back(Event::Tick);
+        Ok(())
+    }
+
+    /// Which descriptors have something for us.
+    fn poll(&self, timeout_ms: Option<u64>) -> io::Result<Vec<(Source, bool)>> {
+        let mut sources = vec![Source::Signals];
+        let mut watches = vec![Watch::read(self.signals.as_fd())];
+        if let Some(edge) = &self.edge {
+            if edge.child.may_speak() {
+                sources.push(Source::EdgeChannel);
+                watches.push(Watch {
+                    write: !edge.queue.is_empty(),
+                    ..Watch::read(edge.child.channel())
+                });
+            }
+            sources.push(Source::EdgeEnd);
+            watches.push(Watch::read(edge.child.pidfd()));
+        }
+        for (id, host) in &self.hosts {
+            if host.child.may_speak() {
+                sources.push(Source::HostChannel(*id));
+                watches.push(Watch::read(host.child.channel()));
+            }
+            sources.push(Source::HostEnd(*id));
+            watches.push(Watch::read(host.child.pidfd()));
+        }
+        sys::socket::poll(&mut watches, timeout_ms)?;
+        Ok(sources
+            .into_iter()
+            .zip(watches.iter().map(|watch| watch.readable))
+            .collect())
+    }
+
+    fn take_signals(&mut self) -> io::Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            self.events.push_back(match signal {
+                Signal::Term => Event::Terminate,
+                Signal::Int | Signal::Quit => Event::Interrupt,
+                Signal::Hup => Event::Reload,
+                Signal::Usr1 => Event::ReopenLogs,
+                // Children are watched by their pidfds.
+                Signal::Child => continue,
+            });
+        }
+        Ok(())
+    }
+
+    fn hear_edge(&mut self) {
+        let Some(edge) = &mut self.edge else { return };
+        for news in edge.child.listen::<FromEdge>() {
+            match news {
+                News::Message(message) => self.events.push_back(Event::FromEdge(message)),
+                News::Nonsense(error) => {
+                    self.log.say(
+                        LogLevel::Critical,
+                        &format!("the edge talks nonsense ({error}); killing it"),
+                    );
+                    drop(edge.child.kill());
+                }
+            }
+        }
+    }
+
+    fn end_edge(&mut self) {
+        self.hear_edge();
+        let Some(end) = self.edge.as_mut().and_then(|edge| edge.child.end()) else {
+            return;
+        };
+        self.edge = None;
+        self.events.push_back(Event::EdgeEnded(end));
+    }
+
+    fn hear_host(&mut self, id: HostId) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        for news in host.child.listen::<FromHost>() {
+            match news {
+                News::Message(message) => self.events.push_back(Event::FromHost(id, message)),
+                News::Nonsense(error) => {
+                    let text = format!(
+                        "pid {} talks nonsense ({error}); killing it",
+                        host.child.pid()
+                    );
+                    self.log.say(LogLevel::Critical, &text);
+                    drop(host.child.kill());
+                }
+            }
+        }
+    }
+
+    fn end_host(&mut self, id: HostId) {
+        self.hear_host(id);
+        let Some(end) = self.hosts.get_mut(&id).and_then(|host| host.child.end()) else {
+            return;
+        };
+        let Some(host) = self.hosts.remove(&id) else {
+            return;
+        };
+        if !host.order.probe {
+            let pipe = self
+                .resources
+                .retire_pipe(host.order.app, host.order.generation);
+            if let (None, Some(pipe)) = (&self.edge, pipe) {
+                self.log_last_words(&host.order, pipe);
+            }
+        }
+        self.events.push_back(Event::HostEnded(id, end));
+    }
+
+    /// With no edge to read the pipe, its rest is ours to log: it may say why the host ended.
+    fn log_last_words(&mut self, order: &HostOrder, pipe: OwnedFd) {
+        let mut bytes = Vec::new();
+        let read = sys::socket::set_nonblocking(pipe.as_fd(), true).and_then(|()| {
+            File::from(pipe)
+                .take(LAST_WORDS_BYTES_MAX)
+                .read_to_end(&mut bytes)
+                .map(drop)
+        });
+        // The pipe may still have writers and then ends in "would block"; what was read counts.
+        drop(read);
+        let text = String::from_utf8_lossy(&bytes);
+        if !text.trim().is_empty() {
+            let origin = format!(
+                "app {}[{}]",
+                self.config.apps[order.app].name, order.generation
+            );
+            self.log.write(LogLevel::Info, &origin, text.trim_end());
+        }
+    }
+}

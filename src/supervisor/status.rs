@@ -1,0 +1,83 @@
+//! `ringgate status`: asks the running server over its control socket and shows the answer.
+//!
+//! Knows the document's shape only as far as the table shows it; what is missing is left out, for the server may be of
+//! another version.
+
+mod table;
+
+use config::Mistake;
+use config::world::plain;
+use serde_json::Value;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prints the table, or the whole document as JSON.
+pub fn status(socket: &Path, json: bool) -> ExitCode {
+    let text = match ask(socket, "status") {
+        Ok(text) => text,
+        Err(mistake) => return crate::refuse(&mistake),
+    };
+    let shown = match (json, serde_json::from_str::<Value>(&text)) {
+        (_, Err(_)) => {
+            let advice = format!(
+                "{} answered with something else than a status document",
+                socket.display()
+            );
+            return crate::refuse(&Mistake(advice));
+        }
+        (true, Ok(document)) => format!("{document:#}\n"),
+        (false, Ok(document)) => table::text(&document),
+    };
+    match io::stdout().write_all(shown.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One request, one answer.
+fn ask(socket: &Path, request: &str) -> Result<String, Mistake> {
+    let shown = socket.display();
+    let other = "a server with another one: ringgate status --control-socket PATH (its start-up banner names it)";
+    let owner = std::fs::metadata(socket).map(|meta| meta.uid());
+    if owner
+        .as_ref()
+        .is_ok_and(|owner| ![0, sys::process::user_id()].contains(owner))
+    {
+        return Err(Mistake(format!(
+            "{shown} belongs to another user, so what it says is not to be trusted; {other}"
+        )));
+    }
+    let mut stream = UnixStream::connect(socket).map_err(|error| {
+        Mistake(match error.kind() {
+            io::ErrorKind::NotFound => format!("no server runs here: there is no {shown}; {other}"),
+            io::ErrorKind::ConnectionRefused => {
+                format!("no server runs here: nobody listens on {shown} any more; {other}")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("{shown} is for the user who runs the server, and root")
+            }
+            _ => format!("{shown}: {}", plain(&error)),
+        })
+    })?;
+    let mut exchange = || -> io::Result<String> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{request}\n").as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    exchange().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Mistake(format!(
+            "the server on {shown} does not answer; its edge may be starting"
+        )),
+        _ => Mistake(format!("{shown}: {}", plain(&error))),
+    })
+}

@@ -1,0 +1,288 @@
+//! The status document as a few tables for people.
+
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Everything that `--json` has and a person wants at a glance.
+pub fn text(document: &Value) -> String {
+    let mut out = String::new();
+    head(&mut out, document);
+    for app in list(document, "/apps") {
+        app_section(&mut out, app, document);
+    }
+    traffic(&mut out, document);
+    out
+}
+
+fn head(out: &mut String, document: &Value) {
+    let edge = |name: &str| {
+        document
+            .pointer(&format!("/edge/{name}"))
+            .map_or("-".into(), show)
+    };
+    line(
+        out,
+        format_args!(
+            "ringgate {}, {}, up {}",
+            document.get("version").map_or("-".into(), show),
+            edge("state"),
+            document
+                .pointer("/edge/uptime_s")
+                .and_then(Value::as_f64)
+                .map_or("-".into(), duration)
+        ),
+    );
+    for address in list(document, "/listeners") {
+        line(out, format_args!("  listening   {}", show(address)));
+    }
+    let supervisor = document
+        .pointer("/processes/supervisor/pid")
+        .map_or("-".into(), show);
+    line(out, format_args!("  supervisor  pid {supervisor}"));
+    line(
+        out,
+        format_args!("  edge        pid {}, start {}", edge("pid"), edge("epoch")),
+    );
+}
+
+fn app_section(out: &mut String, app: &Value, document: &Value) {
+    let field = |name: &str| app.get(name).map_or("-".into(), show);
+    let mount = field("mount");
+    line(
+        out,
+        format_args!(
+            "\napp {} at {mount}/: {}, {}",
+            field("name"),
+            field("target"),
+            field("state")
+        ),
+    );
+    if app.get("state").and_then(Value::as_str) != Some("ready") {
+        line(out, format_args!("  {}", field("message")));
+    }
+    let known = list(document, "/processes/apps")
+        .iter()
+        .find(|each| each.get("name") == app.get("name"));
+    if let Some(known) = known {
+        hosts(out, known);
+    }
+    line(
+        out,
+        format_args!(
+            "  queue {}, running {}, served {}; refused {}, timed out {}, broken {}, abandoned {}",
+            field("queue_length"),
+            field("in_flight"),
+            field("requests"),
+            field("refused"),
+            field("timed_out"),
+            field("broken"),
+            field("abandoned"),
+        ),
+    );
+    for (name, label) in [("queue_time", "queue time"), ("app_time", "app time")] {
+        if let Some(times) = app.get(name) {
+            line(out, format_args!("  {label:10}  {}", times_text(times)));
+        }
+    }
+    workers(out, app);
+}
+
+fn hosts(out: &mut String, app: &Value) {
+    if let Some(why) = app
+        .get("why")
+        .and_then(Value::as_str)
+        .filter(|why| !why.is_empty())
+    {
+        line(
+            out,
+            format_args!(
+                "  workers are {}: {why}",
+                app.get("kind").map_or("-".into(), show)
+            ),
+        );
+    }
+    for host in list(app, "/generations") {
+        let field = |name: &str| host.get(name).map_or("-".into(), show);
+        line(
+            out,
+            format_args!(
+                "  generation {}: {}, host pid {}, {} of {} workers up",
+                field("generation"),
+                field("state"),
+                field("pid"),
+                field("workers_up"),
+                field("workers"),
+            ),
+        );
+    }
+}
+
+/// `p50_s`, `p99_s` and the like, whatever there is.
+fn times_text(times: &Value) -> String {
+    let Some(fields) = times.as_object() else {
+        return show(times);
+    };
+    let shown = fields.iter().filter_map(|(name, value)| {
+        let value = value.as_f64()?;
+        match name.strip_suffix("_s") {
+            Some(label) => Some(format!("{label} {}", duration(value))),
+            None => Some(format!("{name} {value}")),
+        }
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn workers(out: &mut String, app: &Value) {
+    let workers = list(app, "/workers");
+    if workers.is_empty() {
+        return;
+    }
+    line(
+        out,
+        format_args!(
+            "  {:>6} {:>10} {:>8} {:>8}  doing",
+            "worker", "generation", "pid", "served"
+        ),
+    );
+    for worker in workers {
+        let field = |name: &str| worker.get(name).map_or("-".into(), show);
+        let since = worker
+            .get("since_s")
+            .or(worker.get("busy_s"))
+            .and_then(Value::as_f64);
+        let doing = match (field("state"), since) {
+            (state, Some(seconds)) => format!("{state} for {}", duration(seconds)),
+            (state, None) => state,
+        };
+        line(
+            out,
+            format_args!(
+                "  {:>6} {:>10} {:>8} {:>8}  {doing}",
+                field("index"),
+                field("generation"),
+                field("pid"),
+                field("served"),
+            ),
+        );
+    }
+}
+
+fn traffic(out: &mut String, document: &Value) {
+    let number = |path: &str| document.pointer(path).map_or("-".into(), show);
+    line(
+        out,
+        format_args!(
+            "\nconnections {} open, {} active, {} accepted, {} refused",
+            number("/connections/open"),
+            number("/connections/active"),
+            number("/connections/accepted"),
+            number("/connections/refused"),
+        ),
+    );
+    let statuses = document
+        .pointer("/requests/by_status")
+        .and_then(Value::as_object);
+    let statuses: Vec<String> = statuses
+        .into_iter()
+        .flatten()
+        .map(|(code, count)| format!("{code}: {}", show(count)))
+        .collect();
+    line(
+        out,
+        format_args!(
+            "requests    {} in all, {} for files; {}",
+            number("/requests/total"),
+            number("/requests/static"),
+            if statuses.is_empty() {
+                "none answered yet".to_owned()
+            } else {
+                statuses.join(", ")
+            },
+        ),
+    );
+    line(
+        out,
+        format_args!(
+            "bytes       {} in, {} out",
+            number("/requests/bytes_in"),
+            number("/requests/bytes_out")
+        ),
+    );
+    if let Some(lost) = document
+        .pointer("/log/lost_lines")
+        .and_then(Value::as_u64)
+        .filter(|lost| *lost > 0)
+    {
+        line(out, format_args!("log         {lost} lines lost"));
+    }
+}
+
+fn list<'d>(document: &'d Value, path: &str) -> &'d [Value] {
+    document
+        .pointer(path)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// A value without quotes; nothing that could move a terminal's cursor.
+fn show(value: &Value) -> String {
+    match value {
+        Value::String(text) => text
+            .chars()
+            .map(|each| if each.is_control() { '?' } else { each })
+            .collect(),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
+}
+
+/// 85 us, 12.3 ms, 4.5 s, 3 min, 2 h
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes any text");
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_becomes_a_table_and_a_strange_one_does_no_harm() {
+        let document = serde_json::json!({
+            "version": "0.1.0",
+            "edge": { "pid": 7, "epoch": 1, "uptime_s": 75.0, "state": "accepting" },
+            "listeners": ["http://127.0.0.1:8000"],
+            "processes": { "supervisor": { "pid": 6 }, "apps": [{ "name": "shop", "kind": "interpreters", "why": "as --kind says",
+                "generations": [{ "generation": 2, "state": "serving", "pid": 9, "workers_up": 4, "workers": 4 }] }] },
+            "apps": [{ "name": "shop", "mount": "", "target": "shop:app", "state": "ready", "message": "ready", "queue_length": 3,
+                "queue_time": { "p50_s": 0.000085, "p99_s": 0.0123 },
+                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "state": "busy", "since_s": 4.5 }] }],
+            "connections": { "open": 5 },
+            "requests": { "total": 20, "by_status": { "200": 19, "404": 1 } },
+        });
+        let text = text(&document);
+        for expected in [
+            "ringgate 0.1.0, accepting, up 75.0 s",
+            "  supervisor  pid 6",
+            "app shop at /: shop:app, ready",
+            "  generation 2: serving, host pid 9, 4 of 4 workers up",
+            "p50 85 us, p99 12.3 ms",
+            "busy for 4.5 s",
+            "200: 19, 404: 1",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        super::text(&serde_json::json!({ "apps": 3, "listeners": [null] }));
+        assert_eq!(show(&Value::String("a\u{1b}[2J".into())), "a?[2J");
+    }
+}
