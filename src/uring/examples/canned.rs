@@ -1,6 +1,7 @@
 //! A server that finds the blank line and sends a prepared answer: the floor of what a request costs here, twice.
 //!
-//! `canned executor [inline]`: on the executor, sending through the ring (or inline). `canned raw`: a bare loop over the
+//! `canned executor [inline] [timed]`: on the executor, sending through the ring (or inline), with a deadline that moves at
+//! every request (or without). `canned raw`: a bare loop over the
 //! ring without tasks, wakers or slab, as a yardstick. Prints its port, serves until killed. Measure both in turn, in one
 //! run, under the same load: only their ratio means anything (`kernel-notes/ring-costs.md`).
 
@@ -10,6 +11,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use uring::net::{Listener, Socket};
+use uring::time::{Deadline, within};
 use uring::{Options, Runtime};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: canned\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n\
@@ -18,14 +20,16 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: canned\r\nContent-Type: text/
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let mode = arguments.next().unwrap_or_default();
-    let inline = arguments.next().as_deref() == Some("inline");
+    let flags: Vec<String> = arguments.collect();
+    let has = |flag: &str| flags.iter().any(|given| given == flag);
+    let (inline, timed) = (has("inline"), has("timed"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     println!("{}", listener.local_addr().expect("bound").port());
     std::io::stdout().flush().expect("stdout");
     match mode.as_str() {
-        "executor" => executor(listener, inline),
+        "executor" => executor(listener, inline, timed),
         "raw" => raw(listener),
-        _ => panic!("executor [inline] | raw"),
+        _ => panic!("executor [inline] [timed] | raw"),
     }
 }
 
@@ -55,21 +59,28 @@ fn heads(bytes: &[u8], matched: &mut usize) -> usize {
     count
 }
 
-fn executor(listener: TcpListener, inline: bool) {
+fn executor(listener: TcpListener, inline: bool, timed: bool) {
     let mut runtime = Runtime::real(Options::default()).expect("a ring");
     runtime.block_on(async move {
         let mut connections = Listener::from_fd(OwnedFd::from(listener)).accept();
         loop {
             let socket = connections.next().await.expect("accept");
-            uring::spawn(serve(socket, inline));
+            uring::spawn(serve(socket, inline, timed));
         }
     });
 }
 
-async fn serve(socket: Socket, inline: bool) {
+async fn serve(socket: Socket, inline: bool, timed: bool) {
     let mut answer = Vec::new();
     let mut matched = 0;
-    while let Some(Ok(bytes)) = socket.recv().await {
+    let deadline = Deadline::new();
+    loop {
+        if timed {
+            deadline.set_after(75_000_000_000);
+        }
+        let Some(Some(Ok(bytes))) = within(&deadline, socket.recv()).await else {
+            return;
+        };
         let count = heads(&bytes, &mut matched);
         drop(bytes);
         if count == 0 {

@@ -1,5 +1,7 @@
 //! The executor over the kernel's ring: what the simulation cannot vouch for, the kernel's side of the contract.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::ffi::CString;
 use std::future::Future;
 use std::io::{Read, Write};

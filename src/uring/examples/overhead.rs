@@ -1,0 +1,192 @@
+//! What the executor itself costs per request: a driver that completes everything at once, 64 connections that receive,
+//! move a deadline and send. Prints nanoseconds per request; the kernel has no part in it.
+
+use std::ffi::CStr;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use sys::file::{OpenHow, Stat};
+use uring::driver::{Completion, Handle, Inline, Operation, Shutdown, Wait};
+use uring::net::Socket;
+use uring::time::{Deadline, within};
+use uring::{Driver, Options, Runtime};
+
+const CONNECTIONS: usize = 64;
+const REQUESTS: u64 = 200_000;
+
+/// Every receive always has a request, every send is always taken.
+struct Instant {
+    receives: Vec<u64>,
+    done: Vec<Completion>,
+    buffers: Vec<u8>,
+    free: Vec<u16>,
+}
+
+// SAFETY: the buffers are never written to and live as long as the driver.
+unsafe impl Driver for Instant {
+    unsafe fn push(&mut self, user_data: u64, operation: &Operation) {
+        match operation {
+            Operation::Receive { .. } => self.receives.push(user_data),
+            Operation::Send { length, .. } => {
+                let result = *length as i32;
+                self.done.push(Completion {
+                    user_data,
+                    result,
+                    more: false,
+                    buffer: None,
+                });
+            }
+            Operation::Cancel { target } => {
+                let result = -sys::errno::ECANCELED;
+                self.done.push(Completion {
+                    user_data: *target,
+                    result,
+                    more: false,
+                    buffer: None,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, _wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
+        if self.done.is_empty() {
+            for &user_data in &self.receives {
+                let buffer = self.free.pop();
+                completions.push(Completion {
+                    user_data,
+                    result: 100,
+                    more: true,
+                    buffer,
+                });
+            }
+        }
+        completions.append(&mut self.done);
+        Ok(())
+    }
+
+    fn buffer(&mut self, _id: u16) -> NonNull<u8> {
+        NonNull::from(&mut self.buffers[0])
+    }
+
+    fn give_back(&mut self, id: u16) {
+        self.free.push(id);
+    }
+
+    fn abandon_buffers(&mut self) {}
+
+    fn queued(&self) -> usize {
+        0
+    }
+
+    fn now(&mut self) -> u64 {
+        sys::clock::monotonic_ns()
+    }
+
+    fn wall(&mut self) -> u64 {
+        sys::clock::wall_ns()
+    }
+}
+
+fn main() {
+    let options = Options::default();
+    let driver = Instant {
+        receives: Vec::new(),
+        done: Vec::new(),
+        buffers: vec![b'x'; 100],
+        free: (0..options.buffers).collect(),
+    };
+    let mut runtime = Runtime::new(Box::new(driver), options);
+    let start = std::time::Instant::now();
+    runtime.block_on(async {
+        let (reader, _writer) = std::io::pipe().expect("a pipe");
+        for _ in 1..CONNECTIONS {
+            let descriptor = reader.try_clone().expect("a descriptor");
+            uring::spawn(serve(Socket::from_fd(OwnedFd::from(descriptor))));
+        }
+        serve(Socket::from_fd(OwnedFd::from(reader))).await;
+    });
+    let requests = REQUESTS * CONNECTIONS as u64;
+    println!(
+        "{:.1} ns per request",
+        start.elapsed().as_nanos() as f64 / requests as f64
+    );
+    std::process::exit(0);
+}
+
+async fn serve(socket: Socket) {
+    let mut answer = vec![b'y'; 200];
+    let deadline = Deadline::new();
+    for _ in 0..REQUESTS {
+        deadline.set_after(75_000_000_000);
+        let Some(Some(Ok(bytes))) = within(&deadline, socket.recv()).await else {
+            return;
+        };
+        std::hint::black_box(bytes.len());
+        drop(bytes);
+        let (result, back) = socket.send_all(answer).await;
+        if result.is_err() {
+            return;
+        }
+        answer = back;
+    }
+}
+
+fn never<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl Inline for Instant {
+    fn send_now(&mut self, _: Handle, bytes: &[u8], _: bool) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn send_parts_now(&mut self, _: Handle, _: &[IoSlice<'_>], _: bool) -> io::Result<usize> {
+        never()
+    }
+    fn receive_now(&mut self, _: Handle, _: &mut [u8]) -> io::Result<usize> {
+        never()
+    }
+    fn sendfile_now(&mut self, _: Handle, _: Handle, _: u64, _: usize) -> io::Result<usize> {
+        never()
+    }
+    fn splice_now(
+        &mut self,
+        _: Handle,
+        _: Option<u64>,
+        _: Handle,
+        _: usize,
+        _: bool,
+    ) -> io::Result<usize> {
+        never()
+    }
+    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
+        never()
+    }
+    fn shutdown_now(&mut self, _: Handle, _: Shutdown) -> io::Result<()> {
+        never()
+    }
+    fn peer_now(&mut self, _: Handle) -> io::Result<Option<SocketAddr>> {
+        never()
+    }
+    fn local_now(&mut self, _: Handle) -> io::Result<Option<SocketAddr>> {
+        never()
+    }
+    fn open_root_now(&mut self, _: &Path) -> io::Result<Handle> {
+        never()
+    }
+    fn open_now(&mut self, _: Handle, _: &CStr, _: &OpenHow) -> io::Result<Handle> {
+        never()
+    }
+    fn stat_now(&mut self, _: Handle) -> io::Result<Stat> {
+        never()
+    }
+    fn read_now(&mut self, _: Handle, _: &mut [u8], _: u64) -> io::Result<usize> {
+        never()
+    }
+    fn is_cached(&mut self, _: Handle, _: u64, _: u64) -> bool {
+        true
+    }
+}
