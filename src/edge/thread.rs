@@ -71,14 +71,8 @@ fn run(spec: Spec) {
 /// The thread's root task: from the first report to the order to end.
 async fn live(spec: Spec) -> io::Result<()> {
     let ring = Rc::new(Ring::new(spec.ring, spec.config, spec.stats, spec.outbox)?);
-    let house = Rc::new(House::new(Rc::clone(&ring), spec.recover));
     Doorbell::from_fd(spec.doorbell);
-    uring::set_poller(Box::new(Outside {
-        house: Rc::clone(&house),
-        mailbox: spec.mailbox,
-        mail: VecDeque::new(),
-        figures_due_ns: 0,
-    }));
+    let house = look_outside(&ring, spec.mailbox, spec.recover);
     ring.tell(FromRing::Up { ring: ring.index });
     poll_fn(|cx| house.poll_end(cx.waker())).await;
     if ring.is_draining() {
@@ -88,8 +82,20 @@ async fn live(spec: Spec) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the loop look at the exchanges and the mail.
+pub(crate) fn look_outside(ring: &Rc<Ring>, mailbox: Arc<Mailbox>, recover: bool) -> Rc<House> {
+    let house = Rc::new(House::new(Rc::clone(ring), recover));
+    uring::set_poller(Box::new(Outside {
+        house: Rc::clone(&house),
+        mailbox,
+        mail: VecDeque::new(),
+        figures_due_ns: 0,
+    }));
+    house
+}
+
 /// What the mail changes.
-struct House {
+pub(crate) struct House {
     ring: Rc<Ring>,
     /// Come before `Go`.
     waiting: RefCell<Vec<(Rc<Entrance>, OwnedFd)>>,
@@ -250,7 +256,7 @@ fn listen(ring: &Rc<Ring>, entrance: Rc<Entrance>, socket: OwnedFd) {
 }
 
 /// Takes connections in until the ring drains.
-async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: AcceptStream) {
+pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: AcceptStream) {
     loop {
         let next = poll_fn(|cx| match stream.poll_next(cx) {
             Poll::Ready(next) => Poll::Ready(Some(next)),

@@ -230,6 +230,12 @@ impl App {
         Ok(slot)
     }
 
+    /// Slots that are not free.
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        self.inner.borrow().exchange.as_ref().map_or(0, EdgeRing::in_use)
+    }
+
     /// Whether a body travels inside its slot, behind a head of `head_bytes` on the wire; else it is spooled to a file.
     ///
     /// The encoded head holds the wire's bytes, path and query a second time, and 4 bytes per field more: never 3 times as much.

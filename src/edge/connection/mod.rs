@@ -94,21 +94,25 @@ enum Turn<'a> {
 }
 
 /// Serves a connection to its end. The caller has counted it (`Ring::admit`).
-pub async fn serve(ring: Rc<Ring>, entrance: Rc<Entrance>, socket: Socket) {
+///
+/// Not an `async fn`: that would keep its arguments beside the connection made of them, for as long as it lives.
+pub fn serve(ring: Rc<Ring>, entrance: Rc<Entrance>, socket: Socket) -> impl Future<Output = ()> + 'static {
     let peer = socket.peer().ok().flatten();
     let deadline = Deadline::new();
     let mut connection = Connection { ring, entrance, socket, deadline, peer, started_ns: 0, begun: false };
-    while let Some(chunk) = connection.rest().await {
-        let after = match connection.turn(chunk) {
-            Turn::Now(after) => after,
-            Turn::Busy(work) => work.await,
-        };
-        match after {
-            After::Rest => {}
-            After::Close => break,
-            After::Linger => {
-                Box::pin(connection.linger()).await;
-                break;
+    async move {
+        while let Some(chunk) = connection.rest().await {
+            let after = match connection.turn(chunk) {
+                Turn::Now(after) => after,
+                Turn::Busy(work) => work.await,
+            };
+            match after {
+                After::Rest => {}
+                After::Close => break,
+                After::Linger => {
+                    Box::pin(connection.linger()).await;
+                    break;
+                }
             }
         }
     }

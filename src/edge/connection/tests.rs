@@ -1,0 +1,6 @@
+//! The real connection code on the simulated ring: fragmented input, short writes, late completions, dying peers, virtual
+//! time. Every test runs under many seeds.
+
+mod app;
+mod http;
+mod site;

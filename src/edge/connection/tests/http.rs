@@ -1,0 +1,299 @@
+//! HTTP/1.1 on the simulated ring, answered by the edge itself and from files.
+
+use super::site::{SECOND_NS, Site, config};
+use uring::sim::{Faults, run_seeds};
+
+const GET: &str = "GET /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+
+fn files(sim: &uring::sim::Sim) -> Vec<u8> {
+    let large: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    sim.add_file("/www/a.txt", "alpha", 1_700_000_000);
+    sim.add_file("/www/b.txt", "beta", 1_700_000_000);
+    sim.add_file("/www/large.bin", large.clone(), 1_700_000_000);
+    large
+}
+
+#[test]
+fn a_connection_serves_one_request_after_another() {
+    run_seeds(0..25, Faults::harmless, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        for _ in 0..3 {
+            peer.write(GET);
+            let answer = peer.answer().await.expect("an answer");
+            assert_eq!((answer.status, &answer.body[..]), (200, &b"alpha"[..]));
+            assert_eq!(answer.header("connection"), None);
+        }
+        assert_eq!(site.access_log().len(), 3);
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    run_seeds(0..30, Faults::harmless, async |sim| {
+        let large = files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        let mut expected: Vec<(u16, Vec<u8>)> = Vec::new();
+        let mut requests = String::new();
+        for n in 0..30 {
+            let (path, status, body) = match n % 5 {
+                0 | 2 => ("/static/a.txt", 200, b"alpha".to_vec()),
+                1 => ("/static/b.txt", 200, b"beta".to_vec()),
+                3 if n == 13 => ("/static/large.bin", 200, large.clone()),
+                _ => ("/nowhere", 404, Vec::new()),
+            };
+            requests.push_str(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            expected.push((status, body));
+        }
+        peer.write(&requests);
+        for (status, body) in expected {
+            let answer = peer.answer().await.expect("an answer");
+            assert_eq!(answer.status, status);
+            assert!(status != 200 || answer.body == body);
+        }
+        assert_eq!(site.access_log().len(), 30);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_ends_the_connection() {
+    let cases: [(&str, u16); 12] = [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: x\n\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
+        ("get / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", 400),
+        ("GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505),
+        ("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        ("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ];
+    run_seeds(0..20, Faults::harmless, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        for (request, status) in cases {
+            let peer = site.connect();
+            peer.write(GET);
+            peer.write(request);
+            peer.write("GET /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(peer.answer().await.expect("an answer").status, 200);
+            let answer = peer.answer().await.expect("an answer");
+            assert_eq!(answer.status, status, "{request:?}");
+            if request.contains("%zz") {
+                continue;
+            }
+            assert_eq!(answer.header("connection"), Some("close"), "{request:?}");
+            assert_eq!(peer.rest().await.expect("an end"), b"", "{request:?}");
+        }
+    });
+}
+
+#[test]
+fn oversized_heads_are_told_so() {
+    run_seeds(0..20, Faults::harmless, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let long = "x".repeat(20_000);
+        for (request, status) in [
+            (format!("GET /{long} HTTP/1.1\r\n"), 414),
+            (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), 431),
+            (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(200)), 431),
+        ] {
+            let peer = site.connect();
+            peer.write(request);
+            assert_eq!(peer.answer().await.expect("an answer").status, status);
+            assert_eq!(peer.rest().await.expect("an end"), b"");
+        }
+    });
+}
+
+#[test]
+fn slow_heads_time_out_and_silent_clients_leave_without_a_word() {
+    run_seeds(0..20, Faults::harmless, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let silent = site.connect();
+        assert_eq!(silent.rest().await.expect("an end"), b"");
+        let waited_ns = uring::now();
+        assert!(waited_ns >= 10 * SECOND_NS);
+
+        let slow = site.connect();
+        slow.write("GET / HT");
+        assert_eq!(slow.answer().await.expect("an answer").status, 408);
+        assert_eq!(slow.rest().await.expect("an end"), b"");
+
+        let dripping = site.connect();
+        for byte in "GET / HTTP/1.1\r\nX: 12345678901234567890".bytes() {
+            dripping.write([byte]);
+            uring::time::sleep(SECOND_NS).await;
+        }
+        assert_eq!(dripping.answer().await.expect("an answer").status, 408);
+
+        let idle = site.connect();
+        idle.write(GET);
+        assert_eq!(idle.answer().await.expect("an answer").status, 200);
+        let idle_since_ns = uring::now();
+        assert_eq!(idle.rest().await.expect("an end"), b"");
+        assert!(uring::now() - idle_since_ns >= 74 * SECOND_NS);
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte() {
+    run_seeds(0..30, Faults::harmless, async |sim| {
+        let large = files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut all = Vec::new();
+        loop {
+            let bytes = peer.client.read_at_most(40_000).await.expect("bytes");
+            if bytes.is_empty() {
+                break;
+            }
+            all.extend(bytes);
+            uring::time::sleep(SECOND_NS / 10).await;
+        }
+        let head_end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        assert!(all[head_end..] == large);
+    });
+}
+
+#[test]
+fn a_reader_that_stops_is_cut_off() {
+    run_seeds(0..20, |seed| Faults { window: 4096, ..Faults::harmless(seed) }, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        let begun_ns = uring::now();
+        site.empty().await;
+        assert!(uring::now() - begun_ns < 100 * SECOND_NS);
+        drop(peer);
+    });
+}
+
+#[test]
+fn methods_versions_and_forms() {
+    run_seeds(0..30, Faults::harmless, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        peer.write("HEAD /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = peer.head_answer().await.expect("an answer");
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("5")));
+
+        peer.write("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = peer.answer().await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")));
+
+        peer.write("GET http://x/static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(peer.answer().await.expect("an answer").body, b"alpha");
+
+        peer.write("GET /static/../static/%61.txt HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(peer.answer().await.expect("an answer").body, b"alpha");
+
+        peer.write("GET /static/a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        let answer = peer.answer().await.expect("an answer");
+        assert_eq!(answer.header("connection"), Some("keep-alive"));
+
+        // A body that nobody wants is passed over when it has come, and ends the connection when it has not.
+        peer.write("GET /static/a.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc");
+        let answer = peer.answer().await.expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert_eq!(peer.rest().await.expect("an end"), b"");
+
+        let old = site.connect();
+        old.write("GET /static/a.txt HTTP/1.0\r\n\r\n");
+        let answer = old.answer().await.expect("an answer");
+        assert_eq!((&answer.body[..], answer.header("connection")), (&b"alpha"[..], Some("close")));
+        assert_eq!(old.rest().await.expect("an end"), b"");
+    });
+}
+
+#[test]
+fn peers_may_die_at_any_time() {
+    run_seeds(0..80, Faults::deadly, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        for n in 0..6 {
+            let peer = site.connect();
+            peer.write(GET.repeat(n));
+            peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\nGET /sta");
+            for _ in 0..=n {
+                // Whatever comes: the client may be dead.
+                if peer.answer().await.is_err() {
+                    break;
+                }
+            }
+        }
+        site.empty().await;
+        assert_eq!(site.ring.stats.connections_open.value(), 0);
+        assert_eq!(site.ring.stats.connections_active.value(), 0);
+    });
+}
+
+#[test]
+fn draining_ends_connections_at_rest_and_finishes_the_others() {
+    run_seeds(0..20, Faults::harmless, async |sim| {
+        let large = files(&sim);
+        let site = Site::new(sim, config());
+        let resting = site.connect();
+        resting.write(GET);
+        assert_eq!(resting.answer().await.expect("an answer").status, 200);
+        let busy = site.connect();
+        busy.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        busy.client.read_at_most(1).await.expect("the first byte");
+        site.ring.drain();
+        uring::wake_all();
+        assert_eq!(resting.rest().await.expect("an end"), b"");
+        let rest = busy.rest().await.expect("the answer's rest");
+        assert!(rest.ends_with(&large[1000..]));
+        site.empty().await;
+    });
+}
+
+#[test]
+fn too_many_connections_are_turned_away() {
+    run_seeds(0..5, |_| Faults::NONE, async |sim| {
+        files(&sim);
+        let mut config = config();
+        config.limits.connections = 2;
+        let site = Site::new(sim, config);
+        let first = site.connect();
+        let second = site.connect();
+        first.write(GET);
+        second.write(GET);
+        assert_eq!(first.answer().await.expect("an answer").status, 200);
+        assert_eq!(second.answer().await.expect("an answer").status, 200);
+        let third = site.connect();
+        assert_eq!(third.answer().await.expect("an answer").status, 503);
+        drop(first);
+        uring::time::sleep(SECOND_NS).await;
+        let fourth = site.connect();
+        fourth.write(GET);
+        assert_eq!(fourth.answer().await.expect("an answer").status, 200);
+    });
+}
+
+#[test]
+fn a_connection_at_rest_is_small() {
+    run_seeds(0..1, |_| Faults::NONE, async |sim| {
+        files(&sim);
+        let site = Site::new(sim, config());
+        let (socket, _client) = site.sim.pair();
+        let at = config::Address::Unix("/x".into());
+        let entrance = std::rc::Rc::new(crate::connection::Entrance::new(&at));
+        let task = crate::connection::serve(std::rc::Rc::clone(&site.ring), entrance, socket);
+        let bytes = size_of_val(&task);
+        assert!(bytes <= 200, "{bytes} bytes");
+        assert!(site.ring.admit());
+        drop(task);
+    });
+}
