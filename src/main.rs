@@ -9,10 +9,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(|word| word.into_string()).collect();
+    let arguments: Result<Vec<String>, _> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.into_string())
+        .collect();
     let around = match surroundings() {
         Ok(around) => around,
-        Err(error) => return refuse(&format!("the current directory is gone ({error}); change to another one")),
+        Err(error) => {
+            return refuse(&format!(
+                "the current directory is gone ({error}); change to another one"
+            ));
+        }
     };
     let Ok(arguments) = arguments else {
         return refuse("an argument is not UTF-8; ringgate takes UTF-8 only");
@@ -33,7 +40,9 @@ fn surroundings() -> std::io::Result<Surroundings> {
         cwd: std::env::current_dir()?,
         processors: sys::cpu::usable(),
         user_id: sys::process::user_id(),
-        xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute()),
+        xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute()),
         port: std::env::var("PORT").ok().filter(|port| !port.is_empty()),
     })
 }
@@ -41,12 +50,18 @@ fn surroundings() -> std::io::Result<Surroundings> {
 /// The edge acts upon its supervisor's messages alone; a signal to the whole process group (Ctrl-C) is not for it.
 fn edge() -> ExitCode {
     use sys::signal::Signal;
-    for signal in [Signal::Int, Signal::Quit, Signal::Term, Signal::Hup, Signal::Usr1] {
+    for signal in [
+        Signal::Int,
+        Signal::Quit,
+        Signal::Term,
+        Signal::Hup,
+        Signal::Usr1,
+    ] {
         if let Err(error) = sys::signal::ignore(signal) {
             eprintln!("ringgate edge: {error}");
         }
     }
-    edge::main()
+    edge::control::run()
 }
 
 fn print(text: &str) -> ExitCode {
