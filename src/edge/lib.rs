@@ -24,3 +24,6 @@ pub mod stats;
 mod thread;
 mod timestamp;
 mod worker_socket;
+
+/// The edge process, started by the supervisor with its channel as descriptor 3.
+pub use control::run as main;
