@@ -15,7 +15,7 @@ use uring::time::{Deadline, within};
 use uring::{Driver, Options, Runtime};
 
 const CONNECTIONS: usize = 64;
-const REQUESTS: u64 = 200_000;
+const REQUESTS: u64 = 20_000;
 
 /// Every receive always has a request, every send is always taken.
 struct Instant {

@@ -15,8 +15,8 @@ use sys::transfer;
 
 /// What the pipes of the pool ask for; they are content with less.
 const PIPE_BYTES: usize = 256 * 1024;
-/// What a pipe has without asking, or beyond the user's soft limit.
-const PIPE_BYTES_MIN: usize = 4096;
+/// What a pipe has beyond the user's soft limit (two pages, pipe(7)); below it, more, which we then do not use.
+const PIPE_BYTES_MIN: usize = 8192;
 
 #[inline]
 fn borrow<'a>(handle: Handle) -> BorrowedFd<'a> {

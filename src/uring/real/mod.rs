@@ -24,6 +24,8 @@ pub struct Ring {
     /// Dropped first, by hand, so that no operation outlives `buffers`.
     ring: ManuallyDrop<Box<IoUring>>,
     buffers: Buffers,
+    /// Completions that had to be taken in order to submit; the next `enter` hands them out.
+    backlog: Vec<Completion>,
 }
 
 /// `IORING_ENTER_GETEVENTS`: run the deferred task work and flush overflown completions.
@@ -51,8 +53,12 @@ impl Ring {
         /// A kernel that takes nothing a thousand times in a row, out of memory, will not recover under us.
         const ATTEMPTS_MAX: usize = 1000;
         for _ in 0..ATTEMPTS_MAX {
-            // EAGAIN, EBUSY, EINTR: again. Completions pile up in their own queue (NODROP), so nothing is lost meanwhile.
-            let _submitted = self.submitter.submit();
+            // EINTR: again. EAGAIN and EBUSY: requests or completions are short of memory or room, which taking the
+            // completions makes.
+            if self.submitter.submit().is_err() {
+                let Ring { ring, backlog, .. } = self;
+                backlog.extend(ring.completion().map(completion));
+            }
             let queue = self.ring.submission();
             if queue.capacity() - queue.len() >= room {
                 return;
@@ -124,6 +130,11 @@ unsafe impl Driver for Ring {
     }
 
     fn enter(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
+        let wait = if self.backlog.is_empty() {
+            wait
+        } else {
+            Wait::No
+        };
         if let Err(error) = self.enter_kernel(wait) {
             use sys::errno::{EAGAIN, EBUSY, EINTR, ETIME};
             match error.raw_os_error() {
@@ -135,12 +146,8 @@ unsafe impl Driver for Ring {
                 _ => return Err(error),
             }
         }
-        completions.extend(self.ring.completion().map(|entry| Completion {
-            user_data: entry.user_data(),
-            result: entry.result(),
-            more: io_uring::cqueue::more(entry.flags()),
-            buffer: io_uring::cqueue::buffer_select(entry.flags()),
-        }));
+        completions.append(&mut self.backlog);
+        completions.extend(self.ring.completion().map(completion));
         Ok(())
     }
 
@@ -177,6 +184,17 @@ impl Drop for Ring {
         self.buffers.unregister(&self.submitter);
         // SAFETY: dropped once, here; `submitter` is not used afterwards and has no drop of its own.
         unsafe { ManuallyDrop::drop(&mut self.ring) };
+    }
+}
+
+/// Our form of a completion.
+#[inline]
+fn completion(entry: io_uring::cqueue::Entry) -> Completion {
+    Completion {
+        user_data: entry.user_data(),
+        result: entry.result(),
+        more: io_uring::cqueue::more(entry.flags()),
+        buffer: io_uring::cqueue::buffer_select(entry.flags()),
     }
 }
 

@@ -15,6 +15,10 @@ const COMPLETIONS_PER_SUBMISSION: u32 = 4;
 impl Ring {
     /// A ring of the calling thread, which alone may use it.
     pub fn new(options: &Options) -> Result<Ring, StartError> {
+        assert!(
+            options.entries >= 2,
+            "a cancellation and its close go in together"
+        );
         let ring = build(options.entries).map_err(StartError::from_errno)?;
         if !ring.params().is_feature_nodrop() || !ring.params().is_feature_ext_arg() {
             return Err(StartError::TooOld {
@@ -32,6 +36,7 @@ impl Ring {
         {
             return Err(StartError::from_errno(error));
         }
+        limit_workers(&submitter).map_err(StartError::from_errno)?;
         let mut buffers = Buffers::new(options.buffers, options.buffer_bytes);
         buffers
             .register(&submitter)
@@ -40,6 +45,7 @@ impl Ring {
             submitter,
             ring,
             buffers,
+            backlog: Vec::new(),
         })
     }
 }
@@ -60,4 +66,12 @@ fn build(entries: u32) -> io::Result<IoUring> {
         Err(error) if error.raw_os_error() == Some(sys::errno::EINVAL) => plain.build(entries),
         result => result,
     }
+}
+
+/// Kernel workers of one ring at most, for regular files and for everything else. A splice into a pipe counts as the
+/// latter, whose bound is RLIMIT_NPROC unless we set one: a thousand cold downloads would be a thousand threads.
+const WORKERS_MAX: u32 = 32;
+
+fn limit_workers(submitter: &Submitter<'_>) -> io::Result<()> {
+    submitter.register_iowq_max_workers(&mut [WORKERS_MAX, WORKERS_MAX])
 }

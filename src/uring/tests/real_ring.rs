@@ -517,3 +517,35 @@ fn a_runtime_goes_with_everything_in_flight_and_buffers_outlive_it() {
     assert!(client.join().unwrap() < 32 << 20);
     drop(kept);
 }
+
+#[test]
+fn more_cold_transfers_than_kernel_workers_all_finish() {
+    const CLIENTS: usize = 80;
+    let path = std::env::temp_dir().join(format!("uring-workers-{}", std::process::id()));
+    std::fs::write(&path, pattern(700_000)).unwrap();
+    run(Options::default(), async |mut connections, address| {
+        let file = std::rc::Rc::new(File::from_fd(OwnedFd::from(
+            std::fs::File::open(&path).unwrap(),
+        )));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                peer(address, |mut stream| {
+                    let mut got = Vec::new();
+                    stream.read_to_end(&mut got).unwrap();
+                    got == pattern(700_000)
+                })
+            })
+            .collect();
+        for _ in 0..CLIENTS {
+            let socket = connections.next().await.unwrap();
+            let file = file.clone();
+            uring::spawn(async move {
+                socket.splice_from_file(&file, 0, 700_000).await.unwrap();
+            });
+        }
+        for client in clients {
+            assert!(joined(client).await);
+        }
+    });
+    std::fs::remove_file(path).unwrap();
+}

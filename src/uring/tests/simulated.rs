@@ -402,3 +402,45 @@ fn a_deadlock_is_named() {
         socket.recv().await;
     });
 }
+
+#[test]
+fn a_panicking_task_ends_alone_where_asked() {
+    let options = uring::Options {
+        isolate_panics: true,
+        ..uring::Options::default()
+    };
+    sim::run_with(1, Faults::NONE, options, async |sim: Sim| {
+        let (doomed, victim) = sim.pair();
+        uring::spawn(async move {
+            let _bytes = doomed.recv().await;
+            panic!("a bug");
+        });
+        let address = start_echo(&sim);
+        let client = sim.connect(&address);
+        victim.write(b"x");
+        assert_eq!(
+            victim.read_to_end().await.unwrap(),
+            b"",
+            "its socket is closed"
+        );
+        client.write(b"still here");
+        assert_eq!(client.read_exact(10).await.unwrap(), b"still here");
+        assert_eq!(uring::stats().panics, 1);
+    });
+}
+
+#[test]
+fn a_task_that_never_rests_starves_nobody() {
+    sim::run_seeds(0..10, Faults::harmless, async |sim: Sim| {
+        uring::spawn(async {
+            loop {
+                uring::yield_now().await;
+            }
+        });
+        let address = start_echo(&sim);
+        let client = sim.connect(&address);
+        client.write(b"hello");
+        assert_eq!(client.read_exact(5).await.unwrap(), b"hello");
+        sleep(5 * MS).await;
+    });
+}
