@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -16,7 +17,7 @@ use crate::flight::{Arrival, Flights, Outcome, Payload, Yield};
 use crate::pipe::Pipe;
 use crate::poller::{Park, Poller};
 use crate::stats::{Stall, Stats, Tallies};
-use crate::task::{Runnable, TaskId, Tasks, waker};
+use crate::task::{Local, Runnable, TaskId, Tasks, waker};
 use crate::wheel::Wheel;
 
 /// What a runtime is built with.
@@ -32,6 +33,9 @@ pub struct Options {
     pub turn_budget: u32,
     /// A turn that runs tasks for longer is reported as a stall.
     pub stall_ns: u64,
+    /// A task that panics ends alone (counted, its message printed by the panic hook) instead of ending the loop: one
+    /// connection's bug must not cost the others. Off by default, because tests want to see panics.
+    pub isolate_panics: bool,
 }
 
 impl Default for Options {
@@ -42,6 +46,7 @@ impl Default for Options {
             buffer_bytes: 8192,
             turn_budget: 256,
             stall_ns: 20_000_000,
+            isolate_panics: false,
         }
     }
 }
@@ -271,16 +276,7 @@ impl Core {
                         return Poll::Ready(output);
                     }
                 }
-                Runnable::Task(id, mut future) => {
-                    let waker = waker(id);
-                    match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                        Poll::Pending => self.tasks.borrow_mut().put_back(id, future),
-                        Poll::Ready(()) => {
-                            drop(future);
-                            self.tasks.borrow_mut().finish(id);
-                        }
-                    }
-                }
+                Runnable::Task(id, future) => self.run_task(id, future),
             }
         }
         self.tallies
@@ -291,6 +287,28 @@ impl Core {
             waker.wake();
         }
         Poll::Pending
+    }
+
+    #[inline]
+    fn run_task(&self, id: TaskId, mut future: Local) {
+        let waker = waker(id);
+        let mut poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
+        let polled = if self.options.isolate_panics {
+            // Whatever the task shares is behind cells, whose borrows unwinding ends; the task itself is dropped.
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| {
+                self.tallies.panics.set(self.tallies.panics.get() + 1);
+                Poll::Ready(())
+            })
+        } else {
+            poll()
+        };
+        match polled {
+            Poll::Pending => self.tasks.borrow_mut().put_back(id, future),
+            Poll::Ready(()) => {
+                drop(future);
+                self.tasks.borrow_mut().finish(id);
+            }
+        }
     }
 
     /// Decides how long the coming enter may sleep.

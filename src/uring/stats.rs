@@ -28,6 +28,8 @@ pub struct Stats {
     pub spills: u64,
     /// Completions for nothing we know: always 0 unless the kernel or we are wrong.
     pub strays: u64,
+    /// Tasks that panicked and ended alone.
+    pub panics: u64,
     pub stalls: u64,
     pub turn_longest_ns: u64,
     pub tasks: usize,
@@ -46,6 +48,7 @@ pub(crate) struct Tallies {
     pub starvations: Cell<u64>,
     pub spills: Cell<u64>,
     pub strays: Cell<u64>,
+    pub panics: Cell<u64>,
     pub stalls: Cell<u64>,
     pub turn_longest_ns: Cell<u64>,
     /// Polls of the running turn.
@@ -65,6 +68,7 @@ impl Tallies {
             starvations: self.starvations.get(),
             spills: self.spills.get(),
             strays: self.strays.get(),
+            panics: self.panics.get(),
             stalls: self.stalls.get(),
             turn_longest_ns: self.turn_longest_ns.get(),
             tasks,
