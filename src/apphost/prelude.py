@@ -77,6 +77,14 @@ def stream(descriptor, prefix):
     )
 
 
+def rename(prefix):
+    """Gives the streams another name, in a forked worker: loggers hold on to the stream they found when they were made."""
+    for stream in (sys.stdout, sys.stderr):
+        lines = getattr(stream, "buffer", None)
+        if isinstance(lines, Lines):
+            lines._prefix = prefix.encode("utf-8", "backslashreplace")
+
+
 def start(prefix, paths):
     """Makes this interpreter a worker's: streams with its name, search path, argv, threads. Returns the error stream."""
     sys.stdout = stream(1, prefix)
@@ -89,6 +97,22 @@ def start(prefix, paths):
         sys.path.insert(0, path)
     adopt_thread()
     return errors
+
+
+def extension(path):
+    """Loads our own extension in an interpreter that was not started with it."""
+    from importlib.machinery import ExtensionFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+
+    if "_ringgate" not in sys.modules:
+        loader = ExtensionFileLoader("_ringgate", path)
+        module = module_from_spec(spec_from_loader("_ringgate", loader))
+        loader.exec_module(module)
+        sys.modules["_ringgate"] = module
+    module = sys.modules["_ringgate"]
+    # For visitors from other threads, who find their way by import.
+    module.stack = stack
+    return module
 
 
 def adopt_thread():
@@ -110,6 +134,9 @@ def ignore_interrupts():
 
 refusals = []
 
+# Terminal conveniences of the standard library that refuse as well; nothing that serves requests misses them.
+HARMLESS = ("readline", "_curses", "_curses_panel", "_tkinter")
+
 
 def watch_imports(report):
     """Records every extension module that refuses to load here, also where the importer swallows the error."""
@@ -120,7 +147,7 @@ def watch_imports(report):
             try:
                 return step(self, *arguments)
             except ImportError as error:
-                if self.name not in [name for name, _ in refusals]:
+                if self.name not in HARMLESS and self.name not in [name for name, _ in refusals]:
                     refusals.append((self.name, str(error)))
                     report(self.name)
                 raise
@@ -295,6 +322,13 @@ def settle():
 
     gc.collect()
     gc.freeze()
+
+
+def arm_stack_signal(number):
+    """In a worker process: this signal writes the Python stack to the log, even while C code holds the GIL."""
+    import faulthandler
+
+    faulthandler.register(number, file=2, all_threads=False, chain=False)
 
 
 def stack(thread):

@@ -207,10 +207,6 @@ impl<C: Class> Type<C> {
         Ok(Type { object, class: PhantomData })
     }
 
-    pub fn object(&self) -> &Object {
-        &self.object
-    }
-
     /// A new instance around `value`.
     pub fn instance(&self, value: C) -> Result<Instance<C>> {
         let class = self.object.as_ptr().cast::<ffi::PyTypeObject>();

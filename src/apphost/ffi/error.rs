@@ -24,7 +24,6 @@ pub enum Kind {
     ConnectionAborted,
     IndexError,
     OSError,
-    OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -42,7 +41,6 @@ impl Kind {
                 Kind::ConnectionAborted => ffi::PyExc_ConnectionAbortedError,
                 Kind::IndexError => ffi::PyExc_IndexError,
                 Kind::OSError => ffi::PyExc_OSError,
-                Kind::OverflowError => ffi::PyExc_OverflowError,
                 Kind::RuntimeError => ffi::PyExc_RuntimeError,
                 Kind::TypeError => ffi::PyExc_TypeError,
                 Kind::ValueError => ffi::PyExc_ValueError,
@@ -122,6 +120,11 @@ impl Drop for Raised {
 pub struct Exception(Object);
 
 impl Exception {
+    /// Of an object known to be an exception instance.
+    pub fn from_object(object: Object) -> Exception {
+        Exception(object)
+    }
+
     pub fn object(&self) -> &Object {
         &self.0
     }
@@ -134,12 +137,6 @@ impl Exception {
             ffi::PyErr_SetObject(ffi::Py_TYPE(value).cast(), value);
         }
         Raised(PhantomData)
-    }
-
-    /// Whether it is of this kind or below it.
-    pub fn is(&self, kind: Kind) -> bool {
-        // SAFETY: both are live objects, the second an exception type.
-        unsafe { ffi::PyErr_GivenExceptionMatches(self.0.as_ptr(), kind.pointer()) != 0 }
     }
 
     /// `ValueError: text`, for a log line.

@@ -25,7 +25,6 @@ pub use class::{Arguments, Class, Instance, Item, Iterate, Method, MethodEntry, 
 pub use dict::Dict;
 pub use error::{Exception, Kind, Raised, Result};
 pub use interpreter::{Handle, create_interpreter};
-pub use module::{Function, function};
+pub use module::{Function, base_exception, extension_file, function};
 pub use object::{Object, Python};
-pub use text::Latin1;
-pub use version::{Version, running};
+pub use version::{INTERPRETERS_SINCE, Version, running};

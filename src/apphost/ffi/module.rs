@@ -48,6 +48,20 @@ unsafe extern "C" fn function_trampoline<F: Function>(
     hand_over(py, || F::call(py, arguments).map(Some))
 }
 
+/// Gives the module an exception class of its own, derived from BaseException.
+pub fn base_exception(module: &Object, name: &CStr, qualified: &CStr, doc: &CStr) -> Result<()> {
+    // SAFETY: NUL-terminated texts; the base is a static type; no namespace is given. A new reference or NULL.
+    let class = unsafe {
+        Object::from_owned(ffi::PyErr_NewExceptionWithDoc(qualified.as_ptr(), doc.as_ptr(), ffi::PyExc_BaseException, ptr::null_mut()))?
+    };
+    module.set_member(name, &class)
+}
+
+/// The file this extension was loaded from.
+pub fn extension_file() -> Option<std::path::PathBuf> {
+    sys::dynamic::file_of(PyInit__ringgate as *const () as usize)
+}
+
 /// A static that CPython reads and, for the module definition's header, writes under the import lock of the first import.
 #[repr(transparent)]
 struct Static<T>(UnsafeCell<T>);

@@ -54,11 +54,6 @@ impl<'p> Python<'p> {
         unsafe { Object::from_owned(ffi::PyLong_FromLongLong(value)) }
     }
 
-    pub fn float(self, value: f64) -> Result<Object> {
-        // SAFETY: attached thread; a new reference or NULL.
-        unsafe { Object::from_owned(ffi::PyFloat_FromDouble(value)) }
-    }
-
     /// A copy of these bytes.
     #[inline]
     pub fn bytes(self, value: &[u8]) -> Result<Object> {
@@ -87,7 +82,20 @@ impl<'p> Python<'p> {
         unsafe { Object::from_owned(ffi::PyImport_ImportModule(name.as_ptr())) }
     }
 
-    /// Compiles and runs a module's source in a fresh namespace that knows the built-ins, and returns the namespace.
+    /// The value of one expression over the built-ins.
+    pub fn run_expression(self, source: &CStr) -> Result<Object> {
+        let globals = super::Dict::new(self)?;
+        // SAFETY: as `run`.
+        unsafe {
+            let builtins = ffi::PyEval_GetBuiltins();
+            Object::check(ffi::PyDict_SetItemString(globals.object().as_ptr(), c"__builtins__".as_ptr(), builtins))?;
+            let code = Object::from_owned(ffi::Py_CompileString(source.as_ptr(), c"<ringgate>".as_ptr(), ffi::Py_eval_input))?;
+            let globals = globals.object().as_ptr();
+            Object::from_owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals))
+        }
+    }
+
+    /// Compiles and runs a module's source in the namespace `globals`, which is given the built-ins.
     pub fn run(self, source: &CStr, file_name: &CStr, globals: &super::Dict) -> Result<()> {
         // SAFETY: NUL-terminated texts; `globals` is a dict that serves as both namespaces. The code object is owned by us.
         unsafe {
@@ -165,11 +173,6 @@ impl Object {
     pub(super) fn type_ptr(&self) -> *mut ffi::PyTypeObject {
         // SAFETY: a live object has a type.
         unsafe { ffi::Py_TYPE(self.as_ptr()) }
-    }
-
-    #[inline]
-    pub fn is(&self, other: &Object) -> bool {
-        self.0 == other.0
     }
 
     pub fn is_none(&self) -> bool {
@@ -339,11 +342,6 @@ impl Object {
         let code = unsafe { ffi::PyObject_IsTrue(self.as_ptr()) };
         Object::check(code)?;
         Ok(code > 0)
-    }
-
-    pub fn is_callable(&self) -> bool {
-        // SAFETY: a live object; cannot fail.
-        unsafe { ffi::PyCallable_Check(self.as_ptr()) != 0 }
     }
 
     pub fn is_instance_of(&self, class: &Object) -> Result<bool> {

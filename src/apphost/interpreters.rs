@@ -1,0 +1,155 @@
+//! Kind `interpreters`: each worker is an interpreter with its own GIL on a thread of its own, all in this process.
+//!
+//! Owns the threads. Interpreters are never ended (see `ffi::interpreter`); a worker that is stuck is interrupted, and if that does not help its seat
+//! goes to a new interpreter while the old one is left behind.
+
+use crate::ffi::{self, Handle, Python};
+use crate::host::Report;
+use crate::load::{self, LoadError};
+use crate::prelude::Prelude;
+use crate::worker::{End, Exchange, Progress, Worker};
+use control::message::{HostSpec, WorkerSpec};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Python code expects the main thread's 8 MiB; a deep recursion needs it. Address space only.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long an interrupted request may take to give in.
+pub const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+
+/// What the host keeps of one worker.
+pub struct Seat {
+    pub spec: WorkerSpec,
+    pub progress: Arc<Progress>,
+    /// Known once its interpreter is up.
+    handle: Arc<Mutex<Option<Handle>>>,
+}
+
+/// Starts a worker's thread. What becomes of it arrives through `report`.
+pub fn start(
+    spec: &Arc<HostSpec>,
+    exchange: &Exchange,
+    seat: WorkerSpec,
+    socket: OwnedFd,
+    report: &Arc<dyn Report>,
+) -> std::io::Result<Seat> {
+    let progress = Arc::new(Progress::default());
+    let handle = Arc::new(Mutex::new(None));
+    let thread = Thread {
+        spec: spec.clone(),
+        exchange: exchange.clone(),
+        seat,
+        progress: progress.clone(),
+        handle: handle.clone(),
+        report: report.clone(),
+    };
+    std::thread::Builder::new()
+        .name(format!("worker-{}", seat.index))
+        .stack_size(STACK_BYTES)
+        .spawn(move || thread.run(socket))?;
+    Ok(Seat { spec: seat, progress, handle })
+}
+
+impl Seat {
+    /// Writes the stack of what this worker is doing to the log and raises RequestTimeout there. On a thread of its own, which is lost if
+    /// C code in that interpreter never gives the GIL up.
+    pub fn interrupt(&self, turn: u64) {
+        let Some(handle) = *self.handle.lock().unwrap_or_else(PoisonError::into_inner) else { return };
+        let progress = self.progress.clone();
+        let started = std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
+            handle.visit(|py| {
+                // The GIL is ours: the worker can neither end this request nor begin another until we are through.
+                if progress.turn() == Some(turn)
+                    && let Err(raised) = interrupt(py, handle)
+                {
+                    eprintln!("ringgate: cannot interrupt a request: {}", raised.take().line());
+                }
+            });
+        });
+        if let Err(error) = started {
+            eprintln!("ringgate: cannot start a thread to interrupt a request: {error}");
+        }
+    }
+}
+
+fn interrupt(py: Python<'_>, handle: Handle) -> ffi::Result<()> {
+    let module = py.import(c"_ringgate")?;
+    let stack = module.call_member(c"stack", &[&py.integer(handle.thread as i64)?])?;
+    let errors = py.import(c"sys")?.member(c"stderr")?;
+    let text = format!("a request ran over its time and is interrupted; it was here:\n{}", stack.to_text()?);
+    errors.call_member(c"write", &[&py.text(&text)?])?;
+    handle.raise_asynchronously(py, &module.member(c"RequestTimeout")?);
+    Ok(())
+}
+
+/// What a worker's thread starts with.
+struct Thread {
+    spec: Arc<HostSpec>,
+    exchange: Exchange,
+    seat: WorkerSpec,
+    progress: Arc<Progress>,
+    handle: Arc<Mutex<Option<Handle>>>,
+    report: Arc<dyn Report>,
+}
+
+impl Thread {
+    fn run(self, socket: OwnedFd) {
+        let ended = ffi::create_interpreter(|py| {
+            let prelude = Rc::new(Prelude::new(py)?);
+            let ended = self.live(py, &prelude, socket);
+            if let Ok(End::Drained) = ended {
+                drop(prelude.call(py, c"finish", &[]));
+            }
+            // The interpreter outlives its thread state: nothing of it is torn down.
+            std::mem::forget(prelude);
+            ended
+        });
+        match ended.unwrap_or_else(|message| Err(LoadError::new("start", message))) {
+            Ok(end) => self.report.ended(self.seat, end),
+            Err(error) => self.report.failed(self.seat, error),
+        }
+    }
+
+    fn live(&self, py: Python<'_>, prelude: &Rc<Prelude>, socket: OwnedFd) -> Result<End, LoadError> {
+        let errors = load::prepare(py, prelude, &self.spec, Some(self.seat.index))?;
+        load::own_module(py, prelude)?;
+        watch_imports(py, prelude, &self.report)?;
+        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handle::current(py));
+        let application = load::application(py, prelude, &self.spec.target)?;
+        let progress = self.progress.clone();
+        let worker = Worker::new(py, prelude, &self.spec, &self.exchange, self.seat, socket, application, errors, progress)?;
+        self.report.up(self.seat);
+        Ok(worker.run(py))
+    }
+}
+
+/// Arms the import watch: a refusal while serving is reported, so that the app can be moved to processes.
+fn watch_imports(py: Python<'_>, prelude: &Prelude, report: &Arc<dyn Report>) -> ffi::Result<()> {
+    let watcher = ffi::Type::new(py)?.instance(Watcher(report.clone()))?.bind::<Refused>()?;
+    prelude.call(py, c"watch_imports", &[&watcher]).map(drop)
+}
+
+/// Tells the host of refusals.
+struct Watcher(Arc<dyn Report>);
+
+impl ffi::Class for Watcher {
+    const NAME: &'static std::ffi::CStr = c"_ringgate.Watcher";
+    const DOC: &'static std::ffi::CStr = c"Hears of extension modules that refuse to load.";
+    const METHODS: &'static [ffi::MethodEntry] = &[ffi::methods::entry::<Refused>(), ffi::methods::END];
+}
+
+struct Refused;
+impl ffi::Method for Refused {
+    type Class = Watcher;
+    const NAME: &'static std::ffi::CStr = c"refused";
+    const DOC: &'static std::ffi::CStr = c"refused(module): this extension module refused to load.";
+
+    fn call(py: Python<'_>, this: &Watcher, arguments: ffi::Arguments<'_>) -> ffi::Result<ffi::Object> {
+        let arguments = arguments.between(py, "refused", 1, 1)?;
+        this.0.refused(&arguments[0].text()?);
+        Ok(py.none())
+    }
+}

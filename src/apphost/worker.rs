@@ -1,0 +1,128 @@
+//! One worker's life: claim a request, serve it, sleep when there is none, leave when asked to.
+//!
+//! The same for an interpreter's thread and for a process. The GIL is kept while the queue has work, and given up around sleep.
+
+use crate::ffi::{Object, Python};
+use crate::lease::Lease;
+use crate::load::LoadError;
+use crate::prelude::Prelude;
+use crate::wsgi::{Gateway, Outcome, Setting};
+use control::message::HostSpec;
+use shm::{Segment, WorkerSeat};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use sys::eventfd::EventFd;
+
+/// Longest sleep: a bound on what a lost wake-up costs.
+const PARK: Duration = Duration::from_secs(2);
+
+/// The parts of the exchange that all workers of a host share.
+#[derive(Clone)]
+pub struct Exchange {
+    pub segment: Arc<Segment>,
+    pub doorbells: Arc<[EventFd]>,
+}
+
+/// What a worker shows to its host.
+#[derive(Default)]
+pub struct Progress {
+    pub lease: Arc<Lease>,
+    /// Odd while the application is being called; counts calls.
+    turns: AtomicU64,
+}
+
+impl Progress {
+    /// The call in work, if any.
+    pub fn turn(&self) -> Option<u64> {
+        let turns = self.turns.load(Ordering::Acquire);
+        (turns % 2 == 1).then_some(turns)
+    }
+
+    fn step(&self) {
+        self.turns.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Why a worker's life ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Drained,
+    /// Its seat was given to a successor while it was stuck.
+    Replaced,
+}
+
+/// A worker ready to serve.
+pub struct Worker {
+    seat: WorkerSeat,
+    gateway: Gateway,
+    progress: Arc<Progress>,
+}
+
+impl Worker {
+    /// Takes the seat. From here on requests may be claimed.
+    #[expect(clippy::too_many_arguments, reason = "what a worker is made of, named at its two places of making")]
+    pub fn new(
+        py: Python<'_>,
+        prelude: &Rc<Prelude>,
+        spec: &HostSpec,
+        exchange: &Exchange,
+        seat: control::message::WorkerSpec,
+        socket: OwnedFd,
+        application: Object,
+        errors: Object,
+        progress: Arc<Progress>,
+    ) -> Result<Worker, LoadError> {
+        let gateway = Gateway::new(
+            py,
+            prelude.clone(),
+            Setting {
+                application,
+                errors,
+                socket,
+                lease: progress.lease.clone(),
+                server_software: &spec.server_software,
+                multithread: spec.multithread,
+                worker: seat.index,
+            },
+        )?;
+        let seat = WorkerSeat::attach(exchange.segment.clone(), seat.index, seat.incarnation, spec.generation, exchange.doorbells.clone())
+            .map_err(|corrupt| LoadError::new("worker", format!("cannot take seat {}: {corrupt}", seat.index)))?;
+        Ok(Worker { seat, gateway, progress })
+    }
+
+    /// Serves until drained or replaced.
+    pub fn run(mut self, py: Python<'_>) -> End {
+        if self.progress.lease.hold().is_err() {
+            std::mem::forget(self.seat);
+            return End::Replaced;
+        }
+        while !self.seat.should_drain() && !sys::signal::term_noted() {
+            let Some(claim) = self.seat.try_claim() else {
+                let seat = &mut self.seat;
+                py.detached(|| seat.park(PARK));
+                self.check_signals(py);
+                continue;
+            };
+            self.progress.step();
+            let outcome = self.gateway.serve(py, claim);
+            self.progress.step();
+            if outcome == Outcome::Revoked {
+                // Its record is the successor's.
+                std::mem::forget(self.seat);
+                return End::Replaced;
+            }
+        }
+        End::Drained
+    }
+
+    /// Lets Python-level signal handlers run that came due during the sleep.
+    fn check_signals(&self, py: Python<'_>) {
+        if let Err(raised) = py.check_signals() {
+            // An exception out of a handler belongs to no request.
+            drop(raised);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The environ: a copy of a template, with what differs from request to request put in (W2-W9).
+//!
+//! Owned per interpreter: the template, the keys (interned, so that the dictionary compares addresses) and the last values of what seldom changes.
+//! Header names find their key in a table of their own; a client can make it learn [`LEARNED_MAX`] names, no more.
+
+use super::response::decimal;
+use crate::ffi::{Dict, Object, Python, Result};
+use shm::request::{Decoded, FLAG_HTTPS, Request};
+use std::ffi::CStr;
+
+/// What never changes while this worker lives.
+pub struct Constants<'a> {
+    pub errors: &'a Object,
+    pub file_wrapper: &'a Object,
+    pub server_software: &'a str,
+    pub multithread: bool,
+    pub worker: u16,
+}
+
+/// Keys that are set in every environ.
+struct Keys {
+    method: Object,
+    script_name: Object,
+    path_info: Object,
+    query: Object,
+    raw_uri: Object,
+    request_uri: Object,
+    server_name: Object,
+    server_port: Object,
+    protocol: Object,
+    remote_addr: Object,
+    remote_port: Object,
+    scheme: Object,
+    https: Object,
+    input: Object,
+    queue_start: Object,
+    content_length: Object,
+}
+
+/// A `str` made of bytes that are mostly the same as last time.
+struct Cached {
+    bytes: Vec<u8>,
+    object: Object,
+}
+
+impl Cached {
+    fn new(py: Python<'_>) -> Result<Cached> {
+        Ok(Cached { bytes: Vec::new(), object: py.latin1(b"")? })
+    }
+
+    #[inline]
+    fn get(&mut self, py: Python<'_>, bytes: &[u8]) -> Result<&Object> {
+        if self.bytes != bytes {
+            self.object = py.latin1(bytes)?;
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+        }
+        Ok(&self.object)
+    }
+}
+
+pub struct Environ {
+    template: Dict,
+    keys: Keys,
+    methods: Vec<(&'static [u8], Object)>,
+    script_name: Cached,
+    server_name: Cached,
+    server_port: Cached,
+    remote_addr: Cached,
+    remote_port: Cached,
+    http_10: Object,
+    https: Object,
+    on: Object,
+    empty: Object,
+    names: Names,
+}
+
+impl Environ {
+    pub fn new(py: Python<'_>, constants: &Constants<'_>) -> Result<Environ> {
+        let keys = Keys {
+            method: py.interned(c"REQUEST_METHOD")?,
+            script_name: py.interned(c"SCRIPT_NAME")?,
+            path_info: py.interned(c"PATH_INFO")?,
+            query: py.interned(c"QUERY_STRING")?,
+            raw_uri: py.interned(c"RAW_URI")?,
+            request_uri: py.interned(c"REQUEST_URI")?,
+            server_name: py.interned(c"SERVER_NAME")?,
+            server_port: py.interned(c"SERVER_PORT")?,
+            protocol: py.interned(c"SERVER_PROTOCOL")?,
+            remote_addr: py.interned(c"REMOTE_ADDR")?,
+            remote_port: py.interned(c"REMOTE_PORT")?,
+            scheme: py.interned(c"wsgi.url_scheme")?,
+            https: py.interned(c"HTTPS")?,
+            input: py.interned(c"wsgi.input")?,
+            queue_start: py.interned(c"ringgate.queue_start")?,
+            content_length: py.interned(c"CONTENT_LENGTH")?,
+        };
+        let (http, http_11) = (py.interned(c"http")?, py.interned(c"HTTP/1.1")?);
+        let template = Dict::new(py)?;
+        // In the order in which people like to read a dump of it; every None is replaced for each request.
+        for key in [&keys.method, &keys.script_name, &keys.path_info, &keys.query, &keys.raw_uri, &keys.request_uri] {
+            template.set(key, &py.none())?;
+        }
+        template.set(&keys.protocol, &http_11)?;
+        for key in [&keys.server_name, &keys.server_port, &keys.remote_addr] {
+            template.set(key, &py.none())?;
+        }
+        template.set(&py.interned(c"SERVER_SOFTWARE")?, &py.text(constants.server_software)?)?;
+        template.set(&py.interned(c"GATEWAY_INTERFACE")?, &py.interned(c"CGI/1.1")?)?;
+        template.set(&py.interned(c"wsgi.version")?, &py.tuple(&[&py.integer(1)?, &py.integer(0)?])?)?;
+        template.set(&keys.scheme, &http)?;
+        template.set(&keys.input, &py.none())?;
+        template.set(&py.interned(c"wsgi.errors")?, constants.errors)?;
+        template.set(&py.interned(c"wsgi.multithread")?, &py.boolean(constants.multithread))?;
+        // Another worker may call the application at the same time, and shares no Python state with this one: the same to the
+        // application whether it is another process or another interpreter in this one.
+        template.set(&py.interned(c"wsgi.multiprocess")?, &py.boolean(true))?;
+        template.set(&py.interned(c"wsgi.run_once")?, &py.boolean(false))?;
+        template.set(&py.interned(c"wsgi.input_terminated")?, &py.boolean(true))?;
+        template.set(&py.interned(c"wsgi.file_wrapper")?, constants.file_wrapper)?;
+        template.set(&py.interned(c"ringgate.worker")?, &py.integer(i64::from(constants.worker))?)?;
+        template.set(&keys.queue_start, &py.none())?;
+        let mut methods = Vec::new();
+        for method in METHODS {
+            methods.push((method.to_bytes(), py.interned(method)?));
+        }
+        Ok(Environ {
+            template,
+            methods,
+            script_name: Cached::new(py)?,
+            server_name: Cached::new(py)?,
+            server_port: Cached::new(py)?,
+            remote_addr: Cached::new(py)?,
+            remote_port: Cached::new(py)?,
+            http_10: py.interned(c"HTTP/1.0")?,
+            https: py.interned(c"https")?,
+            on: py.interned(c"on")?,
+            empty: py.latin1(b"")?,
+            names: Names::new(py)?,
+            keys,
+        })
+    }
+
+    /// The environ of one request. `queued_ns` is when the edge queued it, on the monotonic clock.
+    pub fn build(&mut self, py: Python<'_>, decoded: &Decoded<'_>, input: &Object, queued_ns: u64) -> Result<Dict> {
+        let request = &decoded.request;
+        let environ = self.template.copy()?;
+        let keys = &self.keys;
+        match self.methods.iter().find(|(known, _)| *known == request.method) {
+            Some((_, method)) => environ.set(&keys.method, method)?,
+            None => environ.set(&keys.method, &py.latin1(request.method)?)?,
+        }
+        let (script_name, path_info) = request.path.split_at(request.script_name_len);
+        environ.set(&keys.script_name, self.script_name.get(py, script_name)?)?;
+        let path = py.latin1(path_info)?;
+        environ.set(&keys.path_info, &path)?;
+        let target = if request.target == path_info { path } else { py.latin1(request.target)? };
+        environ.set(&keys.raw_uri, &target)?;
+        environ.set(&keys.request_uri, &target)?;
+        if request.query.is_empty() {
+            environ.set(&keys.query, &self.empty)?;
+        } else {
+            environ.set(&keys.query, &py.latin1(request.query)?)?;
+        }
+        self.set_addresses(py, &environ, request)?;
+        let keys = &self.keys;
+        if request.minor_version == 0 {
+            environ.set(&keys.protocol, &self.http_10)?;
+        }
+        if request.flags & FLAG_HTTPS != 0 {
+            environ.set(&keys.scheme, &self.https)?;
+            environ.set(&keys.https, &self.on)?;
+        }
+        if let Some(length) = request.content_length {
+            environ.set(&keys.content_length, &py.latin1(decimal(length, &mut [0; 20]))?)?;
+        }
+        environ.set(&keys.input, input)?;
+        environ.set(&keys.queue_start, &py.integer(queued_ns as i64)?)?;
+        self.names.begin();
+        for (name, value) in decoded.headers {
+            self.names.put(py, &environ, name, value)?;
+        }
+        Ok(environ)
+    }
+
+    fn set_addresses(&mut self, py: Python<'_>, environ: &Dict, request: &Request<'_>) -> Result<()> {
+        let keys = &self.keys;
+        let mut digits = [0; 20];
+        let name: &[u8] = if request.server_name.is_empty() { b"localhost" } else { request.server_name };
+        environ.set(&keys.server_name, self.server_name.get(py, name)?)?;
+        // Never empty (W3): behind a unix socket, the scheme's own.
+        let port = match (request.server_port, request.flags & FLAG_HTTPS != 0) {
+            (0, true) => 443,
+            (0, false) => 80,
+            (port, _) => port,
+        };
+        environ.set(&keys.server_port, self.server_port.get(py, decimal(u64::from(port), &mut digits))?)?;
+        environ.set(&keys.remote_addr, self.remote_addr.get(py, request.remote_addr)?)?;
+        if request.remote_port != 0 {
+            let port = decimal(u64::from(request.remote_port), &mut digits);
+            environ.set(&keys.remote_port, self.remote_port.get(py, port)?)?;
+        }
+        Ok(())
+    }
+}
+
+const METHODS: [&CStr; 8] = [c"GET", c"POST", c"HEAD", c"PUT", c"PATCH", c"DELETE", c"OPTIONS", c"TRACE"];
+
+/// Names of headers that almost every request has: their values are kept as well, since they seldom change. No secrets among them.
+const COMMON: [&[u8]; 22] = [
+    b"host",
+    b"user-agent",
+    b"accept",
+    b"accept-encoding",
+    b"accept-language",
+    b"connection",
+    b"cache-control",
+    b"pragma",
+    b"content-type",
+    b"origin",
+    b"upgrade-insecure-requests",
+    b"sec-fetch-dest",
+    b"sec-fetch-mode",
+    b"sec-fetch-site",
+    b"sec-fetch-user",
+    b"sec-ch-ua",
+    b"sec-ch-ua-mobile",
+    b"sec-ch-ua-platform",
+    b"x-forwarded-proto",
+    b"x-forwarded-host",
+    b"dnt",
+    b"te",
+];
+
+/// Names that requests may teach us.
+const LEARNED_MAX: usize = 512;
+/// Longest value that is kept.
+const KEPT_BYTES_MAX: usize = 256;
+/// Buckets of the table; a power of two, twice what it may hold.
+const BUCKETS: usize = 2048;
+/// Buckets looked at before a name counts as unknown.
+const PROBES_MAX: usize = 8;
+
+/// What to do with a header of a certain name.
+struct Entry {
+    /// As it came.
+    name: Box<[u8]>,
+    /// `None`: not for the environ.
+    key: Option<Object>,
+    /// The last value, where values are kept.
+    kept: Option<Cached>,
+    /// Between values of the same name.
+    separator: &'static [u8],
+    /// The request that had it last.
+    seen: u64,
+}
+
+/// Header names and their environ keys.
+struct Names {
+    /// Index + 1 into `entries`, 0: empty.
+    buckets: Vec<u16>,
+    entries: Vec<Entry>,
+    request: u64,
+}
+
+impl Names {
+    fn new(py: Python<'_>) -> Result<Names> {
+        let mut names = Names { buckets: vec![0; BUCKETS], entries: Vec::new(), request: 0 };
+        for name in COMMON {
+            let mut entry = Entry::new(py, name)?;
+            entry.kept = Some(Cached::new(py)?);
+            names.insert(entry);
+        }
+        Ok(names)
+    }
+
+    fn begin(&mut self) {
+        self.request += 1;
+    }
+
+    #[inline]
+    fn put(&mut self, py: Python<'_>, environ: &Dict, name: &[u8], value: &[u8]) -> Result<()> {
+        let request = self.request;
+        let Some(entry) = self.find(py, name)? else {
+            // The table is full, or somebody aims at one of its buckets.
+            let mut entry = Entry::new(py, name)?;
+            return match entry.key.as_ref().map(|key| environ.get(key)).transpose()?.flatten() {
+                Some(first) => entry.join(py, environ, &first, value),
+                None => entry.set(py, environ, value),
+            };
+        };
+        if entry.seen == request
+            && let Some(key) = &entry.key
+            && let Some(first) = environ.get(key)?
+        {
+            return entry.join(py, environ, &first, value);
+        }
+        entry.seen = request;
+        entry.set(py, environ, value)
+    }
+
+    #[inline]
+    fn find(&mut self, py: Python<'_>, name: &[u8]) -> Result<Option<&mut Entry>> {
+        let start = hash(name);
+        for probe in 0..PROBES_MAX {
+            match self.buckets[start.wrapping_add(probe) % BUCKETS] {
+                0 if self.entries.len() < COMMON.len() + LEARNED_MAX => {
+                    let entry = Entry::new(py, name)?;
+                    return Ok(Some(self.insert(entry)));
+                }
+                0 => return Ok(None),
+                index => {
+                    let index = usize::from(index - 1);
+                    if *self.entries[index].name == *name {
+                        return Ok(Some(&mut self.entries[index]));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn insert(&mut self, entry: Entry) -> &mut Entry {
+        let start = hash(&entry.name);
+        let free = (0..PROBES_MAX).map(|probe| start.wrapping_add(probe) % BUCKETS).find(|bucket| self.buckets[*bucket] == 0);
+        self.entries.push(entry);
+        let last = self.entries.len() - 1;
+        if let Some(bucket) = free {
+            self.buckets[bucket] = last as u16 + 1;
+        }
+        &mut self.entries[last]
+    }
+}
+
+impl Entry {
+    fn new(py: Python<'_>, name: &[u8]) -> Result<Entry> {
+        let key = match key_of(name) {
+            Some(key) => Some(py.latin1(&key)?),
+            None => None,
+        };
+        let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
+        Ok(Entry { name: name.into(), key, kept: None, separator, seen: 0 })
+    }
+
+    #[inline]
+    fn set(&mut self, py: Python<'_>, environ: &Dict, value: &[u8]) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        match &mut self.kept {
+            Some(kept) if value.len() <= KEPT_BYTES_MAX => environ.set(key, kept.get(py, value)?),
+            _ => environ.set(key, &py.latin1(value)?),
+        }
+    }
+
+    #[cold]
+    fn join(&mut self, py: Python<'_>, environ: &Dict, first: &Object, value: &[u8]) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let joined = [first.latin1()?.bytes(), self.separator, value].concat();
+        environ.set(key, &py.latin1(&joined)?)
+    }
+}
+
+/// `content-type` is CONTENT_TYPE, `x-forwarded-for` is HTTP_X_FORWARDED_FOR. None for what does not become a variable: names with an underscore
+/// (they would pose as the one with a hyphen), Proxy (httpoxy), and what the server has dealt with.
+fn key_of(name: &[u8]) -> Option<Vec<u8>> {
+    const DROPPED: [&[u8]; 4] = [b"proxy", b"content-length", b"transfer-encoding", b"expect"];
+    if name.contains(&b'_') || DROPPED.iter().any(|dropped| dropped.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let upper = name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
+    if name.eq_ignore_ascii_case(b"content-type") {
+        return Some(upper.collect());
+    }
+    Some(b"HTTP_".iter().copied().chain(upper).collect())
+}
+
+/// Quick, not strong: see [`PROBES_MAX`].
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut hash = name.len() as u64;
+    let (words, rest) = name.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR).rotate_left(29);
+    }
+    for byte in rest {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(FACTOR).rotate_left(29);
+    }
+    (hash >> 32) as usize
+}

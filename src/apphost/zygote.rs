@@ -1,0 +1,388 @@
+//! Kind `processes`: this process imports the app once and forks the workers, which share its memory until they write to it.
+//!
+//! Owns the children. If importing the app started threads, forking would copy their locks without them, so the process starts itself anew (exec: no trace
+//! of the import stays) and lets every worker import the app by itself after the fork.
+
+use crate::backoff::Backoff;
+use crate::ffi::{Object, Python};
+use crate::host::{Descriptors, Line, RESUME_ARGUMENT};
+use crate::load::{self, LoadError};
+use crate::prelude::Prelude;
+use crate::worker::{Exchange, Progress, Worker};
+use control::Channel;
+use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use sys::eventfd::EventFd;
+use sys::socket::Watch;
+
+/// Between the request for a stuck worker's stack and its end.
+const STACK_PAUSE: Duration = Duration::from_millis(100);
+
+struct Child {
+    pid: u32,
+    ended: OwnedFd,
+    /// What it has to say: that it is up, or why not.
+    channel: Channel,
+    /// The channel has nothing more.
+    silent: bool,
+    up: bool,
+    born: Instant,
+    /// To be killed then, its stack having been asked for.
+    kill_at: Option<Instant>,
+    reason: Option<&'static str>,
+}
+
+/// A seat and whoever sits in it.
+struct Place {
+    seat: WorkerSpec,
+    socket: OwnedFd,
+    child: Option<Child>,
+    fork_at: Option<Instant>,
+    backoff: Backoff,
+}
+
+struct Zygote<'p> {
+    py: Python<'p>,
+    prelude: &'p Rc<Prelude>,
+    line: Line,
+    spec: HostSpec,
+    exchange: Exchange,
+    /// `None`: every worker imports it by itself.
+    application: Option<Object>,
+    errors: Object,
+    places: Vec<Place>,
+    announced: bool,
+    draining: bool,
+}
+
+/// Imports, forks, watches. With `preload` false the import is the workers'.
+pub fn run(
+    py: Python<'_>,
+    prelude: &Rc<Prelude>,
+    line: Line,
+    spec: HostSpec,
+    descriptors: Descriptors,
+    term: &EventFd,
+    preload: bool,
+) -> ! {
+    let prepared = load::prepare(py, prelude, &spec, None);
+    let errors = match prepared {
+        Ok(errors) => errors,
+        Err(raised) => line.fail(raised.into()),
+    };
+    let application = if preload {
+        match load::application(py, prelude, &spec.target) {
+            Ok(application) => Some(application),
+            Err(raised) => line.fail(raised.into()),
+        }
+    } else {
+        None
+    };
+    if application.is_some() && sys::process::thread_count().unwrap_or(1) > 1 {
+        let error = start_anew(py, spec, descriptors);
+        line.fail(LoadError::new("start", format!("cannot start the host anew: {error}")));
+    }
+    let Descriptors { segment, doorbells, sockets } = descriptors;
+    let exchange = match Descriptors::exchange(segment, doorbells) {
+        Ok(exchange) => exchange,
+        Err(error) => line.fail(error),
+    };
+    let places = spec.workers.iter().zip(sockets);
+    let places = places
+        .map(|(seat, socket)| Place { seat: *seat, socket, child: None, fork_at: Some(Instant::now()), backoff: Backoff::default() })
+        .collect();
+    Zygote { py, prelude, line, spec, exchange, application, errors, places, announced: false, draining: false }.run(term)
+}
+
+/// The same process from its beginning, with the same orders.
+fn start_anew(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::io::Error {
+    eprintln!("[{}] importing the app started threads; each worker imports it by itself", spec.name);
+    let restart = || -> std::io::Result<std::io::Error> {
+        let (ours, theirs) = Channel::pair()?;
+        let fds: Vec<_> = std::iter::once(&descriptors.segment)
+            .chain(&descriptors.doorbells)
+            .chain(&descriptors.sockets)
+            .map(AsFd::as_fd)
+            .collect();
+        ours.send(&ToHost::Start { spec: Box::new(spec) }, &fds)?;
+        drop(ours);
+        let arguments = std::fs::read("/proc/self/cmdline")?;
+        let mut arguments = arguments.split(|byte| *byte == 0);
+        let program = py.import(c"sys").and_then(|sys| sys.member(c"executable")?.text());
+        let program = program.map_err(|raised| std::io::Error::other(raised.take().line()))?;
+        let mut command = Command::new(program);
+        arguments.next();
+        // What follows the last NUL is no argument.
+        let mut arguments: Vec<_> = arguments.map(as_os_str).collect();
+        arguments.pop();
+        command.args(arguments).arg(RESUME_ARGUMENT);
+        Ok(sys::process::become_program(&mut command, theirs.as_fd()))
+    };
+    restart().unwrap_or_else(|error| error)
+}
+
+fn as_os_str(bytes: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+impl Zygote<'_> {
+    fn run(mut self, term: &EventFd) -> ! {
+        loop {
+            self.fork_due();
+            self.kill_due();
+            let seen = self.wait(term);
+            if seen.orders {
+                self.take_order();
+            }
+            if seen.term && !self.draining {
+                self.drain();
+            }
+            for place in seen.places {
+                self.look_at(place);
+            }
+            if self.draining && self.places.iter().all(|place| place.child.is_none()) {
+                self.line.send(&FromHost::Drained);
+                sys::process::exit_now(0);
+            }
+        }
+    }
+
+    fn wait(&self, term: &EventFd) -> Seen {
+        let mut watches = vec![Watch::read(self.line.as_fd()), Watch::read(term.as_fd())];
+        // Two for each child, in order.
+        let mut owners = Vec::new();
+        for (index, place) in self.places.iter().enumerate() {
+            if let Some(child) = &place.child {
+                owners.push(index);
+                watches.push(Watch::read(child.ended.as_fd()));
+                if !child.silent {
+                    owners.push(index);
+                    watches.push(Watch::read(child.channel.as_fd()));
+                }
+            }
+        }
+        let due = self.places.iter().flat_map(|place| [place.fork_at, place.child.as_ref().and_then(|child| child.kill_at)]).flatten().min();
+        let timeout_ms = due.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
+        if let Err(error) = self.py.detached(|| sys::socket::poll(&mut watches, timeout_ms)) {
+            self.line.fail(LoadError::new("start", format!("poll: {error}")));
+        }
+        let mut places: Vec<usize> = watches[2..].iter().zip(&owners).filter(|(watch, _)| watch.readable).map(|(_, owner)| *owner).collect();
+        places.dedup();
+        Seen { orders: watches[0].readable, term: watches[1].readable, places }
+    }
+
+    fn take_order(&mut self) {
+        match self.line.receive().0 {
+            ToHost::Drain => self.drain(),
+            ToHost::Quit => sys::process::exit_now(0),
+            ToHost::Replace { index } => self.replace(index),
+            ToHost::Start { .. } => eprintln!("ringgate: a second `start` is ignored"),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        for place in &mut self.places {
+            place.fork_at = None;
+            self.exchange.segment.request_drain(place.seat.index);
+        }
+    }
+
+    /// Asks a worker whose request ran over its time for its stack, and kills it soon after.
+    fn replace(&mut self, index: u16) {
+        let Some(child) = self.places.iter_mut().find(|place| place.seat.index == index).and_then(|place| place.child.as_mut()) else { return };
+        if child.kill_at.is_some() {
+            return;
+        }
+        signal(child.pid, sys::process::stack_signal());
+        child.kill_at = Some(Instant::now() + STACK_PAUSE);
+        child.reason = Some("killed: a request ran over its time");
+    }
+
+    fn kill_due(&mut self) {
+        let now = Instant::now();
+        for child in self.places.iter_mut().filter_map(|place| place.child.as_mut()) {
+            if child.kill_at.is_some_and(|at| at <= now) {
+                child.kill_at = None;
+                signal(child.pid, sys::process::SIGKILL);
+            }
+        }
+    }
+
+    fn fork_due(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.places.len() {
+            if self.places[index].fork_at.is_some_and(|at| at <= now) {
+                self.places[index].fork_at = None;
+                self.fork(index);
+            }
+        }
+    }
+
+    fn fork(&mut self, index: usize) {
+        let (ours, theirs) = match Channel::pair() {
+            Ok(pair) => pair,
+            Err(error) => self.line.fail(LoadError::new("start", format!("cannot make a socket for a worker: {error}"))),
+        };
+        let parent = std::process::id();
+        // By way of the os module, so that everybody who registered for it hears of the fork.
+        let forked = self.py.import(c"os").and_then(|os| os.call_member(c"fork", &[])?.to_isize());
+        match forked {
+            Ok(0) => {
+                drop(ours);
+                self.live(index, parent, theirs)
+            }
+            Ok(pid) => {
+                let pid = pid as u32;
+                match sys::process::pidfd(pid) {
+                    Ok(ended) => {
+                        self.places[index].child = Some(Child {
+                            pid,
+                            ended,
+                            channel: ours,
+                            silent: false,
+                            up: false,
+                            born: Instant::now(),
+                            kill_at: None,
+                            reason: None,
+                        });
+                    }
+                    Err(error) => self.line.fail(LoadError::new("start", format!("cannot watch a worker: {error}"))),
+                }
+            }
+            Err(raised) => self.line.fail(LoadError::new("start", format!("cannot fork a worker: {}", raised.take().line()))),
+        }
+    }
+
+    /// Something happened to the worker of a place.
+    fn look_at(&mut self, index: usize) {
+        self.hear(index);
+        let Some(pid) = self.places[index].child.as_ref().map(|child| child.pid) else { return };
+        let ended = match sys::process::collect(pid) {
+            Ok(None) => return,
+            Ok(Some(ended)) => ended.to_string(),
+            Err(error) => error.to_string(),
+        };
+        // Its last words.
+        self.hear(index);
+        let place = &mut self.places[index];
+        let Some(child) = place.child.take() else { return };
+        let reason = match child.reason {
+            Some(reason) => reason.to_owned(),
+            None if self.draining => "drained".to_owned(),
+            None => ended,
+        };
+        let WorkerSpec { index: number, incarnation } = place.seat;
+        self.line.send(&FromHost::WorkerGone { index: number, incarnation, pid, reason });
+        if !self.draining {
+            place.seat.incarnation = incarnation.wrapping_add(1);
+            place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
+        }
+    }
+
+    /// Passes on what the worker says of itself.
+    fn hear(&mut self, index: usize) {
+        loop {
+            let place = &mut self.places[index];
+            let Some(child) = place.child.as_mut().filter(|child| !child.silent) else { return };
+            let mut watch = [Watch::read(child.channel.as_fd())];
+            if sys::socket::poll(&mut watch, Some(0)).is_err() || !watch[0].readable {
+                return;
+            }
+            match child.channel.recv::<FromHost>() {
+                Ok(Some((message @ FromHost::WorkerUp { .. }, _))) => {
+                    child.up = true;
+                    let number = place.seat.index;
+                    self.line.send(&message);
+                    self.note_up(number);
+                }
+                Ok(Some((FromHost::Failed { stage, message, traceback }, _))) if !self.draining => {
+                    self.line.fail(LoadError { stage, message, traceback });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => child.silent = true,
+            }
+        }
+    }
+
+    fn note_up(&mut self, number: u16) {
+        if self.draining {
+            self.exchange.segment.request_drain(number);
+        }
+        let all = self.places.iter().all(|place| place.child.as_ref().is_some_and(|child| child.up));
+        if all && !self.announced {
+            self.announced = true;
+            self.line.send(&FromHost::Ready);
+        }
+    }
+
+    /// In the child: from the fork to its end.
+    fn live(&mut self, index: usize, parent: u32, channel: Channel) -> ! {
+        let tell = |message: &FromHost| {
+            // Nobody listens: the parent is gone, and soon so are we.
+            drop(channel.send(message, &[]));
+        };
+        let seat = self.places[index].seat;
+        match self.serve(index, parent, &tell) {
+            Ok(()) => {
+                drop(self.prelude.call(self.py, c"finish", &[]));
+                sys::process::exit_now(0)
+            }
+            Err(error) => {
+                eprintln!("[{} w{}] {}", self.spec.name, seat.index, error.message);
+                tell(&FromHost::Failed { stage: error.stage, message: error.message, traceback: error.traceback });
+                sys::process::exit_now(1)
+            }
+        }
+    }
+
+    fn serve(&mut self, index: usize, parent: u32, tell: &dyn Fn(&FromHost)) -> Result<(), LoadError> {
+        let py = self.py;
+        let system = |what: &str, error: std::io::Error| LoadError::new("worker", format!("{what}: {error}"));
+        sys::process::die_with_parent().map_err(|error| system("prctl", error))?;
+        if sys::process::parent_id() != parent {
+            sys::process::exit_now(0);
+        }
+        // The zygote's own descriptors are none of the worker's business.
+        let places = std::mem::take(&mut self.places);
+        let mut own = None;
+        for (at, place) in places.into_iter().enumerate() {
+            if at == index {
+                own = Some((place.seat, place.socket));
+            }
+        }
+        let Some((seat, socket)) = own else { return Err(LoadError::new("worker", "no such seat")) };
+        self.line.close();
+        let bell: &'static EventFd = Box::leak(Box::new(EventFd::new().map_err(|error| system("eventfd", error))?));
+        sys::signal::note_term(bell).map_err(|error| system("sigaction", error))?;
+        self.prelude.call(py, c"rename", &[&py.text(&load::log_name(&self.spec, Some(seat.index)))?])?;
+        self.prelude.call(py, c"arm_stack_signal", &[&py.integer(i64::from(sys::process::stack_signal()))?])?;
+        let application = match self.application.take() {
+            Some(application) => application,
+            None => load::application(py, self.prelude, &self.spec.target)?,
+        };
+        let progress = Arc::new(Progress::default());
+        let errors = self.errors.clone();
+        let worker = Worker::new(py, self.prelude, &self.spec, &self.exchange, seat, socket, application, errors, progress)?;
+        tell(&FromHost::WorkerUp { index: seat.index, incarnation: seat.incarnation, pid: std::process::id() });
+        worker.run(py);
+        Ok(())
+    }
+}
+
+struct Seen {
+    orders: bool,
+    term: bool,
+    /// Places whose child has something to say or has ended.
+    places: Vec<usize>,
+}
+
+fn signal(pid: u32, number: i32) {
+    if let Err(error) = sys::process::kill(pid, number) {
+        eprintln!("ringgate: cannot signal worker {pid}: {error}");
+    }
+}
