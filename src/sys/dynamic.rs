@@ -10,12 +10,12 @@ pub fn symbol(name: &CStr) -> Option<*mut c_void> {
     (!address.is_null()).then_some(address)
 }
 
-/// The file that holds the code at `address`.
-pub fn file_of(address: *const c_void) -> Option<PathBuf> {
+/// The file that holds the code at `address`; `None` if nothing loaded does.
+pub fn file_of(address: usize) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: dladdr only compares the address with the ranges of what is loaded, and fills `info` if it returns non-zero.
-    let found = unsafe { libc::dladdr(address, info.as_mut_ptr()) };
+    let found = unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) };
     if found == 0 {
         return None;
     }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn names_the_file_of_our_own_code() {
-        let file = file_of(finds_what_is_there_and_only_that as *const c_void).expect("our own code");
+        let file = file_of(finds_what_is_there_and_only_that as *const () as usize).expect("our own code");
         assert!(file.exists());
     }
 }

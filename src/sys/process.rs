@@ -200,6 +200,35 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Replaces this process by another program (or the same anew), which keeps the process's number, its parent's watch and the control channel;
+/// `passed` becomes its descriptor [`PASSED_FD`]. Every other descriptor beyond stdio must be close-on-exec. Returns only if it fails.
+pub fn become_program(command: &mut Command, passed: BorrowedFd<'_>) -> io::Error {
+    // SAFETY: duplicates a borrowed, hence open, descriptor over number 4, which is close-on-exec by the caller's promise and lost either way.
+    if unsafe { libc::dup2(passed.as_raw_fd(), PASSED_FD) } < 0 {
+        return io::Error::last_os_error();
+    }
+    for fd in [CONTROL_FD, PASSED_FD] {
+        // SAFETY: clears close-on-exec of a number; if it is not open the kernel says so.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
+            return io::Error::last_os_error();
+        }
+    }
+    command.exec()
+}
+
+/// What [`become_program`] passes on.
+pub const PASSED_FD: RawFd = 4;
+
+/// The process that started this one.
+pub fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// A real-time signal that nobody else is known to use: asks a Python worker for its stack.
+pub fn stack_signal() -> i32 {
+    libc::SIGRTMIN() + 9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,9 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use crate::eventfd::EventFd;
 
 /// The signals we act upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +58,8 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: just opened for us alone.
-        Ok(Signals {
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Signals { fd })
     }
 
     /// The next signal that arrived, or `None`. Several of a kind may be one.
@@ -107,6 +109,44 @@ fn set_handler(signal: Signal, handler: libc::sighandler_t) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Where the handler below rings, or -1.
+static TERM_BELL: AtomicI32 = AtomicI32::new(-1);
+/// SIGTERM has come.
+static TERM_NOTED: AtomicBool = AtomicBool::new(false);
+
+/// Notes SIGTERM instead of dying of it, and rings `bell` each time. Unlike a watched signal it is not blocked, and the programs that
+/// this process starts get the default action back: for processes that run foreign code. System calls are interrupted.
+pub fn note_term(bell: &'static EventFd) -> io::Result<()> {
+    TERM_NOTED.store(false, Ordering::Relaxed);
+    TERM_BELL.store(bell.as_fd().as_raw_fd(), Ordering::Relaxed);
+    // SAFETY: plain data; all zero is a valid sigaction without flags and with an empty mask.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_sigaction = term_handler as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: a complete action whose handler only makes async-signal-safe calls; the old one is not asked for.
+    if unsafe { libc::sigaction(libc::SIGTERM, &action, std::ptr::null_mut()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Whether SIGTERM has come since [`note_term`].
+pub fn term_noted() -> bool {
+    TERM_NOTED.load(Ordering::Relaxed)
+}
+
+extern "C" fn term_handler(_signal: libc::c_int) {
+    TERM_NOTED.store(true, Ordering::Relaxed);
+    let one: u64 = 1;
+    // SAFETY: errno is thread-local memory; write is async-signal-safe, the descriptor belongs to a 'static EventFd, and a failed write (it is
+    // non-blocking) changes nothing.
+    unsafe {
+        let errno = libc::__errno_location();
+        let kept = *errno;
+        libc::write(TERM_BELL.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>());
+        *errno = kept;
+    }
 }
 
 #[cfg(test)]
