@@ -94,7 +94,7 @@ fn status(
     };
     let named = matches
         .get_many::<String>("control-socket")
-        .and_then(|values| values.last().cloned());
+        .and_then(|mut values| values.next_back().cloned());
     let variable =
         || environment("RINGGATE_CONTROL_SOCKET").or_else(|| environment("RINGGATE_CONTROL"));
     let socket = match named.or_else(variable).filter(|path| !path.is_empty()) {

@@ -77,17 +77,16 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 /// 30 s, 500 ms.
 pub fn duration_text(ms: u64) -> String {
-    if ms % 1000 == 0 {
-        format!("{} s", ms / 1000)
-    } else {
-        format!("{ms} ms")
+    match ms % 1000 {
+        0 => format!("{} s", ms / 1000),
+        _ => format!("{ms} ms"),
     }
 }
 
 /// 100 MiB, 16 KiB, 8190 bytes.
 pub fn bytes_text(bytes: u64) -> String {
     for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >> shift > 0 && bytes % (1 << shift) == 0 {
+        if bytes >> shift > 0 && bytes.trailing_zeros() >= shift {
             return format!("{} {unit}", bytes >> shift);
         }
     }

@@ -98,6 +98,7 @@ impl Edge {
     pub fn ended(&mut self, end: &End, ctx: &mut Context<'_>) -> Verdict {
         self.pid = None;
         let was_ready = self.state == State::Ready;
+        self.state = State::None;
         if !self.ever_ready
             && (self.failure.is_some() || self.backoff.failures() + 1 >= FIRST_ATTEMPTS)
         {

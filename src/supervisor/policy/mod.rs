@@ -7,6 +7,7 @@
 mod app;
 mod backoff;
 mod edge;
+mod event;
 mod host;
 mod stop;
 mod stuck;
@@ -15,12 +16,11 @@ mod tests;
 
 use app::App;
 use config::{Address, Config, Kind, LogLevel};
-use control::message::{AppState, FromEdge, FromHost, ToEdge, ToHost, WorkerSpec};
+use control::message::{AppState, FromEdge, ToEdge};
 use edge::Edge;
 use stop::Stop;
 
-/// One app-host process; never used twice.
-pub type HostId = u32;
+pub use event::{Action, End, Event, HostId, HostOrder, SeatView, Seats};
 
 /// The edge or the workers would not start.
 pub const EXIT_SERVER: u8 = 3;
@@ -29,116 +29,6 @@ pub const EXIT_APP: u8 = 4;
 
 /// How long the apps that start slowly keep those that are up from being served.
 const GO_PATIENCE_MS: u64 = 15_000;
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    Start,
-    FromEdge(FromEdge),
-    EdgeStarted {
-        pid: u32,
-    },
-    EdgeEnded(End),
-    FromHost(HostId, FromHost),
-    HostStarted {
-        host: HostId,
-        pid: u32,
-    },
-    HostEnded(HostId, End),
-    /// TERM.
-    Terminate,
-    /// INT, QUIT.
-    Interrupt,
-    /// HUP.
-    Reload,
-    /// USR1.
-    ReopenLogs,
-    /// [`Policy::deadline`] has come.
-    Tick,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    Code(i32),
-    Signal(i32),
-    /// It could not even be started.
-    NotStarted(String),
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            End::Code(code) => write!(f, "exit code {code}"),
-            End::Signal(signal) => write!(f, "killed by {}", signal_name(*signal)),
-            End::NotStarted(why) => write!(f, "cannot be started: {why}"),
-        }
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    // The numbers are the same on every architecture that runs this.
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        15 => "SIGTERM",
-        31 => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
-}
-
-/// What is to be done, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Spawn an edge; the messages that follow are for it.
-    StartEdge,
-    /// The caller puts the descriptors beside it.
-    ToEdge(ToEdge),
-    KillEdge,
-    StartHost(HostOrder),
-    ToHost(HostId, ToHost),
-    KillHost(HostId),
-    /// A process worker that its host does not manage to replace.
-    KillWorker {
-        pid: u32,
-    },
-    Log(LogLevel, String),
-    /// Requests are served: banner and readiness line.
-    Announce,
-    /// The listening sockets that the supervisor keeps for the next edge.
-    CloseListeners,
-    ReopenLogs,
-    Exit(u8),
-}
-
-/// Everything the caller needs to start a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostOrder {
-    pub host: HostId,
-    pub app: usize,
-    pub generation: u32,
-    pub kind: Kind,
-    pub probe: bool,
-    pub workers: Vec<WorkerSpec>,
-}
-
-/// What the exchange shows of a seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeatView {
-    pub incarnation: u16,
-    /// Since when it runs its request; `None`: it runs none.
-    pub busy_since_ms: Option<u64>,
-}
-
-/// Looks at a seat of an app: (app, index).
-pub type Seats<'a> = &'a dyn Fn(usize, u16) -> Option<SeatView>;
 
 /// What a policy is made for.
 #[derive(Debug, Clone)]
@@ -302,7 +192,7 @@ impl Policy {
                 apps.iter_mut().for_each(|app| app.load(&mut ctx));
             }
             Event::EdgeStarted { pid } => self.edge.pid = Some(pid),
-            Event::FromEdge(message) => self.from_edge(now_ms, message, seats),
+            Event::FromEdge(message) => self.hear_edge(now_ms, message, seats),
             Event::EdgeEnded(end) => self.edge_ended(now_ms, &end, seats),
             Event::FromHost(host, message) => {
                 let (_, apps, mut ctx) = self.parts(now_ms, seats);
@@ -392,11 +282,11 @@ impl Policy {
             self.end(now_ms, code, seats);
         } else if decided || (self.patience_over && serving) {
             self.live = true;
-            self.to_edge(ToEdge::Go);
+            self.tell_edge(ToEdge::Go);
         }
     }
 
-    fn from_edge(&mut self, now_ms: u64, message: FromEdge, seats: Seats<'_>) {
+    fn hear_edge(&mut self, now_ms: u64, message: FromEdge, seats: Seats<'_>) {
         match message {
             FromEdge::Ready {} => self.edge.ready(),
             FromEdge::WorkerStuck {
@@ -443,7 +333,7 @@ impl Policy {
             }
             "reopen-logs" => {
                 self.reopen_logs();
-                self.to_edge(ToEdge::CommandDone {
+                self.tell_edge(ToEdge::CommandDone {
                     id,
                     ok: true,
                     message: "log files opened again".into(),
@@ -452,7 +342,7 @@ impl Policy {
             _ => {
                 let message =
                     format!("no command '{name}'; there are: reload, reopen-logs, status");
-                self.to_edge(ToEdge::CommandDone {
+                self.tell_edge(ToEdge::CommandDone {
                     id,
                     ok: false,
                     message,
@@ -489,7 +379,7 @@ impl Policy {
         };
         let ok = failed.is_empty();
         for id in std::mem::take(&mut self.reloads) {
-            self.to_edge(ToEdge::CommandDone {
+            self.tell_edge(ToEdge::CommandDone {
                 id,
                 ok,
                 message: message.clone(),
@@ -499,7 +389,7 @@ impl Policy {
 
     fn reopen_logs(&mut self) {
         self.out.push(Action::ReopenLogs);
-        self.to_edge(ToEdge::ReopenLogs);
+        self.tell_edge(ToEdge::ReopenLogs);
     }
 
     /// Sends the process table if it is another than last time.
@@ -514,11 +404,11 @@ impl Policy {
         });
         if table != self.table {
             self.table = table.clone();
-            self.to_edge(ToEdge::Processes { document: table });
+            self.tell_edge(ToEdge::Processes { document: table });
         }
     }
 
-    fn to_edge(&mut self, message: ToEdge) {
+    fn tell_edge(&mut self, message: ToEdge) {
         if self.edge.is_up() {
             self.out.push(Action::ToEdge(message));
         }

@@ -61,7 +61,7 @@ impl Policy {
             code,
         };
         self.out.push(Action::CloseListeners);
-        self.to_edge(ToEdge::Quit);
+        self.tell_edge(ToEdge::Quit);
         self.quit_hosts(now_ms, seats);
     }
 

@@ -1,1 +1,220 @@
+//! The policy driven event by event in virtual time, without a process.
 
+mod life;
+mod start;
+mod stuck;
+
+use super::*;
+use config::KindChoice;
+use control::message::{FromHost, ProbeVerdict, ToHost, WorkerSpec};
+use std::collections::HashMap;
+
+pub const KILLED: End = End::Signal(9);
+pub const CRASHED: End = End::Signal(11);
+
+/// A supervisor in which the test plays every child.
+pub struct World {
+    policy: Policy,
+    pub now_ms: u64,
+    /// What the last event led to.
+    pub actions: Vec<Action>,
+    pub logged: Vec<String>,
+    /// What the exchange shows, by (app, index).
+    pub seats: HashMap<(usize, u16), SeatView>,
+}
+
+pub fn config(apps: usize, kind: KindChoice) -> Config {
+    let mut config = Config::bare();
+    let names = ["shop", "blog", "wiki"];
+    for (at, name) in names.iter().take(apps).enumerate() {
+        let mount = if at == 0 {
+            String::new()
+        } else {
+            format!("/{name}")
+        };
+        config.apps.push(config::App {
+            name: (*name).into(),
+            mount,
+            target: format!("{name}:app"),
+        });
+    }
+    config.workers = 2;
+    config.kind = kind;
+    config
+}
+
+impl World {
+    pub fn new(apps: usize, kind: KindChoice) -> World {
+        World::with(config(apps, kind), None)
+    }
+
+    pub fn with(config: Config, no_interpreters: Option<String>) -> World {
+        let listeners = vec![(
+            Address::Tcp("127.0.0.1:8000".parse().expect("address")),
+            true,
+        )];
+        let setup = Setup {
+            config,
+            listeners,
+            no_interpreters,
+            seats: 8,
+            supervisor_pid: 1,
+        };
+        World {
+            policy: Policy::new(setup),
+            now_ms: 1000,
+            actions: Vec::new(),
+            logged: Vec::new(),
+            seats: HashMap::new(),
+        }
+    }
+
+    /// Started, edge ready.
+    pub fn started(apps: usize, kind: KindChoice) -> World {
+        let mut world = World::new(apps, kind);
+        world.start();
+        world
+    }
+
+    pub fn start(&mut self) {
+        self.event(Event::Start);
+        let first = std::mem::take(&mut self.actions);
+        self.event(Event::EdgeStarted { pid: 2 });
+        self.event(Event::FromEdge(FromEdge::Ready {}));
+        self.actions = first;
+    }
+
+    /// One app of processes that is up with two workers.
+    pub fn serving() -> World {
+        let mut world = World::started(1, KindChoice::Processes);
+        let order = world.host_order();
+        world.bring_up(&order);
+        world
+    }
+
+    pub fn event(&mut self, event: Event) {
+        let seats = &self.seats;
+        let look = |app: usize, index: u16| seats.get(&(app, index)).copied();
+        self.actions = self.policy.handle(self.now_ms, event, &look);
+        for action in &self.actions {
+            if let Action::Log(_, text) = action {
+                self.logged.push(text.clone());
+            }
+        }
+    }
+
+    pub fn host(&mut self, host: HostId, message: FromHost) {
+        self.event(Event::FromHost(host, message));
+    }
+
+    /// Lets time pass up to each deadline in turn; collects what happens.
+    pub fn wait(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        let mut all = Vec::new();
+        while let Some(at_ms) = self.policy.deadline().filter(|at_ms| *at_ms <= until) {
+            assert!(
+                at_ms > self.now_ms || !all.is_empty() || at_ms >= 1000,
+                "a deadline in the past spins"
+            );
+            self.now_ms = self.now_ms.max(at_ms);
+            self.event(Event::Tick);
+            let next = self.policy.deadline();
+            assert!(
+                next.is_none_or(|next| next > self.now_ms),
+                "the deadline {next:?} stays at {}",
+                self.now_ms
+            );
+            all.append(&mut self.actions);
+        }
+        self.now_ms = until;
+        self.actions = all;
+    }
+
+    /// The one host that the last event asked for.
+    #[track_caller]
+    pub fn host_order(&self) -> HostOrder {
+        let orders: Vec<HostOrder> = self.host_orders();
+        assert_eq!(orders.len(), 1, "{:?}", self.actions);
+        orders[0].clone()
+    }
+
+    pub fn host_orders(&self) -> Vec<HostOrder> {
+        let orders = self.actions.iter().filter_map(|action| match action {
+            Action::StartHost(order) => Some(order.clone()),
+            _ => None,
+        });
+        orders.collect()
+    }
+
+    /// All workers of a host come up; `actions` are those of its `Ready`.
+    pub fn bring_up(&mut self, order: &HostOrder) {
+        self.event(Event::HostStarted {
+            host: order.host,
+            pid: 100 + order.host,
+        });
+        for worker in &order.workers {
+            self.worker_up(order.host, worker.index, worker.incarnation);
+        }
+        self.host(order.host, FromHost::Ready);
+    }
+
+    pub fn worker_up(&mut self, host: HostId, index: u16, incarnation: u16) {
+        let pid = 1000 + u32::from(index) * 10 + u32::from(incarnation);
+        self.host(
+            host,
+            FromHost::WorkerUp {
+                index,
+                incarnation,
+                pid,
+            },
+        );
+    }
+
+    pub fn verdict(&mut self, host: HostId, verdict: ProbeVerdict) {
+        self.host(host, FromHost::Probe { verdict });
+    }
+
+    pub fn ended(&mut self, host: HostId, end: End) {
+        self.event(Event::HostEnded(host, end));
+    }
+
+    pub fn load_fails(&mut self, host: HostId) {
+        let message = "ModuleNotFoundError: No module named 'shop'".to_owned();
+        self.host(
+            host,
+            FromHost::Failed {
+                stage: "import".into(),
+                message,
+                traceback: "Traceback\n  line".into(),
+            },
+        );
+    }
+
+    pub fn did(&self, action: &Action) -> bool {
+        self.actions.contains(action)
+    }
+
+    pub fn to_edge(&self) -> Vec<&ToEdge> {
+        let messages = self.actions.iter().filter_map(|action| match action {
+            Action::ToEdge(message) => Some(message),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    #[track_caller]
+    pub fn assert_logged(&self, text: &str) {
+        assert!(
+            self.logged.iter().any(|line| line.contains(text)),
+            "{text:?} is not in {:#?}",
+            self.logged
+        );
+    }
+
+    pub fn exit_code(&self) -> Option<u8> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Exit(code) => Some(*code),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! What the policy hears and what it says: the words between it and the loop.
+
+use config::{Kind, LogLevel};
+use control::message::{FromEdge, FromHost, ToEdge, ToHost, WorkerSpec};
+
+/// One app-host process; never used twice.
+pub type HostId = u32;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Start,
+    FromEdge(FromEdge),
+    EdgeStarted {
+        pid: u32,
+    },
+    EdgeEnded(End),
+    FromHost(HostId, FromHost),
+    HostStarted {
+        host: HostId,
+        pid: u32,
+    },
+    HostEnded(HostId, End),
+    /// TERM.
+    Terminate,
+    /// INT, QUIT.
+    Interrupt,
+    /// HUP.
+    Reload,
+    /// USR1.
+    ReopenLogs,
+    /// [`Policy::deadline`] has come.
+    Tick,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+    /// It could not even be started.
+    NotStarted(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Code(code) => write!(f, "exit code {code}"),
+            End::Signal(signal) => write!(f, "killed by {}", signal_name(*signal)),
+            End::NotStarted(why) => write!(f, "cannot be started: {why}"),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    // The numbers are the same on every architecture that runs this.
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        31 => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Spawn an edge; the messages that follow are for it.
+    StartEdge,
+    /// The caller puts the descriptors beside it.
+    ToEdge(ToEdge),
+    KillEdge,
+    StartHost(HostOrder),
+    ToHost(HostId, ToHost),
+    KillHost(HostId),
+    /// A process worker that its host does not manage to replace.
+    KillWorker {
+        pid: u32,
+    },
+    Log(LogLevel, String),
+    /// Requests are served: banner and readiness line.
+    Announce,
+    /// The listening sockets that the supervisor keeps for the next edge.
+    CloseListeners,
+    ReopenLogs,
+    Exit(u8),
+}
+
+/// Everything the caller needs to start a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOrder {
+    pub host: HostId,
+    pub app: usize,
+    pub generation: u32,
+    pub kind: Kind,
+    pub probe: bool,
+    pub workers: Vec<WorkerSpec>,
+}
+
+/// What the exchange shows of a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeatView {
+    pub incarnation: u16,
+    /// Since when it runs its request; `None`: it runs none.
+    pub busy_since_ms: Option<u64>,
+}
+
+/// Looks at a seat of an app: (app, index).
+pub type Seats<'a> = &'a dyn Fn(usize, u16) -> Option<SeatView>;
