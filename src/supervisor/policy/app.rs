@@ -5,10 +5,10 @@
 
 use super::backoff::Backoff;
 use super::host::{Host, Role, Seat};
-use super::{Context, End, HostId, HostOrder, Setup};
+use super::{Context, HostOrder, Setup};
 use crate::policy::Action;
 use config::{Kind, KindChoice, LogLevel};
-use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost, WorkerSpec};
+use control::message::{AppState, ToEdge, ToHost, WorkerSpec};
 
 /// How long the probe may import.
 const PROBE_MS: u64 = 60_000;
@@ -17,9 +17,9 @@ pub const QUIT_MS: u64 = 2_000;
 /// How often a host that imports for long is spoken of.
 const REMINDER_MS: u64 = 30_000;
 /// Starts that crash before the app counts as not bootable.
-const FIRST_ATTEMPTS: u32 = 3;
+pub(super) const FIRST_ATTEMPTS: u32 = 3;
 /// Crashes (no SIGKILL) in sub-interpreters before the app goes to processes.
-const CRASHES_MAX: u32 = 2;
+pub(super) const CRASHES_MAX: u32 = 2;
 
 pub struct App {
     pub index: usize,
@@ -36,31 +36,31 @@ pub struct App {
     pub load_failed: bool,
     /// The last reload did not come up.
     pub reload_failed: bool,
-    choice: KindChoice,
-    workers: usize,
-    grace_ms: u64,
-    generation: u32,
+    pub(super) choice: KindChoice,
+    pub(super) workers: usize,
+    pub(super) grace_ms: u64,
+    pub(super) generation: u32,
     /// Last life of each seat.
-    incarnations: Vec<u16>,
+    pub(super) incarnations: Vec<u16>,
     /// Seats whose socket this edge has.
-    introduced: Vec<bool>,
+    pub(super) introduced: Vec<bool>,
     /// When to start a host.
-    pending: Option<Pending>,
-    backoff: Backoff,
-    crashes: u32,
-    ever_ready: bool,
+    pub(super) pending: Option<Pending>,
+    pub(super) backoff: Backoff,
+    pub(super) crashes: u32,
+    pub(super) ever_ready: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Pending {
-    at_ms: u64,
-    probe: bool,
+pub(super) struct Pending {
+    pub at_ms: u64,
+    pub probe: bool,
     /// Nothing but seats is missing.
-    for_seats: bool,
+    pub for_seats: bool,
 }
 
 impl Pending {
-    fn at(at_ms: u64, probe: bool) -> Option<Pending> {
+    pub fn at(at_ms: u64, probe: bool) -> Option<Pending> {
         Some(Pending {
             at_ms,
             probe,
@@ -152,7 +152,7 @@ impl App {
         }
     }
 
-    fn look_after(&mut self, at: usize, ctx: &mut Context<'_>) {
+    pub(super) fn look_after(&mut self, at: usize, ctx: &mut Context<'_>) {
         let host = &mut self.hosts[at];
         let id = host.id;
         match host.role {
@@ -187,7 +187,7 @@ impl App {
         }
     }
 
-    fn start_host(&mut self, probe: bool, ctx: &mut Context<'_>) {
+    pub(super) fn start_host(&mut self, probe: bool, ctx: &mut Context<'_>) {
         let (kind, workers) = match (probe, self.kind) {
             (false, Some(kind)) => {
                 let Some(workers) = self.take_seats(ctx) else {
@@ -249,7 +249,7 @@ impl App {
     }
 
     /// Free seats for a generation; if there are too few, the oldest host that is leaving goes at once and we wait for its end.
-    fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
+    pub(super) fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
         let taken = |index: u16| {
             self.hosts
                 .iter()
@@ -284,7 +284,7 @@ impl App {
         Some(specs.collect())
     }
 
-    fn introduce_seat(&mut self, index: u16, ctx: &mut Context<'_>) {
+    pub(super) fn introduce_seat(&mut self, index: u16, ctx: &mut Context<'_>) {
         if ctx.edge_up && !std::mem::replace(&mut self.introduced[usize::from(index)], true) {
             ctx.edge(ToEdge::Worker {
                 app: self.index,
@@ -333,441 +333,6 @@ impl App {
                 }
             }
         }
-    }
-
-    pub fn host_started(&mut self, id: HostId, pid: u32) {
-        if let Some(host) = self.hosts.iter_mut().find(|host| host.id == id) {
-            host.pid = Some(pid);
-        }
-    }
-
-    pub fn handle(&mut self, id: HostId, message: FromHost, ctx: &mut Context<'_>) {
-        match message {
-            FromHost::Probe { verdict } => self.probed(id, verdict, ctx),
-            FromHost::WorkerUp {
-                index,
-                incarnation,
-                pid,
-            } => self.worker_up(id, index, incarnation, pid, ctx),
-            FromHost::WorkerGone {
-                index,
-                incarnation,
-                pid,
-                reason,
-            } => {
-                self.worker_gone(id, index, incarnation, pid, &reason, ctx);
-            }
-            FromHost::Ready => self.ready(id, ctx),
-            FromHost::Failed {
-                stage,
-                message,
-                traceback,
-            } => self.failed(id, &stage, &message, &traceback, ctx),
-            FromHost::LateRefusal { module } => self.late_refusal(id, &module, ctx),
-            // Its end follows, and says the same.
-            FromHost::Drained => {}
-        }
-    }
-
-    fn position(&self, id: HostId) -> Option<usize> {
-        self.hosts.iter().position(|host| host.id == id)
-    }
-
-    fn probed(&mut self, id: HostId, verdict: ProbeVerdict, ctx: &mut Context<'_>) {
-        let Some(at) = self.position(id) else { return };
-        if !matches!(self.hosts[at].role, Role::Probe { .. }) {
-            return;
-        }
-        self.hosts[at].role = Role::Quitting {
-            kill_at_ms: ctx.now_ms + QUIT_MS,
-        };
-        match verdict {
-            ProbeVerdict::Interpreters => {
-                self.decide(
-                    Kind::Interpreters,
-                    "everything it imports works in a sub-interpreter",
-                );
-                self.pending = Pending::at(ctx.now_ms, false);
-            }
-            ProbeVerdict::Degraded { modules } => {
-                let why = format!(
-                    "in a sub-interpreter these modules lose their C part: {}",
-                    modules.join(", ")
-                );
-                self.fall_back(&why, ctx);
-            }
-            ProbeVerdict::Refused { module, .. } => {
-                self.fall_back(
-                    &format!("module {module} does not load in a sub-interpreter"),
-                    ctx,
-                );
-            }
-            ProbeVerdict::Failed {
-                message,
-                traceback,
-                asgi: true,
-            } => {
-                self.start_failed(None, true, &message, &traceback, ctx);
-            }
-            // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that.
-            ProbeVerdict::Failed { message, .. } => {
-                self.fall_back(
-                    &format!("its import fails in a sub-interpreter ({message})"),
-                    ctx,
-                );
-            }
-        }
-    }
-
-    fn decide(&mut self, kind: Kind, why: &str) {
-        self.kind = Some(kind);
-        why.clone_into(&mut self.why);
-    }
-
-    /// On to processes, with one line that says why.
-    fn fall_back(&mut self, why: &str, ctx: &mut Context<'_>) {
-        ctx.log(
-            LogLevel::Info,
-            format!("{}: workers are processes: {why}", self.name),
-        );
-        self.decide(Kind::Processes, why);
-        self.pending = Pending::at(ctx.now_ms, false);
-    }
-
-    fn worker_up(
-        &mut self,
-        id: HostId,
-        index: u16,
-        incarnation: u16,
-        pid: u32,
-        ctx: &mut Context<'_>,
-    ) {
-        let Some(at) = self.position(id) else { return };
-        let host = &mut self.hosts[at];
-        let (generation, kind) = (host.generation, host.kind);
-        let Some(seat) = host.seat(index) else {
-            ctx.log(
-                LogLevel::Error,
-                format!(
-                    "{}: its host speaks of worker {index}, which is not its own",
-                    self.name
-                ),
-            );
-            return;
-        };
-        let before = seat.pid.map(|_| seat.incarnation);
-        *seat = Seat {
-            index,
-            incarnation,
-            pid: Some(pid),
-            stuck: None,
-        };
-        self.incarnations[usize::from(index)] = incarnation;
-        let app = self.index;
-        if let Some(incarnation) = before.filter(|life| *life != incarnation) {
-            ctx.edge(ToEdge::WorkerGone {
-                app,
-                index,
-                incarnation,
-                reason: "replaced".into(),
-            });
-        }
-        ctx.edge(ToEdge::WorkerUp {
-            app,
-            index,
-            incarnation,
-            generation,
-            pid,
-            kind,
-        });
-    }
-
-    fn worker_gone(
-        &mut self,
-        id: HostId,
-        index: u16,
-        incarnation: u16,
-        pid: u32,
-        reason: &str,
-        ctx: &mut Context<'_>,
-    ) {
-        let Some(at) = self.position(id) else { return };
-        let leaving = self.hosts[at].is_leaving();
-        let Some(seat) = self.hosts[at]
-            .seat(index)
-            .filter(|seat| seat.incarnation == incarnation)
-        else {
-            return;
-        };
-        let was_up = seat.pid.take().is_some();
-        seat.stuck = None;
-        if !was_up {
-            return;
-        }
-        if !leaving {
-            ctx.log(
-                LogLevel::Warning,
-                format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name),
-            );
-        }
-        ctx.edge(ToEdge::WorkerGone {
-            app: self.index,
-            index,
-            incarnation,
-            reason: reason.to_owned(),
-        });
-    }
-
-    fn ready(&mut self, id: HostId, ctx: &mut Context<'_>) {
-        let Some(at) = self.position(id) else { return };
-        if self.hosts[at].role != Role::Starting {
-            return;
-        }
-        self.hosts[at].role = Role::Serving;
-        self.backoff.worked();
-        self.decided = true;
-        self.load_failed = false;
-        let host = &self.hosts[at];
-        let (generation, kind, workers) = (host.generation, host.kind, host.seats.len());
-        let took_ms = ctx.now_ms - host.started_ms;
-        ctx.log(
-            LogLevel::Info,
-            format!(
-                "{}: generation {generation} is up after {}.{} s, {}",
-                self.name,
-                took_ms / 1000,
-                took_ms % 1000 / 100,
-                crate::banner::workers_text(workers, kind)
-            ),
-        );
-        self.ever_ready = true;
-        self.set_state(AppState::Ready, "ready".into(), ctx);
-        for at in 0..self.hosts.len() {
-            if self.hosts[at].role == Role::Serving && self.hosts[at].id != id {
-                self.drain(at, ctx);
-            }
-        }
-    }
-
-    fn drain(&mut self, at: usize, ctx: &mut Context<'_>) {
-        let host = &mut self.hosts[at];
-        host.role = Role::Draining {
-            quit_at_ms: ctx.now_ms + self.grace_ms,
-        };
-        if host.condemned {
-            host.look_at_ms = Some(ctx.now_ms);
-        }
-        ctx.out.push(Action::ToHost(host.id, ToHost::Drain));
-    }
-
-    fn late_refusal(&mut self, id: HostId, module: &str, ctx: &mut Context<'_>) {
-        let Some(at) = self.position(id) else { return };
-        if self.hosts[at].is_leaving() || self.kind != Some(Kind::Interpreters) {
-            return;
-        }
-        if self.choice == KindChoice::Interpreters {
-            ctx.log(
-                LogLevel::Error,
-                format!("{}: module {module} does not load in a sub-interpreter; without --kind interpreters the workers would be processes now", self.name),
-            );
-            return;
-        }
-        self.abandon_start(ctx);
-        self.fall_back(
-            &format!("module {module}, imported while serving, does not load in a sub-interpreter"),
-            ctx,
-        );
-    }
-
-    fn failed(
-        &mut self,
-        id: HostId,
-        stage: &str,
-        message: &str,
-        traceback: &str,
-        ctx: &mut Context<'_>,
-    ) {
-        let Some(at) = self.position(id) else { return };
-        let host = &mut self.hosts[at];
-        let starting = host.role == Role::Starting;
-        let generation = host.generation;
-        if host.is_leaving() {
-            return;
-        }
-        host.role = Role::Quitting {
-            kill_at_ms: ctx.now_ms + QUIT_MS,
-        };
-        if starting {
-            let load = stage != "worker";
-            self.start_failed(Some(generation), load, message, traceback, ctx);
-        } else {
-            ctx.log(
-                LogLevel::Error,
-                with_traceback(
-                    &format!("{}: its host failed: {message}", self.name),
-                    traceback,
-                ),
-            );
-            self.start_again(ctx);
-        }
-    }
-
-    /// A host is gone, whatever it was doing.
-    pub fn ended(&mut self, id: HostId, end: &End, ctx: &mut Context<'_>) {
-        let Some(at) = self.position(id) else { return };
-        let host = self.hosts.remove(at);
-        for seat in host.seats.iter().filter(|seat| seat.pid.is_some()) {
-            let (index, incarnation) = (seat.index, seat.incarnation);
-            ctx.edge(ToEdge::WorkerGone {
-                app: self.index,
-                index,
-                incarnation,
-                reason: end.to_string(),
-            });
-        }
-        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.for_seats) {
-            pending.at_ms = ctx.now_ms;
-        }
-        match host.role {
-            Role::Draining { .. } | Role::Quitting { .. } | Role::Killed => {
-                if host.role == Role::Killed && !host.seats.is_empty() {
-                    ctx.log(
-                        LogLevel::Warning,
-                        format!("{}: generation {} was killed", self.name, host.generation),
-                    );
-                }
-            }
-            Role::Probe { .. } => {
-                self.fall_back(
-                    &format!("its import in a sub-interpreter ends the process ({end})"),
-                    ctx,
-                );
-            }
-            Role::Starting => {
-                let crashed = matches!(end, End::Signal(_));
-                if crashed && host.kind == Kind::Interpreters && self.choice == KindChoice::Auto {
-                    self.fall_back(
-                        &format!("its workers crash in sub-interpreters ({end})"),
-                        ctx,
-                    );
-                    return;
-                }
-                let message = format!("its process ended while it started ({end})");
-                self.start_failed(Some(host.generation), false, &message, "", ctx);
-            }
-            Role::Serving => self.died(&host, end, ctx),
-        }
-    }
-
-    fn died(&mut self, host: &Host, end: &End, ctx: &mut Context<'_>) {
-        let pid = host.pid.unwrap_or_default();
-        ctx.log(
-            LogLevel::Error,
-            format!(
-                "{}: its host (pid {pid}) ended: {end}; starting another",
-                self.name
-            ),
-        );
-        // A SIGKILL comes from outside: an administrator, or the kernel short of memory.
-        if matches!(end, End::Signal(signal) if *signal != sys::process::SIGKILL) {
-            self.crashes += 1;
-        }
-        let may_change = self.choice == KindChoice::Auto && host.kind == Kind::Interpreters;
-        if may_change && self.crashes >= CRASHES_MAX {
-            self.fall_back(
-                &format!("its workers keep crashing in sub-interpreters ({end})"),
-                ctx,
-            );
-        }
-        self.start_again(ctx);
-    }
-
-    /// It served, and its host is gone or useless.
-    fn start_again(&mut self, ctx: &mut Context<'_>) {
-        if self.hosts.iter().any(|host| {
-            matches!(
-                host.role,
-                Role::Probe { .. } | Role::Starting | Role::Serving
-            )
-        }) {
-            return;
-        }
-        let at_ms = self.backoff.after_death(ctx.now_ms);
-        self.pending = Pending::at(at_ms, false);
-        self.wait_state("crashed", at_ms, ctx);
-    }
-
-    /// A generation did not come up.
-    fn start_failed(
-        &mut self,
-        generation: Option<u32>,
-        load: bool,
-        message: &str,
-        traceback: &str,
-        ctx: &mut Context<'_>,
-    ) {
-        let what = if load {
-            "cannot be loaded"
-        } else {
-            "does not start"
-        };
-        self.reload_failed = true;
-        if self.is_serving() {
-            let keeps = self
-                .hosts
-                .iter()
-                .rev()
-                .find(|host| host.role == Role::Serving)
-                .map_or(0, |host| host.generation);
-            let new = generation.map_or("the new code".to_owned(), |number| {
-                format!("generation {number}")
-            });
-            let text = format!(
-                "{}: {new} {what}: {message}; generation {keeps} keeps serving",
-                self.name
-            );
-            ctx.log(LogLevel::Error, with_traceback(&text, traceback));
-            return;
-        }
-        ctx.log(
-            LogLevel::Error,
-            with_traceback(&format!("{}: {what}: {message}", self.name), traceback),
-        );
-        if load && !self.ever_ready {
-            self.decided = true;
-            self.load_failed = true;
-            self.set_state(AppState::Failed, format!("{what}: {message}"), ctx);
-            return;
-        }
-        let at_ms = self.backoff.after_failure(ctx.now_ms);
-        self.decided |= self.backoff.failures() >= FIRST_ATTEMPTS;
-        self.pending = Pending::at(at_ms, false);
-        self.wait_state(&format!("{what}: {message}"), at_ms, ctx);
-    }
-
-    fn wait_state(&mut self, what: &str, at_ms: u64, ctx: &mut Context<'_>) {
-        let wait_ms = at_ms - ctx.now_ms;
-        let text = match wait_ms {
-            0 => format!("{what}; being started again"),
-            _ => format!(
-                "{what}; started again in {}.{} s",
-                wait_ms / 1000,
-                wait_ms % 1000 / 100
-            ),
-        };
-        if wait_ms > 0 {
-            ctx.log(LogLevel::Warning, format!("{}: {text}", self.name));
-        }
-        self.set_state(AppState::Backoff, text, ctx);
-    }
-
-    fn set_state(&mut self, state: AppState, message: String, ctx: &mut Context<'_>) {
-        (self.state, self.message) = (state, message.clone());
-        ctx.edge(ToEdge::AppState {
-            app: self.index,
-            state,
-            message,
-        });
     }
 
     /// Whatever is being started is not wanted any more.
@@ -823,12 +388,5 @@ impl App {
         }
         self.pending = Pending::at(ctx.now_ms, false);
         true
-    }
-}
-
-fn with_traceback(text: &str, traceback: &str) -> String {
-    match traceback.trim_end() {
-        "" => text.to_owned(),
-        traceback => format!("{text}\n{traceback}"),
     }
 }

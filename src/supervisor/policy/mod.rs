@@ -8,6 +8,8 @@ mod app;
 mod backoff;
 mod edge;
 mod event;
+mod fate;
+mod hearing;
 mod host;
 mod stop;
 mod stuck;

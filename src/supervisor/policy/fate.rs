@@ -1,0 +1,176 @@
+//! What follows when a host ends or a generation does not come up: another try, another kind, or giving up.
+
+use super::Context;
+use super::app::{App, CRASHES_MAX, FIRST_ATTEMPTS, Pending};
+use super::event::{End, HostId};
+use super::host::{Host, Role};
+use config::{Kind, KindChoice, LogLevel};
+use control::message::{AppState, ToEdge};
+
+impl App {
+    /// A host is gone, whatever it was doing.
+    pub fn ended(&mut self, id: HostId, end: &End, ctx: &mut Context<'_>) {
+        let Some(at) = self.position(id) else { return };
+        let host = self.hosts.remove(at);
+        for seat in host.seats.iter().filter(|seat| seat.pid.is_some()) {
+            let (index, incarnation) = (seat.index, seat.incarnation);
+            ctx.edge(ToEdge::WorkerGone {
+                app: self.index,
+                index,
+                incarnation,
+                reason: end.to_string(),
+            });
+        }
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.for_seats) {
+            pending.at_ms = ctx.now_ms;
+        }
+        match host.role {
+            Role::Draining { .. } | Role::Quitting { .. } | Role::Killed => {
+                if host.role == Role::Killed && !host.seats.is_empty() {
+                    ctx.log(
+                        LogLevel::Warning,
+                        format!("{}: generation {} was killed", self.name, host.generation),
+                    );
+                }
+            }
+            Role::Probe { .. } => {
+                self.fall_back(
+                    &format!("its import in a sub-interpreter ends the process ({end})"),
+                    ctx,
+                );
+            }
+            Role::Starting => {
+                let crashed = matches!(end, End::Signal(_));
+                if crashed && host.kind == Kind::Interpreters && self.choice == KindChoice::Auto {
+                    self.fall_back(
+                        &format!("its workers crash in sub-interpreters ({end})"),
+                        ctx,
+                    );
+                    return;
+                }
+                let message = format!("its process ended while it started ({end})");
+                self.start_failed(Some(host.generation), false, &message, "", ctx);
+            }
+            Role::Serving => self.died(&host, end, ctx),
+        }
+    }
+
+    pub(super) fn died(&mut self, host: &Host, end: &End, ctx: &mut Context<'_>) {
+        let pid = host.pid.unwrap_or_default();
+        ctx.log(
+            LogLevel::Error,
+            format!(
+                "{}: its host (pid {pid}) ended: {end}; starting another",
+                self.name
+            ),
+        );
+        // A SIGKILL comes from outside: an administrator, or the kernel short of memory.
+        if matches!(end, End::Signal(signal) if *signal != sys::process::SIGKILL) {
+            self.crashes += 1;
+        }
+        let may_change = self.choice == KindChoice::Auto && host.kind == Kind::Interpreters;
+        if may_change && self.crashes >= CRASHES_MAX {
+            self.fall_back(
+                &format!("its workers keep crashing in sub-interpreters ({end})"),
+                ctx,
+            );
+        }
+        self.start_again(ctx);
+    }
+
+    /// It served, and its host is gone or useless.
+    pub(super) fn start_again(&mut self, ctx: &mut Context<'_>) {
+        if self.hosts.iter().any(|host| {
+            matches!(
+                host.role,
+                Role::Probe { .. } | Role::Starting | Role::Serving
+            )
+        }) {
+            return;
+        }
+        let at_ms = self.backoff.after_death(ctx.now_ms);
+        self.pending = Pending::at(at_ms, false);
+        self.wait_state("crashed", at_ms, ctx);
+    }
+
+    /// A generation did not come up.
+    pub(super) fn start_failed(
+        &mut self,
+        generation: Option<u32>,
+        load: bool,
+        message: &str,
+        traceback: &str,
+        ctx: &mut Context<'_>,
+    ) {
+        let what = if load {
+            "cannot be loaded"
+        } else {
+            "does not start"
+        };
+        self.reload_failed = true;
+        if self.is_serving() {
+            let keeps = self
+                .hosts
+                .iter()
+                .rev()
+                .find(|host| host.role == Role::Serving)
+                .map_or(0, |host| host.generation);
+            let new = generation.map_or("the new code".to_owned(), |number| {
+                format!("generation {number}")
+            });
+            let text = format!(
+                "{}: {new} {what}: {message}; generation {keeps} keeps serving",
+                self.name
+            );
+            ctx.log(LogLevel::Error, with_traceback(&text, traceback));
+            return;
+        }
+        ctx.log(
+            LogLevel::Error,
+            with_traceback(&format!("{}: {what}: {message}", self.name), traceback),
+        );
+        if load && !self.ever_ready {
+            self.decided = true;
+            self.load_failed = true;
+            self.set_state(AppState::Failed, format!("{what}: {message}"), ctx);
+            return;
+        }
+        let at_ms = self.backoff.after_failure(ctx.now_ms);
+        self.decided |= self.backoff.failures() >= FIRST_ATTEMPTS;
+        self.pending = Pending::at(at_ms, false);
+        self.wait_state(&format!("{what}: {message}"), at_ms, ctx);
+    }
+
+    pub(super) fn wait_state(&mut self, what: &str, at_ms: u64, ctx: &mut Context<'_>) {
+        let wait_ms = at_ms - ctx.now_ms;
+        let text = match wait_ms {
+            0 => format!("{what}; being started again"),
+            _ => format!(
+                "{what}; started again in {}.{} s",
+                wait_ms / 1000,
+                wait_ms % 1000 / 100
+            ),
+        };
+        if wait_ms > 0 {
+            ctx.log(LogLevel::Warning, format!("{}: {text}", self.name));
+        }
+        self.set_state(AppState::Backoff, text, ctx);
+    }
+
+    pub(super) fn set_state(&mut self, state: AppState, message: String, ctx: &mut Context<'_>) {
+        (self.state, self.message) = (state, message.clone());
+        ctx.edge(ToEdge::AppState {
+            app: self.index,
+            state,
+            message,
+        });
+    }
+}
+
+/// The message, and under it what Python had to say.
+pub(super) fn with_traceback(text: &str, traceback: &str) -> String {
+    match traceback.trim_end() {
+        "" => text.to_owned(),
+        traceback => format!("{text}\n{traceback}"),
+    }
+}

@@ -1,0 +1,288 @@
+//! What an app's hosts report: probe verdicts, workers up and gone, readiness, failure.
+
+use super::Context;
+use super::app::{App, Pending, QUIT_MS};
+use super::event::{Action, HostId};
+use super::fate::with_traceback;
+use super::host::{Role, Seat};
+use config::{Kind, KindChoice, LogLevel};
+use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost};
+
+impl App {
+    pub fn host_started(&mut self, id: HostId, pid: u32) {
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.id == id) {
+            host.pid = Some(pid);
+        }
+    }
+
+    pub fn handle(&mut self, id: HostId, message: FromHost, ctx: &mut Context<'_>) {
+        match message {
+            FromHost::Probe { verdict } => self.probed(id, verdict, ctx),
+            FromHost::WorkerUp {
+                index,
+                incarnation,
+                pid,
+            } => self.worker_up(id, index, incarnation, pid, ctx),
+            FromHost::WorkerGone {
+                index,
+                incarnation,
+                pid,
+                reason,
+            } => {
+                self.worker_gone(id, index, incarnation, pid, &reason, ctx);
+            }
+            FromHost::Ready => self.ready(id, ctx),
+            FromHost::Failed {
+                stage,
+                message,
+                traceback,
+            } => self.failed(id, &stage, &message, &traceback, ctx),
+            FromHost::LateRefusal { module } => self.late_refusal(id, &module, ctx),
+            // Its end follows, and says the same.
+            FromHost::Drained => {}
+        }
+    }
+
+    pub(super) fn position(&self, id: HostId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == id)
+    }
+
+    pub(super) fn probed(&mut self, id: HostId, verdict: ProbeVerdict, ctx: &mut Context<'_>) {
+        let Some(at) = self.position(id) else { return };
+        if !matches!(self.hosts[at].role, Role::Probe { .. }) {
+            return;
+        }
+        self.hosts[at].role = Role::Quitting {
+            kill_at_ms: ctx.now_ms + QUIT_MS,
+        };
+        match verdict {
+            ProbeVerdict::Interpreters => {
+                self.decide(
+                    Kind::Interpreters,
+                    "everything it imports works in a sub-interpreter",
+                );
+                self.pending = Pending::at(ctx.now_ms, false);
+            }
+            ProbeVerdict::Degraded { modules } => {
+                let why = format!(
+                    "in a sub-interpreter these modules lose their C part: {}",
+                    modules.join(", ")
+                );
+                self.fall_back(&why, ctx);
+            }
+            ProbeVerdict::Refused { module, .. } => {
+                self.fall_back(
+                    &format!("module {module} does not load in a sub-interpreter"),
+                    ctx,
+                );
+            }
+            ProbeVerdict::Failed {
+                message,
+                traceback,
+                asgi: true,
+            } => {
+                self.start_failed(None, true, &message, &traceback, ctx);
+            }
+            // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that.
+            ProbeVerdict::Failed { message, .. } => {
+                self.fall_back(
+                    &format!("its import fails in a sub-interpreter ({message})"),
+                    ctx,
+                );
+            }
+        }
+    }
+
+    pub(super) fn decide(&mut self, kind: Kind, why: &str) {
+        self.kind = Some(kind);
+        why.clone_into(&mut self.why);
+    }
+
+    /// On to processes, with one line that says why.
+    pub(super) fn fall_back(&mut self, why: &str, ctx: &mut Context<'_>) {
+        ctx.log(
+            LogLevel::Info,
+            format!("{}: workers are processes: {why}", self.name),
+        );
+        self.decide(Kind::Processes, why);
+        self.pending = Pending::at(ctx.now_ms, false);
+    }
+
+    pub(super) fn worker_up(
+        &mut self,
+        id: HostId,
+        index: u16,
+        incarnation: u16,
+        pid: u32,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(at) = self.position(id) else { return };
+        let host = &mut self.hosts[at];
+        let (generation, kind) = (host.generation, host.kind);
+        let Some(seat) = host.seat(index) else {
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "{}: its host speaks of worker {index}, which is not its own",
+                    self.name
+                ),
+            );
+            return;
+        };
+        let before = seat.pid.map(|_| seat.incarnation);
+        *seat = Seat {
+            index,
+            incarnation,
+            pid: Some(pid),
+            stuck: None,
+        };
+        self.incarnations[usize::from(index)] = incarnation;
+        let app = self.index;
+        if let Some(incarnation) = before.filter(|life| *life != incarnation) {
+            ctx.edge(ToEdge::WorkerGone {
+                app,
+                index,
+                incarnation,
+                reason: "replaced".into(),
+            });
+        }
+        ctx.edge(ToEdge::WorkerUp {
+            app,
+            index,
+            incarnation,
+            generation,
+            pid,
+            kind,
+        });
+    }
+
+    pub(super) fn worker_gone(
+        &mut self,
+        id: HostId,
+        index: u16,
+        incarnation: u16,
+        pid: u32,
+        reason: &str,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(at) = self.position(id) else { return };
+        let leaving = self.hosts[at].is_leaving();
+        let Some(seat) = self.hosts[at]
+            .seat(index)
+            .filter(|seat| seat.incarnation == incarnation)
+        else {
+            return;
+        };
+        let was_up = seat.pid.take().is_some();
+        seat.stuck = None;
+        if !was_up {
+            return;
+        }
+        if !leaving {
+            ctx.log(
+                LogLevel::Warning,
+                format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name),
+            );
+        }
+        ctx.edge(ToEdge::WorkerGone {
+            app: self.index,
+            index,
+            incarnation,
+            reason: reason.to_owned(),
+        });
+    }
+
+    pub(super) fn ready(&mut self, id: HostId, ctx: &mut Context<'_>) {
+        let Some(at) = self.position(id) else { return };
+        if self.hosts[at].role != Role::Starting {
+            return;
+        }
+        self.hosts[at].role = Role::Serving;
+        self.backoff.worked();
+        self.decided = true;
+        self.load_failed = false;
+        let host = &self.hosts[at];
+        let (generation, kind, workers) = (host.generation, host.kind, host.seats.len());
+        let took_ms = ctx.now_ms - host.started_ms;
+        ctx.log(
+            LogLevel::Info,
+            format!(
+                "{}: generation {generation} is up after {}.{} s, {}",
+                self.name,
+                took_ms / 1000,
+                took_ms % 1000 / 100,
+                crate::banner::workers_text(workers, kind)
+            ),
+        );
+        self.ever_ready = true;
+        self.set_state(AppState::Ready, "ready".into(), ctx);
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].role == Role::Serving && self.hosts[at].id != id {
+                self.drain(at, ctx);
+            }
+        }
+    }
+
+    pub(super) fn drain(&mut self, at: usize, ctx: &mut Context<'_>) {
+        let host = &mut self.hosts[at];
+        host.role = Role::Draining {
+            quit_at_ms: ctx.now_ms + self.grace_ms,
+        };
+        if host.condemned {
+            host.look_at_ms = Some(ctx.now_ms);
+        }
+        ctx.out.push(Action::ToHost(host.id, ToHost::Drain));
+    }
+
+    pub(super) fn late_refusal(&mut self, id: HostId, module: &str, ctx: &mut Context<'_>) {
+        let Some(at) = self.position(id) else { return };
+        if self.hosts[at].is_leaving() || self.kind != Some(Kind::Interpreters) {
+            return;
+        }
+        if self.choice == KindChoice::Interpreters {
+            ctx.log(
+                LogLevel::Error,
+                format!("{}: module {module} does not load in a sub-interpreter; without --kind interpreters the workers would be processes now", self.name),
+            );
+            return;
+        }
+        self.abandon_start(ctx);
+        self.fall_back(
+            &format!("module {module}, imported while serving, does not load in a sub-interpreter"),
+            ctx,
+        );
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        id: HostId,
+        stage: &str,
+        message: &str,
+        traceback: &str,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(at) = self.position(id) else { return };
+        let host = &mut self.hosts[at];
+        let starting = host.role == Role::Starting;
+        let generation = host.generation;
+        if host.is_leaving() {
+            return;
+        }
+        host.role = Role::Quitting {
+            kill_at_ms: ctx.now_ms + QUIT_MS,
+        };
+        if starting {
+            let load = stage != "worker";
+            self.start_failed(Some(generation), load, message, traceback, ctx);
+        } else {
+            ctx.log(
+                LogLevel::Error,
+                with_traceback(
+                    &format!("{}: its host failed: {message}", self.name),
+                    traceback,
+                ),
+            );
+            self.start_again(ctx);
+        }
+    }
+}
