@@ -243,7 +243,7 @@ const PROBES_MAX: usize = 8;
 
 /// What to do with a header of a certain name.
 struct Entry {
-    /// As it came.
+    /// As it first came; other spellings share the entry, so that repeated headers meet whatever their case.
     name: Box<[u8]>,
     /// `None`: not for the environ.
     key: Option<Object>,
@@ -311,7 +311,7 @@ impl Names {
                 0 => return Ok(None),
                 index => {
                     let index = usize::from(index - 1);
-                    if *self.entries[index].name == *name {
+                    if self.entries[index].name.eq_ignore_ascii_case(name) {
                         return Ok(Some(&mut self.entries[index]));
                     }
                 }
@@ -373,17 +373,18 @@ fn key_of(name: &[u8]) -> Option<Vec<u8>> {
     Some(b"HTTP_".iter().copied().chain(upper).collect())
 }
 
-/// Quick, not strong: see [`PROBES_MAX`].
+/// Quick, not strong: see [`PROBES_MAX`]. Blind to the case of letters.
 #[inline]
 fn hash(name: &[u8]) -> usize {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    const LOWER: u64 = 0x2020_2020_2020_2020;
     let mut hash = name.len() as u64;
     let (words, rest) = name.as_chunks::<8>();
     for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR).rotate_left(29);
+        hash = (hash ^ (u64::from_le_bytes(*word) | LOWER)).wrapping_mul(FACTOR).rotate_left(29);
     }
     for byte in rest {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(FACTOR).rotate_left(29);
+        hash = (hash ^ u64::from(*byte | 0x20)).wrapping_mul(FACTOR).rotate_left(29);
     }
     (hash >> 32) as usize
 }
