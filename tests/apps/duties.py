@@ -592,6 +592,14 @@ def w31_raises_late(environ, start_response):
 
 
 @bare
+def w31_raises_later(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"sent"
+    wait_for(word(environ, 2) + ".go")
+    raise RuntimeError("w31 raised late")
+
+
+@bare
 def w31_strange_error(environ, start_response):
     class Strange(BaseException):
         def __str__(self):

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 pub const HUP: i32 = 1;
@@ -213,23 +213,26 @@ impl Log {
                 .to_owned();
             self.state
                 .lock()
-                .expect("a line is only pushed")
+                .unwrap_or_else(PoisonError::into_inner)
                 .lines
                 .push(text);
             self.news.notify_all();
             line.clear();
         }
-        self.state.lock().expect("a line is only pushed").ended += 1;
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ended += 1;
         self.news.notify_all();
     }
 
     /// Everything, once both streams have ended.
     fn end(&self) -> String {
-        let state = self.state.lock().expect("a line is only pushed");
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, timeout) = self
             .news
             .wait_timeout_while(state, PATIENCE, |state| state.ended < 2)
-            .expect("a line is only pushed");
+            .unwrap_or_else(PoisonError::into_inner);
         assert!(
             !timeout.timed_out(),
             "someone still holds the server's output:\n{}",
@@ -314,7 +317,7 @@ impl Server {
         self.log
             .state
             .lock()
-            .expect("a line is only pushed")
+            .unwrap_or_else(PoisonError::into_inner)
             .lines
             .join("\n")
     }
@@ -323,7 +326,11 @@ impl Server {
     #[track_caller]
     pub fn wait_log(&self, text: &str) -> String {
         let start = Instant::now();
-        let mut state = self.log.state.lock().expect("a line is only pushed");
+        let mut state = self
+            .log
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(line) = state.lines.iter().find(|line| line.contains(text)) {
                 return line.clone();
@@ -338,7 +345,7 @@ impl Server {
                 .log
                 .news
                 .wait_timeout(state, left)
-                .expect("a line is only pushed")
+                .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }
