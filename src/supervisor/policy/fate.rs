@@ -108,6 +108,13 @@ impl App {
             "does not start"
         };
         self.reload_failed = true;
+        let refused = self.choice == KindChoice::Interpreters && message.contains("subinterpreter");
+        let advice = if refused {
+            "; without --kind interpreters it would run in processes"
+        } else {
+            ""
+        };
+        let message = &format!("{message}{advice}");
         if self.is_serving() {
             let keeps = self
                 .hosts

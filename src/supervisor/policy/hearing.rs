@@ -83,9 +83,10 @@ impl App {
             } => {
                 self.start_failed(None, true, &message, &traceback, ctx);
             }
-            // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that.
+            // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that, and only
+            // if it can load the app there is something to say.
             ProbeVerdict::Failed { message, .. } => {
-                self.fall_back(
+                self.fall_back_quietly(
                     &format!("its import fails in a sub-interpreter ({message})"),
                     ctx,
                 );
@@ -104,6 +105,11 @@ impl App {
             LogLevel::Info,
             format!("{}: workers are processes: {why}", self.name),
         );
+        self.fall_back_quietly(why, ctx);
+    }
+
+    /// On to processes; the banner and `status` say why.
+    fn fall_back_quietly(&mut self, why: &str, ctx: &mut Context<'_>) {
         self.decide(Kind::Processes, why);
         self.pending = Pending::at(ctx.now_ms, false);
     }
@@ -207,10 +213,10 @@ impl App {
         ctx.log(
             LogLevel::Info,
             format!(
-                "{}: generation {generation} is up after {}.{} s, {}",
+                "{}: generation {generation} is up after {}.{:02} s, {}",
                 self.name,
                 took_ms / 1000,
-                took_ms % 1000 / 100,
+                took_ms % 1000 / 10,
                 crate::banner::workers_text(workers, kind)
             ),
         );

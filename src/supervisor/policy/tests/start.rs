@@ -74,18 +74,9 @@ fn every_other_verdict_leads_to_processes_with_one_line_that_says_why() {
     let degraded = ProbeVerdict::Degraded {
         modules: vec!["yarl".into(), "yaml".into()],
     };
-    let failed = ProbeVerdict::Failed {
-        message: "ValueError: signal".into(),
-        traceback: "".into(),
-        asgi: false,
-    };
     for (verdict, why) in [
         (refused, "module numpy does not load in a sub-interpreter"),
         (degraded, "lose their C part: yarl, yaml"),
-        (
-            failed,
-            "its import fails in a sub-interpreter (ValueError: signal)",
-        ),
     ] {
         let mut world = World::started(1, KindChoice::Auto);
         let probe = world.host_order().host;
@@ -94,6 +85,29 @@ fn every_other_verdict_leads_to_processes_with_one_line_that_says_why() {
         assert_eq!(world.logged.len(), 1);
         world.assert_logged(why);
     }
+}
+
+#[test]
+fn an_import_that_fails_in_the_probe_is_tried_in_a_process_and_only_that_is_spoken_of() {
+    let mut world = World::started(1, KindChoice::Auto);
+    let probe = world.host_order().host;
+    let message = "ValueError: signal only works in main thread".to_owned();
+    world.verdict(
+        probe,
+        ProbeVerdict::Failed {
+            message,
+            traceback: "".into(),
+            asgi: false,
+        },
+    );
+    let order = world.host_order();
+    assert_eq!((order.kind, world.logged.len()), (Kind::Processes, 0));
+    world.bring_up(&order);
+    assert!(
+        world.policy.kinds()[0]
+            .1
+            .contains("ValueError: signal only works in main thread")
+    );
 }
 
 #[test]
