@@ -10,7 +10,7 @@ fn serve(sim: &Sim) -> Server {
     sim.add_file("/www/a.txt", "hello", OLD_S);
     sim.add_file("/www/empty", "", OLD_S);
     sim.add_file("/www/docs/index.html", "docs", OLD_S);
-    sim.add_file("/www/middle", pattern(16 * 1024), OLD_S);
+    sim.add_file("/www/middle", pattern(8 * 1024), OLD_S);
     sim.add_file("/www/large", pattern(300_000), OLD_S);
     sim.add_file("/secret", "secret", OLD_S);
     sim.add_link("/www/out", "../secret");
@@ -87,7 +87,7 @@ fn a_bad_disk_is_said_or_breaks_the_answer_off() {
         let server = serve(&sim);
         for (request, length) in [
             ("GET /s/large", 300_000),
-            ("GET /s/middle", 16 * 1024),
+            ("GET /s/middle", 8 * 1024),
             ("GET /s/a.txt", 5),
         ] {
             match server.try_ask(request, true).await {
