@@ -143,7 +143,10 @@ impl Server {
 
     /// What the caches cost: (present, absent).
     fn cost(&self) -> (cache::Cost, cache::Cost) {
-        (self.files.found.borrow().cost(), self.files.absent.borrow().cost())
+        (
+            self.files.found.borrow().cost(),
+            self.files.absent.borrow().cost(),
+        )
     }
 
     async fn status(&self, request: &str) -> u16 {

@@ -499,11 +499,8 @@ fn a_peer_that_reads_nothing_is_given_up() {
     let site = Site::new("stuck");
     site.write("large", pattern(2_000_000));
     site.serve(async |_server: Server| {
-        let file = Rc::new(send::OpenFile::new(uring::fs::File::from_fd(
-            std::fs::File::open(site.path("large"))
-                .expect("open")
-                .into(),
-        ));
+        let file = std::fs::File::open(site.path("large")).expect("open");
+        let file = Rc::new(send::OpenFile::new(uring::fs::File::from_fd(file.into())));
         let (ours, _theirs) = UnixStream::pair().expect("pair");
         ours.set_nonblocking(true).expect("fcntl");
         let socket = Socket::from_fd(ours.into());
