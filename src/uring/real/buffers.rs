@@ -4,7 +4,7 @@
 //! completion, never both; `tail` is the kernel's view of ours, published with release order.
 
 use io_uring::{Submitter, types::BufRingEntry};
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -30,8 +30,12 @@ impl Buffers {
             count.is_power_of_two() && count <= 32_768 && size_bytes > 0,
             "checked options"
         );
-        let entries = allocate(entries_layout(count)).cast();
-        let memory = allocate(memory_layout(count, size_bytes));
+        let (layout, size) = (entries_layout(count), memory_layout(count, size_bytes));
+        // SAFETY: the layout is not empty.
+        let entries = allocated(unsafe { alloc_zeroed(layout) }, layout).cast();
+        // Not zeroed: the kernel fills before anybody reads, and pages never filled cost no memory.
+        // SAFETY: the layout is not empty.
+        let memory = allocated(unsafe { alloc(size) }, size);
         Buffers {
             entries,
             memory,
@@ -117,10 +121,9 @@ impl Drop for Buffers {
     }
 }
 
-/// Zeroed pages; large ones come untouched from the kernel, so unused buffers cost no memory.
-fn allocate(layout: Layout) -> NonNull<u8> {
-    // SAFETY: the layouts below have a size above zero.
-    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+/// Checks what an allocator answered.
+fn allocated(block: *mut u8, layout: Layout) -> NonNull<u8> {
+    NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 fn entries_layout(count: u16) -> Layout {
