@@ -25,7 +25,9 @@ impl Label {
 
     /// `None` unless the packet is exactly a label.
     pub fn decode(packet: &[u8]) -> Option<Label> {
-        let [a, b, c, d, e, f, g, h, token @ ..] = packet else { return None };
+        let [a, b, c, d, e, f, g, h, token @ ..] = packet else {
+            return None;
+        };
         Some(Label {
             slot: u32::from_le_bytes([*a, *b, *c, *d]),
             ticket: u32::from_le_bytes([*e, *f, *g, *h]),
@@ -40,7 +42,11 @@ mod tests {
 
     #[test]
     fn labels_survive_the_trip() {
-        let label = Label { slot: 7, ticket: u32::MAX, token: 1 << 63 | 5 };
+        let label = Label {
+            slot: 7,
+            ticket: u32::MAX,
+            token: 1 << 63 | 5,
+        };
         assert_eq!(Label::decode(&label.encode()), Some(label));
         assert_eq!(Label::decode(&label.encode()[..15]), None);
         assert_eq!(Label::decode(&[0; 17]), None);

@@ -7,6 +7,14 @@
 //! Invariants: the edge believes nothing it reads here (garbage is `Corrupt`, never a panic, never an unbounded loop); a crash of any party
 //! at any instruction leaves a state from which the others go on. Must not know: HTTP semantics, Python, rings, sockets.
 
+#![cfg_attr(
+    loom,
+    allow(
+        dead_code,
+        reason = "the models use the algorithms, not what is built on them"
+    )
+)]
+
 pub mod corrupt;
 pub mod handover;
 pub mod layout;
@@ -40,3 +48,6 @@ pub use edge::{Cancel, Chunk, EdgeRing, Frame, Held, Mark, Park, SlotId, SlotSta
 pub use segment::{Segment, WorkerRecord, WorkerStatus};
 #[cfg(not(loom))]
 pub use worker::{Claim, Finish, WaitSpace, WorkerSeat, WriteError};
+
+#[cfg(all(test, loom))]
+mod models;

@@ -38,6 +38,27 @@ pub fn notify(word: &AtomicU32) -> bool {
     word.swap(NOTIFIED, Ordering::SeqCst) == PARKED
 }
 
+/// Worker: sleeps by `wait` (which returns when the word is not `PARKED`, or whenever it likes) unless there is something to do. Meanwhile its
+/// seat is in `idle` and may be picked.
+#[inline]
+pub fn sleep(
+    word: &AtomicU32,
+    idle: Mask<'_>,
+    index: u16,
+    mut worth_getting_up: impl FnMut() -> bool,
+    wait: impl FnOnce(&AtomicU32),
+) {
+    if !lie_down(word) {
+        return;
+    }
+    idle.insert(index);
+    if !worth_getting_up() {
+        wait(word);
+    }
+    get_up(word);
+    idle.remove(index);
+}
+
 /// A set of worker seats.
 #[derive(Debug, Clone, Copy)]
 pub struct Mask<'a>(pub &'a [AtomicU64]);

@@ -6,7 +6,7 @@
 //!
 //! Owns no memory. Trusts nothing: with any contents every call ends after a bounded number of steps.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, store_load_barrier};
 
 /// Failed rounds after which a push gives up. Every honest failure means that somebody else got through.
 const PUSH_ATTEMPTS_MAX: usize = 1024;
@@ -98,6 +98,8 @@ impl Queue<'_> {
                 )
                 .is_ok()
             {
+                // The producer will look for idle workers.
+                store_load_barrier();
                 self.move_tail(tail);
                 return Push::Queued { ticket };
             }

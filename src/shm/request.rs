@@ -168,6 +168,20 @@ impl<'a> Decoded<'a> {
     }
 }
 
+/// Method and target from the beginning of a request area, of which only a part may be at hand (then the target is cut). For
+/// display: nothing else is checked. `None`: no request here.
+pub fn peek(beginning: &[u8]) -> Option<(&[u8], &[u8])> {
+    let fixed = beginning.get(..FIXED_BYTES)?;
+    let u32_at = |at: usize| {
+        u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]) as usize
+    };
+    if u16::from_le_bytes([fixed[0], fixed[1]]) != MAGIC {
+        return None;
+    }
+    let (method, rest) = beginning[FIXED_BYTES..].split_at_checked(u32_at(12))?;
+    Some((method, &rest[..rest.len().min(u32_at(16))]))
+}
+
 /// Reads what [`encode`] wrote. `area` is the submitted part of the request area.
 pub fn decode(area: &[u8]) -> Result<Decoded<'_>, Corrupt> {
     let fixed = area

@@ -239,6 +239,31 @@ impl Segment {
         })
     }
 
+    /// `METHOD target` of the request that this worker is running in this slot, cut to a screenful; for display. `None` if it has ended
+    /// meanwhile: the area is written by a ring thread only while the slot is free, so what was read between two looks at an unchanged claim
+    /// was not being written.
+    pub fn request_line(&self, slot: u32, worker: WorkerId) -> Option<String> {
+        const SHOWN_BYTES: usize = request::FIXED_BYTES + 512;
+        if slot >= self.layout.slots {
+            return None;
+        }
+        let word = &self.slot(slot).state;
+        let before = state::load(word)?;
+        if !matches!(before, State::Claimed { worker: by, .. } if by == worker) {
+            return None;
+        }
+        let mut beginning = [0; SHOWN_BYTES];
+        let shown = SHOWN_BYTES.min(self.layout.request_bytes as usize);
+        self.request_area(slot).get(0, &mut beginning[..shown]);
+        std::sync::atomic::fence(Ordering::Acquire);
+        if state::load(word)? != before {
+            return None;
+        }
+        let (method, target) = request::peek(&beginning[..shown])?;
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Some(format!("{} {}", text(method), text(target)))
+    }
+
     /// Every seat that is not empty.
     pub fn workers(&self) -> Vec<WorkerRecord> {
         (0..self.layout.workers as u16)

@@ -183,20 +183,17 @@ impl WorkerSeat {
             return;
         }
         record.idle_since_ns.store(begun, Ordering::Relaxed);
-        let word = &wake.word;
-        if !parking::lie_down(word) {
-            return;
-        }
         if !segment.live().contains(index) {
             // A late clean-up after our predecessor in this seat took it out.
             segment.live().insert(index);
         }
-        segment.idle().insert(index);
-        if !worth_getting_up() {
-            wait(word, timeout);
-        }
-        parking::get_up(word);
-        segment.idle().remove(index);
+        parking::sleep(
+            &wake.word,
+            segment.idle(),
+            index,
+            worth_getting_up,
+            |word| wait(word, timeout),
+        );
         self.spin.learn((self.seat.clock)().saturating_sub(begun));
     }
 

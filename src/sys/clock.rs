@@ -16,7 +16,10 @@ pub fn wall_ns() -> u64 {
 
 #[inline]
 fn read(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid timespec for the length of the call.
     let result = unsafe { libc::clock_gettime(clock, &mut time) };
     debug_assert_eq!(result, 0, "both clocks exist on every Linux");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// A non-blocking, close-on-exec event counter.
 #[derive(Debug)]
@@ -35,7 +36,13 @@ impl EventFd {
     pub fn ring(&self) -> io::Result<()> {
         let one: u64 = 1;
         // SAFETY: the pointer and the length describe `one`.
-        let written = unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
+        let written = unsafe {
+            libc::write(
+                self.0.as_raw_fd(),
+                (&raw const one).cast(),
+                size_of::<u64>(),
+            )
+        };
         if written >= 0 {
             return Ok(());
         }
@@ -46,11 +53,43 @@ impl EventFd {
         }
     }
 
+    /// Sleeps until the counter is not zero or `timeout` is over; true if it rang. For threads without a ring.
+    pub fn poll(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let mut entry = libc::pollfd {
+            fd: self.0.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let limit = timeout.map(|timeout| libc::timespec {
+            tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+            tv_nsec: timeout.subsec_nanos() as libc::c_long,
+        });
+        let limit = limit
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref::<libc::timespec>);
+        // SAFETY: one pollfd, a timespec or null, no signal mask; all outlive the call.
+        let ready = unsafe { libc::ppoll(&mut entry, 1, limit, std::ptr::null()) };
+        if ready >= 0 {
+            return Ok(ready > 0);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => Ok(false),
+            _ => Err(error),
+        }
+    }
+
     /// Takes the counter (0 when nobody rang) and so silences it.
     pub fn take(&self) -> io::Result<u64> {
         let mut count: u64 = 0;
         // SAFETY: the pointer and the length describe `count`.
-        let read = unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
+        let read = unsafe {
+            libc::read(
+                self.0.as_raw_fd(),
+                (&raw mut count).cast(),
+                size_of::<u64>(),
+            )
+        };
         if read >= 0 {
             return Ok(count);
         }

@@ -39,7 +39,10 @@ pub fn sealed_len(fd: BorrowedFd<'_>) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     if seals & SIZE_SEALS != SIZE_SEALS {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the memory file is not sealed"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the memory file is not sealed",
+        ));
     }
     let mut status = std::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: `status` is writable memory of the right type.
@@ -90,7 +93,8 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let start = NonNull::new(start.cast()).expect("mmap without MAP_FIXED never yields address 0");
+        let start =
+            NonNull::new(start.cast()).expect("mmap without MAP_FIXED never yields address 0");
         Ok(Mapping { start, len })
     }
 
