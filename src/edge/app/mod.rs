@@ -44,7 +44,9 @@ struct Inner {
     /// Absent until the segment has come by mail.
     exchange: Option<EdgeRing>,
     request_bytes: usize,
-    /// By the exchange's local slot number.
+    /// The number of this ring's first slot; the others follow it.
+    slot_first: usize,
+    /// By place among this ring's slots.
     seats: Vec<Seat>,
     sockets: HashMap<u16, Rc<WorkerSocket>>,
     state: AppState,
@@ -67,6 +69,7 @@ impl App {
         let inner = Inner {
             exchange: None,
             request_bytes: 0,
+            slot_first: 0,
             seats: Vec::new(),
             sockets: HashMap::new(),
             state: AppState::Starting,
@@ -86,6 +89,7 @@ impl App {
     pub fn attach(&self, segment: Arc<Segment>, ring: usize) {
         let inner = &mut *self.inner.borrow_mut();
         inner.request_bytes = segment.layout().request_bytes as usize;
+        inner.slot_first = ring * segment.layout().slots_per_ring() as usize;
         let exchange = EdgeRing::new(segment, ring);
         inner.seats = (0..exchange.capacity()).map(|_| Seat::default()).collect();
         inner.exchange = Some(exchange);
@@ -137,24 +141,12 @@ impl App {
     pub fn poll(&self) {
         let inner = &mut *self.inner.borrow_mut();
         let Some(exchange) = &mut inner.exchange else { return };
-        // Slot numbers of one ring are contiguous, so the dense table can be found without the exchange, which is borrowed.
-        let seats = &mut inner.seats;
-        let mut changed: [Option<SlotId>; NEWS_BATCH] = [None; NEWS_BATCH];
-        let mut count = 0;
-        let mut rest: Vec<SlotId> = Vec::new();
+        let (seats, first) = (&mut inner.seats, inner.slot_first);
         exchange.dirty(|slot| {
-            if count < NEWS_BATCH {
-                changed[count] = Some(slot);
-                count += 1;
-            } else {
-                rest.push(slot);
-            }
-        });
-        for slot in changed[..count].iter().flatten().chain(&rest) {
-            if let Some(seat) = seats.get_mut(exchange.local(*slot)) {
+            if let Some(seat) = seats.get_mut(slot.index().wrapping_sub(first)) {
                 seat.wake();
             }
-        }
+        });
     }
 
     /// Wakes the workers that the turn's submissions need.
@@ -245,8 +237,6 @@ impl App {
     }
 }
 
-/// Slots whose news are gathered without allocating.
-const NEWS_BATCH: usize = 64;
 /// The fixed part of an encoded head, addresses and padding, generously.
 const FIXED_ROOM_BYTES: usize = 1024;
 

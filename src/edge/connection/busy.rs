@@ -64,6 +64,7 @@ impl Connection {
         loop {
             match within(&self.deadline, self.socket.recv()).await {
                 Some(Some(Ok(chunk))) => {
+                    self.received(&chunk);
                     input.push(chunk);
                     input.own();
                     if worth_parsing(input.bytes(), seen, &self.ring.limits) {

@@ -57,6 +57,7 @@ impl Connection {
             Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
         };
         loop {
+            reply.close |= self.ring.is_draining();
             let date = self.ring.date();
             let pull = reply.pull(&mut call, &self.socket, out, self.ring.common(&date));
             let full = match pull {
@@ -121,6 +122,7 @@ impl Connection {
             while input.len() < PIPELINED_MAX_BYTES {
                 match self.socket.poll_recv(cx) {
                     Poll::Ready(Some(Ok(chunk))) => {
+                        self.received(&chunk);
                         input.push(chunk);
                         input.own();
                     }

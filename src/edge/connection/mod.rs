@@ -143,6 +143,7 @@ impl Connection {
 
     /// Answers at once what can be answered at once.
     fn turn(&mut self, chunk: RecvBuf) -> Turn<'_> {
+        self.received(&chunk);
         let mut input = Input::of(chunk);
         let mut out = Output::new(self.ring.take_buffer());
         let step = self.step(&mut input, &mut out);
@@ -157,6 +158,10 @@ impl Connection {
             },
             step => Turn::Busy(Box::pin(self.busy(input, out, step))),
         }
+    }
+
+    fn received(&self, chunk: &RecvBuf) {
+        self.ring.stats.bytes_in.add(chunk.len() as u64);
     }
 
     /// Sends everything that waits.

@@ -114,6 +114,7 @@ impl Connection {
         Ring::arm(&self.deadline, uring::now(), self.ring.times.body_ns);
         match within(&self.deadline, self.socket.recv()).await {
             Some(Some(Ok(chunk))) => {
+                self.received(&chunk);
                 input.push(chunk);
                 Ok(())
             }
