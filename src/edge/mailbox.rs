@@ -24,7 +24,6 @@ const OUTBOX_MAX: usize = 1024;
 pub enum ToRing {
     /// Accept here once `Go` has come; at once if it has come already.
     Listener {
-        index: usize,
         address: config::Address,
         socket: OwnedFd,
     },

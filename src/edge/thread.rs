@@ -123,7 +123,7 @@ impl House {
     fn handle(&self, message: ToRing) {
         let ring = &self.ring;
         match message {
-            ToRing::Listener { index: _, address, socket } => {
+            ToRing::Listener { address, socket } => {
                 let entrance = Rc::new(Entrance::new(&address));
                 if self.open.get() {
                     listen(ring, entrance, socket);

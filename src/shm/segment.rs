@@ -14,6 +14,8 @@ use crate::layout::{self, Layout, Offsets};
 use crate::outbox::Outbox;
 use crate::parking::{self, Mask};
 use crate::queue::Queue;
+use crate::request;
+use crate::state::{self, State, WorkerId};
 use crate::stream::Bytes;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 

@@ -87,11 +87,13 @@ impl Cutter {
         let text = String::from_utf8_lossy(&self.partial).into_owned();
         self.partial.clear();
         let (worker, line) = split_mark(text.trim_end_matches('\r'));
-        if let Some(group) = &mut self.group {
-            if group.continues(worker, line) {
-                group.push(line);
-                return;
-            }
+        if let Some(group) = self
+            .group
+            .as_mut()
+            .filter(|group| group.continues(worker, line))
+        {
+            group.push(line);
+            return;
         }
         self.end_group(out);
         if line.trim().is_empty() {
@@ -173,10 +175,9 @@ fn split_mark(line: &str) -> (&str, &str) {
     };
     // The app's name may hold brackets itself: `[shop[2] w3]`.
     for (end, bracket) in rest.match_indices("] ").take(2) {
-        if let Some((_, worker)) = rest[..end].rsplit_once(' ') {
-            if is_worker(worker) {
-                return (worker, &rest[end + bracket.len()..]);
-            }
+        let worker = rest[..end].rsplit_once(' ').map(|(_, worker)| worker);
+        if let Some(worker) = worker.filter(|worker| is_worker(worker)) {
+            return (worker, &rest[end + bracket.len()..]);
         }
     }
     ("", line)

@@ -100,15 +100,17 @@ impl Logs {
                 cannot_open("error", error_log.target(), &error),
             );
         }
-        if let Some(access) = &self.access {
-            if access.target() != error_log.target() {
-                if let Err(error) = access.reopen().await {
-                    self.say(
-                        LogLevel::Error,
-                        cannot_open("access", access.target(), &error),
-                    );
-                }
-            }
+        let own = self
+            .access
+            .as_ref()
+            .filter(|access| access.target() != error_log.target());
+        if let Some(access) = own
+            && let Err(error) = access.reopen().await
+        {
+            self.say(
+                LogLevel::Error,
+                cannot_open("access", access.target(), &error),
+            );
         }
         self.say(LogLevel::Info, "logs reopened".into());
     }

@@ -392,13 +392,12 @@ async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
                     .thread
                     .as_ref()
                     .is_some_and(std::thread::JoinHandle::is_finished);
-            if let Some(thread) = ring.thread.take_if(|_| ended) {
-                if thread.join().is_err() {
-                    control.logs.say(
-                        LogLevel::Critical,
-                        "a ring thread panicked; see stderr".into(),
-                    );
-                }
+            let thread = ring.thread.take_if(|_| ended);
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                control.logs.say(
+                    LogLevel::Critical,
+                    "a ring thread panicked; see stderr".into(),
+                );
             }
         }
     }

@@ -6,7 +6,7 @@
 use super::world::{RingHandle, World};
 use crate::stats::{BUCKETS, Histogram};
 use serde_json::{Map, Value, json};
-use shm::WorkerStatus;
+use shm::{WorkerId, WorkerStatus};
 
 /// Everything, as one JSON object.
 pub fn document(world: &World) -> Value {
@@ -147,7 +147,16 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
                 };
                 document["since_s"] = json!(seconds(now_ns.saturating_sub(record.since_ns)));
                 document["served"] = json!(record.served);
-                document["slot"] = json!(record.slot);
+                let id = WorkerId {
+                    index: worker.index,
+                    incarnation: worker.incarnation,
+                };
+                let request = segment
+                    .zip(record.slot)
+                    .and_then(|(segment, slot)| segment.request_line(slot, id));
+                // It may be shown on a terminal, and the app's process can write there.
+                document["request"] =
+                    json!(request.map(|text| text.replace(char::is_control, "?")));
             }
             document
         })
@@ -169,7 +178,7 @@ fn times<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Value {
     let percentile = |per_mille: u64| seconds(quantile_ns(&buckets, count, per_mille).min(max_ns));
     json!({
         "count": count,
-        "mean_s": if count == 0 { 0.0 } else { seconds(sum_ns / count) },
+        "mean_s": seconds(sum_ns.checked_div(count).unwrap_or(0)),
         "p50_s": percentile(500),
         "p95_s": percentile(950),
         "p99_s": percentile(990),

@@ -87,10 +87,10 @@ impl World {
         match message {
             ToEdge::Start { .. } => complaint("a second Start"),
             ToEdge::Listener {
-                index,
+                index: _,
                 address,
                 per_ring,
-            } => self.listener(index, address, per_ring, descriptors),
+            } => self.listener(address, per_ring, descriptors),
             ToEdge::App { app, name } => match descriptors.pop() {
                 Some(segment) => self.app(app, &name, segment),
                 None => complaint("an app without its segment"),
@@ -185,13 +185,7 @@ impl World {
     }
 
     /// One socket per ring, or one that all rings share.
-    fn listener(
-        &mut self,
-        index: usize,
-        address: Address,
-        per_ring: bool,
-        sockets: Vec<OwnedFd>,
-    ) -> Effect {
+    fn listener(&mut self, address: Address, per_ring: bool, sockets: Vec<OwnedFd>) -> Effect {
         if sockets.len() != if per_ring { self.rings.len() } else { 1 } {
             return complaint("a listener with a wrong number of sockets");
         }
@@ -199,7 +193,6 @@ impl World {
         if per_ring {
             for (ring, socket) in self.rings.iter().zip(sockets) {
                 ring.mailbox.post(ToRing::Listener {
-                    index,
                     address: address.clone(),
                     socket,
                 });
@@ -209,7 +202,6 @@ impl World {
         for ring in &self.rings {
             match sockets[0].try_clone() {
                 Ok(socket) => ring.mailbox.post(ToRing::Listener {
-                    index,
                     address: address.clone(),
                     socket,
                 }),

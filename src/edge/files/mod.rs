@@ -138,15 +138,13 @@ impl Files {
             Found::Nothing => None,
         };
         drop(found);
-        if stale.is_none() {
-            if let Found::Fresh(absent) =
-                self.absent
-                    .borrow_mut()
-                    .find(request.mount, request.rest(), now_ns)
-            {
-                return self.respond_absent(*absent, request, common, manner, out);
-            }
+        let mut absent = self.absent.borrow_mut();
+        if stale.is_none()
+            && let Found::Fresh(absent) = absent.find(request.mount, request.rest(), now_ns)
+        {
+            return self.respond_absent(*absent, request, common, manner, out);
         }
+        drop(absent);
         match self.load(request, stale) {
             Ok(ready) => self.finish_now(&ready, request, common, manner, out),
             Err(cold) => Answer::Cold(cold),

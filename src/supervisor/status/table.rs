@@ -122,6 +122,9 @@ fn times_text(times: &Value) -> String {
     let Some(fields) = times.as_object() else {
         return show(times);
     };
+    if fields.get("count").and_then(Value::as_u64) == Some(0) {
+        return "nothing yet".into();
+    }
     let shown = fields.iter().filter_map(|(name, value)| {
         let value = value.as_f64()?;
         match name.strip_suffix("_s") {
@@ -150,9 +153,12 @@ fn workers(out: &mut String, app: &Value) {
             .get("since_s")
             .or(worker.get("busy_s"))
             .and_then(Value::as_f64);
-        let doing = match (field("state"), since) {
-            (state, Some(seconds)) => format!("{state} for {}", duration(seconds)),
-            (state, None) => state,
+        let request = worker.get("request").and_then(Value::as_str);
+        let state = field("state");
+        let doing = match (worker.get("request").and_then(Value::as_str), since) {
+            (Some(_), Some(seconds)) => format!("{} for {}", field("request"), duration(seconds)),
+            (_, Some(seconds)) => format!("{state} for {}", duration(seconds)),
+            (_, None) => state,
         };
         line(
             out,
@@ -266,7 +272,7 @@ mod tests {
                 "generations": [{ "generation": 2, "state": "serving", "pid": 9, "workers_up": 4, "workers": 4 }] }] },
             "apps": [{ "name": "shop", "mount": "", "target": "shop:app", "state": "ready", "message": "ready", "queue_length": 3,
                 "queue_time": { "p50_s": 0.000085, "p99_s": 0.0123 },
-                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "state": "busy", "since_s": 4.5 }] }],
+                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "state": "running", "request": "GET /slow", "since_s": 4.5 }] }],
             "connections": { "open": 5 },
             "requests": { "total": 20, "by_status": { "200": 19, "404": 1 } },
         });
@@ -277,7 +283,7 @@ mod tests {
             "app shop at /: shop:app, ready",
             "  generation 2: serving, host pid 9, 4 of 4 workers up",
             "p50 85 us, p99 12.3 ms",
-            "busy for 4.5 s",
+            "GET /slow for 4.5 s",
             "200: 19, 404: 1",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
