@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Serve(config)) => supervisor::serve(*config),
         Ok(Invocation::Check(config)) => supervisor::check(*config),
         Ok(Invocation::Status { socket, json }) => supervisor::status(&socket, json),
+        Ok(Invocation::Reload { socket }) => supervisor::reload(&socket),
         Err(mistake) => refuse(&mistake.0),
     }
 }

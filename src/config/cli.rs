@@ -20,6 +20,10 @@ pub enum Invocation {
         socket: PathBuf,
         json: bool,
     },
+    /// Have the applications loaded anew, and wait for it.
+    Reload {
+        socket: PathBuf,
+    },
     /// A child of the supervisor (hidden).
     Edge,
     /// Help, version, reference: for stdout.
@@ -34,7 +38,8 @@ pub fn parse(
 ) -> Result<Invocation, Mistake> {
     match arguments.split_first() {
         Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
-        Some((first, rest)) if first == "status" => status(rest, environment, around),
+        Some((first, rest)) if first == "status" => ask(help::status(), rest, environment, around),
+        Some((first, rest)) if first == "reload" => ask(help::reload(), rest, environment, around),
         Some((first, rest)) if first == "check" => {
             let invocation = serve("ringgate check", rest, environment, around)?;
             Ok(match invocation {
@@ -83,12 +88,14 @@ fn serve(
     check(&raw, around).map(|config| Invocation::Serve(Box::new(config)))
 }
 
-fn status(
+/// `status` and `reload`: which server to ask.
+fn ask(
+    command: Command,
     arguments: &[String],
     environment: impl Fn(&str) -> Option<String>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
-    let matches = match matches(help::status(), arguments)? {
+    let matches = match matches(command, arguments)? {
         Ok(matches) => matches,
         Err(print) => return Ok(print),
     };
@@ -101,9 +108,13 @@ fn status(
         Some(path) => value::absolute(&path, &around.cwd),
         None => default_control_socket(around),
     };
-    Ok(Invocation::Status {
-        socket,
-        json: matches.get_flag("json"),
+    // Only `status` has the flag.
+    Ok(match matches.try_get_one::<bool>("json") {
+        Ok(json) => Invocation::Status {
+            socket,
+            json: json == Some(&true),
+        },
+        Err(_) => Invocation::Reload { socket },
     })
 }
 

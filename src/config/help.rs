@@ -20,7 +20,9 @@ Examples:
   ringgate --static /=./public -b unix:/run/site.sock
       Files only, behind another server.
   ringgate status
-      What every process and worker of the running server is doing.";
+      What every process and worker of the running server is doing.
+  ringgate reload
+      Load the applications' code anew without losing a request.";
 
 const DETAILS: &str = "\
 Values:
@@ -47,7 +49,7 @@ Documentation: docs/options.md, README.md";
 pub fn serve(name: &'static str) -> Command {
     let mut command = base(name)
         .about(ABOUT)
-        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json]"))
+        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload"))
         .after_help(format!("{EXAMPLES}\n\n--help tells more: what each option means, units, signals, exit codes."))
         .after_long_help(format!("{EXAMPLES}\n\n{DETAILS}"))
         .arg(
@@ -82,6 +84,13 @@ pub fn status() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("The whole document as JSON"),
         )
+        .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
+        .arg(help_flag())
+}
+
+pub fn reload() -> Command {
+    base("ringgate reload")
+        .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
         .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
         .arg(help_flag())
 }

@@ -9,7 +9,8 @@ const HEAD: &str = "\
 # Options
 
 `ringgate [OPTIONS] MODULE:CALLABLE` serves, `ringgate check [OPTIONS] MODULE:CALLABLE` only tells whether it could,
-`ringgate status [--json]` asks a running server.
+`ringgate status [--json]` asks a running server what it is doing, `ringgate reload` has it load the applications' code
+anew and waits for the outcome (exit code 4: the new code does not start and the old one keeps serving).
 
 Options stand on the command line or in the environment; the command line wins. Times are seconds or have a unit
 (`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's

@@ -19,7 +19,7 @@ mod run;
 mod status;
 
 pub use check::check;
-pub use status::status;
+pub use status::{reload, status};
 
 use config::{Config, Mistake};
 use log::Log;

@@ -1,4 +1,4 @@
-//! `ringgate status`: asks the running server over its control socket and shows the answer.
+//! `ringgate status` and `ringgate reload`: ask the running server over its control socket and show the answer.
 //!
 //! Knows the document's shape only as far as the table shows it; what is missing is left out, for the server may be of
 //! another version.
@@ -17,10 +17,12 @@ use std::time::Duration;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A reload imports the applications anew.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Prints the table, or the whole document as JSON.
 pub fn status(socket: &Path, json: bool) -> ExitCode {
-    let text = match ask(socket, "status") {
+    let text = match ask(socket, "status", PATIENCE) {
         Ok(text) => text,
         Err(mistake) => return crate::refuse(&mistake),
     };
@@ -41,10 +43,37 @@ pub fn status(socket: &Path, json: bool) -> ExitCode {
     }
 }
 
+/// Has the applications' code loaded anew and waits until the new generation serves, or does not come up.
+pub fn reload(socket: &Path) -> ExitCode {
+    #[derive(serde::Deserialize)]
+    struct Outcome {
+        ok: bool,
+        message: String,
+    }
+    let text = match ask(socket, "reload", RELOAD_PATIENCE) {
+        Ok(text) => text,
+        Err(mistake) => return crate::refuse(&mistake),
+    };
+    match serde_json::from_str::<Outcome>(&text) {
+        Ok(outcome) if outcome.ok => {
+            println!("{}", outcome.message);
+            ExitCode::SUCCESS
+        }
+        Ok(outcome) => {
+            crate::refuse(&Mistake(outcome.message));
+            ExitCode::from(crate::policy::EXIT_APP)
+        }
+        Err(_) => crate::refuse(&Mistake(format!(
+            "{} answered with something else than an outcome",
+            socket.display()
+        ))),
+    }
+}
+
 /// One request, one answer.
-fn ask(socket: &Path, request: &str) -> Result<String, Mistake> {
+fn ask(socket: &Path, request: &str, patience: Duration) -> Result<String, Mistake> {
     let shown = socket.display();
-    let other = "a server with another one: ringgate status --control-socket PATH (its start-up banner names it)";
+    let other = "for another server name its socket with --control-socket PATH (its start-up banner names it)";
     let owner = std::fs::metadata(socket).map(|meta| meta.uid());
     if owner
         .as_ref()
@@ -67,7 +96,7 @@ fn ask(socket: &Path, request: &str) -> Result<String, Mistake> {
         })
     })?;
     let mut exchange = || -> io::Result<String> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut text = String::new();

@@ -91,6 +91,8 @@ fn subcommands() {
             json: false
         })
     );
+    let socket = "/run/ringgate.sock".into();
+    assert_eq!(run("reload"), Ok(Invocation::Reload { socket }));
     assert!(matches!(
         run("status:application"),
         Ok(Invocation::Serve(_))
