@@ -109,8 +109,9 @@ fn handle(
                     &opcode::Close::new(types::Fd(fd)).build().user_data(CLOSE),
                 );
             }
-            for _ in 0..requests {
-                let length = u32::try_from(answer.len())
+            if requests > 0 {
+                let length = answer.len() / PIPELINED * requests.min(PIPELINED);
+                let length = u32::try_from(length)
                     .map_err(|_| io::Error::other("the answer is too long"))?;
                 push(
                     ring,
