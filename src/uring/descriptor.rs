@@ -5,7 +5,7 @@
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use crate::driver::Handle;
-use crate::runtime::try_with;
+use crate::event_loop::try_with;
 
 /// Owner of a [`Handle`].
 #[derive(Debug)]

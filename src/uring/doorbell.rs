@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 
 use crate::descriptor::Descriptor;
 use crate::driver::{Handle, Interest, Operation};
+use crate::event_loop::{try_with, with};
 use crate::flight::{Key, Yield};
-use crate::runtime::{spawn, try_with, with};
+use crate::runtime::spawn;
 
 /// Listens to a doorbell for as long as the runtime lives: the loop turns whenever it is rung.
 pub struct Doorbell {

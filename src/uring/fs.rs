@@ -11,8 +11,8 @@ use std::task::Poll;
 
 use crate::descriptor::Descriptor;
 use crate::driver::{Handle, Operation};
+use crate::event_loop::{errno, launch, try_with, with};
 use crate::flight::{Arrival, Key, Payload, Yield};
-use crate::runtime::{errno, launch, try_with, with};
 pub use sys::file::{Kind, OpenHow, Stat, Symlinks, Walk};
 
 /// A directory that paths are resolved from and cannot leave.

@@ -4,8 +4,8 @@
 //! are started with [`spawn`] and use [`net`], [`fs`] and [`time`]; the world outside reaches them through a [`Poller`]
 //! (looked at every turn) and a [`Doorbell`] (which makes the loop turn).
 //!
-//! Floors inside the crate, ground first: `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` | `real` |
-//! `runtime` (with `pipe` and `descriptor`) | `time`, `net`, `fs`, `doorbell` | `sim`.
+//! Floors inside the crate, ground first: `options`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
+//! `real` | `event_loop` (with `pipe` and `descriptor`) | `runtime` | `time`, `net`, `fs`, `doorbell` | `sim`.
 //!
 //! Invariants: memory that the kernel may touch belongs to the flight slab until the last completion; dropping a future, a
 //! socket or a file never blocks and never panics; a full queue is flushed, never an error. Knows no protocol.
@@ -13,9 +13,11 @@
 mod descriptor;
 mod doorbell;
 pub mod driver;
+mod event_loop;
 mod flight;
 pub mod fs;
 pub mod net;
+mod options;
 mod pipe;
 mod poller;
 mod real;
@@ -29,10 +31,11 @@ mod wheel;
 
 pub use doorbell::Doorbell;
 pub use driver::Driver;
+pub use options::Options;
 pub use poller::{Park, Poller};
 pub use runtime::{
-    Options, Runtime, YieldNow, now, on_stall, precise_now, set_poller, spawn, stats, wake_all,
-    wall, yield_now,
+    Runtime, YieldNow, now, on_stall, precise_now, set_poller, spawn, stats, wake_all, wall,
+    yield_now,
 };
 pub use start_error::{KERNEL_MIN, StartError};
 pub use stats::{Stall, Stats};

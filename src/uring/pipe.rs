@@ -7,7 +7,7 @@ use std::io;
 
 use crate::descriptor::Descriptor;
 use crate::driver::Handle;
-use crate::runtime::with;
+use crate::event_loop::with;
 
 /// Idle pipes kept by one thread.
 const POOL_MAX: usize = 64;

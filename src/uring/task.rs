@@ -178,8 +178,8 @@ fn raw(id: TaskId) -> RawWaker {
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| RawWaker::new(data, &VTABLE),
-    |data| crate::runtime::wake(TaskId(data.addr() as u64)),
-    |data| crate::runtime::wake(TaskId(data.addr() as u64)),
+    |data| crate::event_loop::wake(TaskId(data.addr() as u64)),
+    |data| crate::event_loop::wake(TaskId(data.addr() as u64)),
     |_| {},
 );
 

@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
-use crate::runtime::{now, try_with, with};
+use crate::event_loop::{try_with, with};
+use crate::runtime::now;
 use crate::wheel::{NEVER, TimerKey};
 
 /// A point in time that may move. One per connection; moving it later is a store, and re-arming never allocates.

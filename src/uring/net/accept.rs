@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use super::Socket;
 use crate::descriptor::Descriptor;
 use crate::driver::{Handle, Operation};
+use crate::event_loop::{errno, try_with, with};
 use crate::flight::{Key, Yield};
-use crate::runtime::{errno, try_with, with};
 
 /// A listening socket.
 #[derive(Debug)]

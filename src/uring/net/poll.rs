@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use super::Socket;
 use crate::driver::{Interest, Operation};
+use crate::event_loop::{errno, launch, try_with, with};
 use crate::flight::{Key, Payload, Yield};
-use crate::runtime::{errno, launch, try_with, with};
 
 impl Socket {
     /// Waits until the socket's buffer has room, or the connection has failed (the next send says how).

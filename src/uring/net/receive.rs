@@ -14,8 +14,8 @@ use std::task::{Context, Poll};
 
 use super::Socket;
 use crate::driver::Operation;
+use crate::event_loop::{errno, try_with, with};
 use crate::flight::{Arrival, Key, Yield};
-use crate::runtime::{errno, try_with, with};
 
 /// Received bytes, in a provided buffer that goes back to the ring on drop. Never keep one while waiting for more input:
 /// copy what is needed, or all connections starve together.

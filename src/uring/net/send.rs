@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 
 use super::Socket;
 use crate::driver::{Handle, Operation};
+use crate::event_loop::{errno, launch, try_with, with};
 use crate::flight::{Key, Payload, Yield};
-use crate::runtime::{errno, launch, try_with, with};
 use sys::transfer::Message;
 
 mod sealed {

@@ -11,9 +11,9 @@ use std::os::fd::OwnedFd;
 
 use crate::descriptor::Descriptor;
 use crate::driver::Handle;
+use crate::event_loop::with;
 use crate::flight::Key;
 use crate::fs::File;
-use crate::runtime::with;
 use sys::transfer::Shutdown;
 
 /// A connected stream socket, non-blocking. 16 bytes, plus one flight while a receive is armed.

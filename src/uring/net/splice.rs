@@ -6,9 +6,9 @@
 use std::io;
 
 use super::Socket;
+use crate::event_loop::with;
 use crate::fs::File;
 use crate::pipe::Pipe;
-use crate::runtime::with;
 
 impl Socket {
     /// Up to `length` bytes of a file, inline and without sleeping: file to pipe (non-blocking), pipe to socket. Returns

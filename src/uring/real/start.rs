@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 
 use super::Ring;
 use super::buffers::Buffers;
-use crate::runtime::Options;
+use crate::options::Options;
 use crate::start_error::StartError;
 
 /// The completion queue is this many times as long as the submission queue: multishot operations complete many times.
