@@ -161,7 +161,13 @@ impl App {
         if wait_ms > 0 {
             ctx.log(LogLevel::Warning, format!("{}: {text}", self.name));
         }
-        self.set_state(AppState::Backoff, text, ctx);
+        // What is coming at once is worth waiting for: requests queue. A pause is not: they get 503.
+        let state = if wait_ms == 0 {
+            AppState::Starting
+        } else {
+            AppState::Backoff
+        };
+        self.set_state(state, text, ctx);
     }
 
     pub(super) fn set_state(&mut self, state: AppState, message: String, ctx: &mut Context<'_>) {
