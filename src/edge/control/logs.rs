@@ -3,7 +3,7 @@
 //! Owns the writers and the host pipes' tasks. Invariant: two logs with one target share one writer, so their lines never mix.
 //! Must not know what is worth saying.
 
-use super::host_log::{Cutter, Entry};
+use super::host_log::{Cutter, Entry, HOLD_NS};
 use super::log_writer::LogWriter;
 use crate::error_log::{Line, Origin};
 use crate::mailbox::Recycler;
@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,6 +22,9 @@ use tokio::task::JoinHandle;
 const PIPE_BYTES: usize = 64 * 1024;
 /// Reads from a pipe at the stop, at most: an app that never stops printing must not stop the stop.
 const LAST_READS_MAX: usize = 64;
+
+/// No timer is that long; it only has to be there.
+const FOREVER: Duration = Duration::from_secs(86_400);
 
 pub struct Logs {
     access: Option<LogWriter>,
@@ -168,40 +172,36 @@ struct Host {
 
 impl Host {
     async fn read(self, pipe: Receiver, mut stopping: watch::Receiver<bool>) {
-        let mut cutter = Cutter::default();
+        let mut cutter = Cutter::new(&self.app);
         let mut entries = Vec::new();
         let mut buffer = vec![0; PIPE_BYTES];
         loop {
-            let ready = tokio::select! {
-                ready = pipe.readable() => ready,
+            let patience = if cutter.is_waiting() {
+                Duration::from_nanos(HOLD_NS)
+            } else {
+                FOREVER
+            };
+            tokio::select! {
+                ready = pipe.readable() => if ready.is_err() { break },
                 // An error means that the sender is gone, which is a stop as well.
                 _ = stopping.wait_for(|stop| *stop) => break,
-            };
-            if ready.is_err() {
-                break;
+                () = tokio::time::sleep(patience) => {}
             }
+            let now_ns = sys::clock::monotonic_ns();
             match pipe.try_read(&mut buffer) {
                 Ok(0) => break,
-                Ok(n) => {
-                    cutter.feed(&buffer[..n], &mut entries);
-                    // A read that did not fill the buffer has emptied the pipe.
-                    if n < buffer.len() {
-                        cutter.pause(&mut entries);
-                    }
-                    self.write(&mut entries);
-                    tokio::task::yield_now().await;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    cutter.pause(&mut entries);
-                    self.write(&mut entries);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => cutter.feed(&buffer[..n], now_ns, &mut entries),
+                Err(error) if is_passing(&error) => {}
                 Err(_) => break,
             }
+            cutter.expire(now_ns, &mut entries);
+            self.write(&mut entries);
+            // Another pipe, another message: an app that prints all the time must not keep this thread.
+            tokio::task::yield_now().await;
         }
         for _ in 0..LAST_READS_MAX {
             match pipe.try_read(&mut buffer) {
-                Ok(n) if n > 0 => cutter.feed(&buffer[..n], &mut entries),
+                Ok(n) if n > 0 => cutter.feed(&buffer[..n], 0, &mut entries),
                 _ => break,
             }
         }
@@ -231,6 +231,13 @@ impl Host {
             });
         }
     }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 fn cannot_open(which: &str, target: &LogTarget, error: &io::Error) -> String {

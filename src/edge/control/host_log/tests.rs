@@ -1,10 +1,10 @@
 use super::*;
 
 fn cut(pieces: &[&[u8]]) -> Vec<(String, String)> {
-    let mut cutter = Cutter::default();
+    let mut cutter = Cutter::new("shop");
     let mut out = Vec::new();
     for piece in pieces {
-        cutter.feed(piece, &mut out);
+        cutter.feed(piece, 0, &mut out);
     }
     cutter.finish(&mut out);
     out.into_iter()
@@ -30,13 +30,19 @@ fn lines_are_entries_however_they_arrive() {
 
 #[test]
 fn workers_keep_their_names() {
+    let entries = cut(&[
+        b"[shop w3] hello\n[shop] started\n[shop w12] \n[2026-11-23 10:00:00] [INFO] mine\n",
+        b"[shop wx] no\n[other w1] no\n[shop w1]bare\n",
+    ]);
     assert_eq!(
-        cut(&[b"[shop w3] hello\n[shop[2] w12] there\n[2026-11-23 10:00:00] [INFO] mine\n[shop wx] no\n"]),
+        entries,
         said(&[
-            ("w3", "hello"),
-            ("w12", "there"),
+            ("", "started"),
             ("", "[2026-11-23 10:00:00] [INFO] mine"),
             ("", "[shop wx] no"),
+            ("w3", "hello"),
+            ("", "[other w1] no"),
+            ("w1", "bare"),
         ])
     );
 }
@@ -59,10 +65,11 @@ fn a_traceback_is_one_entry() {
 
 #[test]
 fn a_traceback_is_an_error_and_a_print_is_not() {
-    let mut cutter = Cutter::default();
+    let mut cutter = Cutter::new("shop");
     let mut out = Vec::new();
     cutter.feed(
         b"Traceback (most recent call last):\n  x\nE: y\nhello\n",
+        0,
         &mut out,
     );
     cutter.finish(&mut out);
@@ -72,30 +79,51 @@ fn a_traceback_is_an_error_and_a_print_is_not() {
 
 #[test]
 fn two_workers_tracebacks_do_not_mix() {
-    let text =
-        b"[a w1] Traceback (most recent call last):\n[a w2] hello\n[a w1]   File x\n[a w1] E: y\n";
-    let entries = cut(&[text]);
-    assert_eq!(entries[1], ("w2".to_owned(), "hello".to_owned()));
+    let text = b"[shop w1] Traceback (most recent call last):\n[shop w2] Traceback (most recent call last):\n\
+        [shop w1]   File x\n[shop w2]   File y\n[shop w2] E: 2\n[shop w1] E: 1\n";
+    assert_eq!(
+        cut(&[text]),
+        said(&[
+            ("w1", "Traceback (most recent call last):\n  File x\nE: 1"),
+            ("w2", "Traceback (most recent call last):\n  File y\nE: 2"),
+        ])
+    );
 }
 
 #[test]
-fn a_pause_lets_go_but_keeps_half_a_line() {
-    let mut cutter = Cutter::default();
+fn entries_leave_when_nothing_continues_them() {
+    let mut cutter = Cutter::new("shop");
     let mut out = Vec::new();
-    cutter.feed(b"whole\nhal", &mut out);
-    cutter.pause(&mut out);
+    cutter.feed(b"Traceback (most recent call last):\n", 1000, &mut out);
+    cutter.feed(b"  File x\nhal", 2000, &mut out);
+    cutter.expire(1000 + HOLD_NS, &mut out);
+    assert!(out.is_empty() && cutter.is_waiting());
+    cutter.expire(2000 + HOLD_NS, &mut out);
     assert_eq!(out.len(), 1);
-    cutter.feed(b"f\n", &mut out);
-    cutter.pause(&mut out);
+    assert!(!cutter.is_waiting());
+    cutter.feed(b"f\n", 3000 + HOLD_NS, &mut out);
+    cutter.expire(u64::MAX, &mut out);
     assert_eq!(out[1].message, "half");
 }
 
 #[test]
+fn many_speakers_are_bounded() {
+    let mut text = String::new();
+    for worker in 0..2 * GROUPS_MAX {
+        text += &format!("[shop w{worker}] x\n");
+    }
+    let mut cutter = Cutter::new("shop");
+    let mut out = Vec::new();
+    cutter.feed(text.as_bytes(), 0, &mut out);
+    assert_eq!((cutter.groups.len(), out.len()), (GROUPS_MAX, GROUPS_MAX));
+}
+
+#[test]
 fn an_endless_line_is_cut_and_nothing_is_lost() {
-    let mut cutter = Cutter::default();
+    let mut cutter = Cutter::new("shop");
     let mut out = Vec::new();
     for _ in 0..100 {
-        cutter.feed(&[b'x'; 1000], &mut out);
+        cutter.feed(&[b'x'; 1000], 0, &mut out);
         assert!(cutter.partial.len() <= LINE_BYTES_MAX);
     }
     cutter.finish(&mut out);
