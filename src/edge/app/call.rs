@@ -50,7 +50,7 @@ impl Call {
         Call { app, slot, submitted_ns, spool: None, settled: false }
     }
 
-    pub fn app(&self) -> &App {
+    pub fn app(&self) -> &Rc<App> {
         &self.app
     }
 
@@ -90,7 +90,11 @@ impl Call {
                 Some(Frame::Body(chunk)) => News::Body(chunk),
                 Some(Frame::File { token, offset, length }) => News::File { token, offset, length },
                 Some(Frame::End) => News::End,
-                Some(Frame::Abort) => News::Abort,
+                Some(Frame::Abort) => {
+                    let local = exchange.local(self.slot);
+                    let lost = inner.seats.get(local).is_some_and(|seat| seat.lost);
+                    if lost { News::Lost } else { News::Abort }
+                }
                 Some(Frame::WantBody) => {
                     let Some(spool) = self.spool.take() else {
                         return Err(Corrupt("the worker asks for a body that is not there, or asks twice"));

@@ -12,7 +12,7 @@ use crate::snapshot::AppView;
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
 use control::message::AppState;
-use shm::{EdgeRing, Park, Segment, SlotId};
+use shm::{EdgeRing, Park, Segment, SlotId, WorkerId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -30,6 +30,14 @@ pub enum Refusal {
     HeadTooLarge,
 }
 
+/// A worker's work on one request, told apart from its next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errand {
+    worker: WorkerId,
+    slot: u32,
+    since_ns: u64,
+}
+
 /// One app, as one ring thread sees it.
 pub struct App {
     pub index: usize,
@@ -43,6 +51,7 @@ pub struct App {
 struct Inner {
     /// Absent until the segment has come by mail.
     exchange: Option<EdgeRing>,
+    segment: Option<Arc<Segment>>,
     request_bytes: usize,
     /// The number of this ring's first slot; the others follow it.
     slot_first: usize,
@@ -68,6 +77,7 @@ impl App {
     pub fn new(index: usize, app: &config::App, stats: Arc<RingStats>) -> App {
         let inner = Inner {
             exchange: None,
+            segment: None,
             request_bytes: 0,
             slot_first: 0,
             seats: Vec::new(),
@@ -90,7 +100,8 @@ impl App {
         let inner = &mut *self.inner.borrow_mut();
         inner.request_bytes = segment.layout().request_bytes as usize;
         inner.slot_first = ring * segment.layout().slots_per_ring() as usize;
-        let exchange = EdgeRing::new(segment, ring);
+        let exchange = EdgeRing::new(Arc::clone(&segment), ring);
+        inner.segment = Some(segment);
         inner.seats = (0..exchange.capacity()).map(|_| Seat::default()).collect();
         inner.exchange = Some(exchange);
     }
@@ -165,6 +176,13 @@ impl App {
         if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
             exchange.after_park();
         }
+    }
+
+    /// What a worker is at: a value that stays the same as long as it works on the same request, `None` if it does not.
+    pub fn errand(&self, worker: WorkerId) -> Option<Errand> {
+        let record = self.inner.borrow().segment.as_ref()?.worker(worker.index)?;
+        let slot = record.slot?;
+        (record.incarnation == worker.incarnation).then_some(Errand { worker, slot, since_ns: record.since_ns })
     }
 
     // Requests.

@@ -16,7 +16,9 @@ use crate::ring::Ring;
 use config::LogLevel;
 use std::future::{Future, poll_fn};
 use std::io;
+use shm::WorkerId;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use uring::fs::{File, Kind};
 use uring::net::Writable;
@@ -222,7 +224,10 @@ impl Connection {
         let served = call.served(now_ns);
         match fault {
             Fault::Gone(_) => {
-                call.cancel();
+                let left_ns = self.ring.times.request_ns.saturating_sub(served.app_ns);
+                if let Some(worker) = call.cancel() {
+                    self.watch(&call, worker, left_ns, &open);
+                }
                 self.ring.stats.apps[app].abandoned.add(1);
                 let status = if reply.has_head() && reply.status != 0 { reply.status } else { CLIENT_GONE };
                 self.close_request(open, status, reply.body_bytes, Some((&name, served)));
@@ -239,6 +244,24 @@ impl Connection {
         let worker = served.worker.map_or_else(String::new, |worker| format!(" worker {worker}"));
         self.ring.log(LogLevel::Error, format_args!("app {name}{worker}: {fault}, {}", Named(&open)));
         self.answer_instead(open, reply, 502, "the application gave no valid answer", out, (&name, served))
+    }
+
+    /// The client of a running request has left. The worker has been told; if it is still at it when the request's time is
+    /// over, nobody else would notice.
+    fn watch(&self, call: &Call, worker: WorkerId, left_ns: u64, open: &Open) {
+        let (app, ring) = (Rc::clone(call.app()), Rc::clone(&self.ring));
+        let errand = app.errand(worker);
+        if left_ns == u64::MAX || errand.is_none() {
+            return;
+        }
+        let request = Named(open).to_string();
+        uring::spawn(async move {
+            uring::time::sleep(left_ns).await;
+            if app.errand(worker) == errand {
+                let (app, index, incarnation) = (app.index, worker.index, worker.incarnation);
+                ring.tell(FromRing::WorkerStuck { app, index, incarnation, request });
+            }
+        });
     }
 
     /// Puts a page in the place of an answer of which nothing has left; else breaks it off.

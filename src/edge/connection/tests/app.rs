@@ -216,6 +216,7 @@ async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker 
             }
             told.set(told.get() + 1);
         }
+        b"/deaf" => sleep(1000 * SECOND_NS).await,
         b"/die" => {
             std::mem::forget(claim);
             return Worker::Dies;
@@ -516,6 +517,26 @@ fn time_limits() {
         stuck.write(get("/hello"));
         let answer = stuck.answer().await.expect("an answer");
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    });
+}
+
+#[test]
+fn a_worker_that_a_client_left_behind_is_found_stuck() {
+    run_seeds(0..10, Faults::harmless, async |sim| {
+        let app = AppSite::new(sim, 1);
+        for path in ["/slow", "/deaf"] {
+            let peer = app.connect();
+            let begun = app.begun.get();
+            peer.write(get(path));
+            while app.begun.get() == begun {
+                sleep(TICK_NS).await;
+            }
+            drop(peer);
+            sleep(60 * SECOND_NS).await;
+            let (_, said) = app.site.said();
+            let stuck = said.iter().any(|message| message.starts_with("WorkerStuck"));
+            assert_eq!(stuck, path == "/deaf", "{said:?}");
+        }
     });
 }
 
