@@ -13,7 +13,13 @@ use uring::sim::{self, Client, Faults, Sim};
 use uring::time::{Deadline, sleep, within};
 
 const MS: u64 = 1_000_000;
-const SEEDS: std::ops::Range<u64> = if cfg!(miri) { 0..2 } else { 0..300 };
+/// `URING_SEEDS=5000` looks further.
+fn seeds() -> std::ops::Range<u64> {
+    let count = std::env::var("URING_SEEDS")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    0..count.unwrap_or(200)
+}
 
 /// Accepts for ever; failures of the listener are waited out.
 async fn accept(mut connections: AcceptStream, serve: impl AsyncFn(Socket) + Clone + 'static) {
@@ -51,7 +57,7 @@ fn text(sim: &Sim, most: u64) -> Vec<u8> {
 
 #[test]
 fn every_byte_comes_back_in_order() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let address = start_echo(&sim);
         let clients: Vec<Client> = (0..8).map(|_| sim.connect(&address)).collect();
         for _ in 0..4 {
@@ -72,7 +78,7 @@ fn every_byte_comes_back_in_order() {
 
 #[test]
 fn dying_peers_leave_nothing_behind() {
-    sim::run_seeds(SEEDS, Faults::deadly, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::deadly, async |sim: Sim| {
         let address = start_echo(&sim);
         for _ in 0..6 {
             let clients: Vec<Client> = (0..6).map(|_| sim.connect(&address)).collect();
@@ -99,7 +105,7 @@ fn dying_peers_leave_nothing_behind() {
 
 #[test]
 fn the_same_seed_does_the_same_again() {
-    for seed in SEEDS.take(20) {
+    for seed in seeds().take(20) {
         let digest = || {
             sim::run(seed, Faults::deadly(seed), async |sim: Sim| {
                 let address = start_echo(&sim);
@@ -118,7 +124,7 @@ fn the_same_seed_does_the_same_again() {
 
 #[test]
 fn dropping_a_socket_with_a_receive_armed_ends_the_connection() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, client) = sim.pair();
         uring::spawn(async move {
             let deadline = Deadline::new();
@@ -136,7 +142,7 @@ fn dropping_a_socket_with_a_receive_armed_ends_the_connection() {
 
 #[test]
 fn a_reader_that_lags_pauses_its_receive_and_loses_nothing() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, flooding) = sim.pair();
         let (other, quiet) = sim.pair();
         let flood = text(&sim, 60_000);
@@ -161,7 +167,7 @@ fn a_reader_that_lags_pauses_its_receive_and_loses_nothing() {
 
 #[test]
 fn streams_starved_of_buffers_go_on_when_buffers_return() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (hoarder, source) = sim.pair();
         source.write(&vec![b'x'; 16 * 512]);
         let mut held = Vec::new();
@@ -194,7 +200,7 @@ fn streams_starved_of_buffers_go_on_when_buffers_return() {
 
 #[test]
 fn a_cancelled_send_keeps_its_buffer_until_the_ring_lets_go() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, client) = sim.pair();
         let deadline = Deadline::new();
         deadline.set_after(20 * MS);
@@ -211,7 +217,7 @@ fn a_cancelled_send_keeps_its_buffer_until_the_ring_lets_go() {
 
 #[test]
 fn vectored_shared_and_static_buffers_go_out_and_come_back() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, client) = sim.pair();
         uring::spawn(async move {
             let shared: Rc<[u8]> = Rc::from(&b"shared "[..]);
@@ -243,7 +249,7 @@ fn vectored_shared_and_static_buffers_go_out_and_come_back() {
 
 #[test]
 fn inline_sends_wait_for_room_and_lose_nothing() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, client) = sim.pair();
         let text = text(&sim, 50_000);
         uring::spawn({
@@ -271,7 +277,7 @@ fn files_are_opened_read_and_spliced() {
         io_error: 0,
         ..Faults::harmless(seed)
     };
-    sim::run_seeds(SEEDS, faults, async |sim: Sim| {
+    sim::run_seeds(seeds(), faults, async |sim: Sim| {
         let contents = text(&sim, 100_000);
         sim.add_file("/site/css/a.css", contents.clone(), 1_700_000_000);
         sim.add_file("/etc/shadow", "secret", 0);
@@ -360,7 +366,7 @@ fn a_doorbell_turns_the_loop_and_the_poller_sees_it() {
         }
         fn after_park(&mut self) {}
     }
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let bell = sim.doorbell();
         let (seen, outside) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         uring::set_poller(Box::new(Watch {
@@ -378,7 +384,7 @@ fn a_doorbell_turns_the_loop_and_the_poller_sees_it() {
 
 #[test]
 fn deadlines_keep_their_time() {
-    sim::run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let deadline = Rc::new(Deadline::new());
         let start = uring::now();
         deadline.set(start + 10 * MS);
