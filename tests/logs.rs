@@ -166,8 +166,10 @@ fn what_an_app_prints_is_logged_by_app_and_worker() {
             assert!(line.contains("basic"), "{line}");
         }
         server.get("/second/fail").expect(500);
-        let head = server.wait_log("Traceback");
-        assert!(head.contains("second"), "{head}");
+        // The traceback's lines are indented below the entry that names app and worker.
+        let head = server.wait_log("error in GET /second/fail");
+        assert!(head.contains(" error app second["), "{head}");
+        server.wait_log("    Traceback");
         server.wait_log("raised on purpose");
     }
 }
