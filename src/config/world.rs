@@ -12,9 +12,7 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
     for files in &config.statics {
         directory(&format!("--static {}/", files.url), &files.dir)?;
     }
-    for dir in &config.pythonpath {
-        directory("--pythonpath", dir)?;
-    }
+    // Python passes over directories of its path that are not there, and so do we.
     let logs = [
         ("--access-log", config.access_log.as_ref()),
         ("--error-log", Some(&config.error_log)),

@@ -89,10 +89,10 @@ fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
     Mistake(match error.kind() {
         io::ErrorKind::AddrInUse => match holder::of_port(port) {
             Some(holder) => format!(
-                "port {port} is taken by {holder}; stop it, or listen elsewhere with --bind"
+                "--bind: {address} is in use by {holder}; stop it, or listen elsewhere with --bind"
             ),
             None => format!(
-                "port {port} is taken (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
+                "--bind: {address} is in use (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
             ),
         },
         io::ErrorKind::PermissionDenied => format!(
@@ -100,10 +100,7 @@ fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
              setcap cap_net_bind_service=+ep on this executable, or sysctl net.ipv4.ip_unprivileged_port_start={port}"
         ),
         io::ErrorKind::AddrNotAvailable => {
-            format!(
-                "--bind: {} is no address of this machine (`ip address` lists them)",
-                address.ip()
-            )
+            format!("--bind: {address} is no address of this machine (`ip address` lists them)")
         }
         _ => format!("--bind: cannot listen on {address} ({})", plain(error)),
     })
@@ -139,7 +136,9 @@ pub fn unix_mistake(option: &str, path: &Path, error: &io::Error) -> Mistake {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     Mistake(match error.kind() {
         io::ErrorKind::AddrInUse if is_socket => {
-            format!("{option}: another server listens on {shown}; stop it, or choose another path")
+            format!(
+                "{option}: {shown} is in use by another server; stop it, or choose another path"
+            )
         }
         io::ErrorKind::AddrInUse => {
             format!("{option}: {shown} exists and is no socket; remove it, or choose another path")

@@ -48,7 +48,7 @@ fn a_port_of_another_server_is_taken_even_if_both_would_share_it() {
         let message = refused(&config(&address.to_string(), rings));
         let ours = format!("(pid {})", std::process::id());
         assert!(
-            message.starts_with(&format!("port {} is taken by ", address.port())),
+            message.starts_with(&format!("--bind: {address} is in use by ")),
             "{message}"
         );
         assert!(message.contains(&ours), "{message}");
@@ -60,7 +60,7 @@ fn an_address_of_another_machine_is_said_to_be_one() {
     let message = refused(&config("192.0.2.1:0", 1));
     assert_eq!(
         message,
-        "--bind: 192.0.2.1 is no address of this machine (`ip address` lists them)"
+        "--bind: 192.0.2.1:0 is no address of this machine (`ip address` lists them)"
     );
 }
 
@@ -75,7 +75,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
         (listeners[0].per_ring, listeners[0].sockets.len()),
         (false, 1)
     );
-    assert!(refused(&config(&bind, 1)).contains("another server listens on"));
+    assert!(refused(&config(&bind, 1)).contains("in use by another server"));
     drop(listeners);
     assert!(!path.exists());
     fs::write(&path, "precious").expect("write");

@@ -3,8 +3,8 @@
 //! A leaky bucket for restarts of what had worked, doubling pauses for what never comes up. Pure.
 
 /// Each restart adds this much debt, which time pays off: at full debt one restart in this time.
-const COST_MS: u64 = 6_000;
-/// Restarts within this much debt are immediate: ten in a row.
+const COST_MS: u64 = 3_000;
+/// Restarts within this much debt are immediate: twenty in a row.
 const CREDIT_MS: u64 = 60_000;
 const FIRST_PAUSE_MS: u64 = 500;
 const LONGEST_PAUSE_MS: u64 = 30_000;
@@ -48,10 +48,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rare_deaths_cost_no_pause_and_a_crash_loop_slows_down_to_one_in_six_seconds() {
+    fn rare_deaths_cost_no_pause_and_a_crash_loop_slows_down_to_one_in_three_seconds() {
         let mut backoff = Backoff::default();
         let mut now = 0;
-        for _ in 0..10 {
+        for _ in 0..20 {
             assert_eq!(backoff.after_death(now), now);
         }
         for _ in 0..5 {

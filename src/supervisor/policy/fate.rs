@@ -48,6 +48,11 @@ impl App {
                     );
                     return;
                 }
+                // Killed from outside: its start says nothing about the app.
+                if self.ever_ready && *end == End::Signal(sys::process::SIGKILL) {
+                    self.died(&host, end, ctx);
+                    return;
+                }
                 let message = format!("its process ended while it started ({end})");
                 self.start_failed(Some(host.generation), false, &message, "", ctx);
             }

@@ -70,9 +70,9 @@ impl App {
                 );
                 self.fall_back(&why, ctx);
             }
-            ProbeVerdict::Refused { module, .. } => {
+            ProbeVerdict::Refused { module, message } => {
                 self.fall_back(
-                    &format!("module {module} does not load in a sub-interpreter"),
+                    &format!("{module} does not load in a sub-interpreter ({message})"),
                     ctx,
                 );
             }

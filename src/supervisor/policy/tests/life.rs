@@ -41,10 +41,10 @@ fn a_killed_host_is_replaced_at_once_and_its_workers_are_reported_gone() {
 }
 
 #[test]
-fn ten_kills_in_a_row_cost_no_pause_and_a_crash_loop_slows_down() {
+fn twenty_kills_in_a_row_cost_no_pause_and_a_crash_loop_slows_down() {
     let mut world = World::serving();
     let mut host = 1;
-    for _ in 0..10 {
+    for _ in 0..20 {
         world.ended(host, KILLED);
         let order = world.host_order();
         world.bring_up(&order);
@@ -53,11 +53,35 @@ fn ten_kills_in_a_row_cost_no_pause_and_a_crash_loop_slows_down() {
     world.ended(host, KILLED);
     assert!(world.host_orders().is_empty(), "one at a time now");
     let state = world.to_edge().into_iter().any(|message| {
-        matches!(message, ToEdge::AppState { state: AppState::Backoff, message, .. } if message.contains("started again in 6.0 s"))
+        matches!(message, ToEdge::AppState { state: AppState::Backoff, message, .. } if message.contains("started again in 3.0 s"))
     });
     assert!(state, "{:?}", world.actions);
-    world.wait(6_000);
+    world.wait(3_000);
     assert_eq!(world.host_orders().len(), 1);
+}
+
+#[test]
+fn a_host_that_is_killed_while_it_starts_again_is_started_again() {
+    let mut world = World::serving();
+    world.ended(1, KILLED);
+    for _ in 0..5 {
+        let order = world.host_order();
+        world.ended(order.host, KILLED);
+    }
+    assert_eq!(world.host_orders().len(), 1);
+    let waits = |message: &&ToEdge| {
+        matches!(
+            message,
+            ToEdge::AppState {
+                state: AppState::Starting,
+                ..
+            }
+        )
+    };
+    assert!(
+        world.to_edge().iter().any(waits),
+        "requests may wait for it"
+    );
 }
 
 #[test]

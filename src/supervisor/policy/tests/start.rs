@@ -75,7 +75,7 @@ fn every_other_verdict_leads_to_processes_with_one_line_that_says_why() {
         modules: vec!["yarl".into(), "yaml".into()],
     };
     for (verdict, why) in [
-        (refused, "module numpy does not load in a sub-interpreter"),
+        (refused, "numpy does not load in a sub-interpreter (no)"),
         (degraded, "lose their C part: yarl, yaml"),
     ] {
         let mut world = World::started(1, KindChoice::Auto);
