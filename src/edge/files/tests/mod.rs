@@ -9,6 +9,7 @@ use uring::net::Socket;
 use uring::sim::Sim;
 
 mod real;
+mod selection;
 mod simulated;
 
 const DATE: &[u8; 29] = b"Mon, 23 Nov 2026 01:02:03 GMT";

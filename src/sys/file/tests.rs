@@ -1,0 +1,104 @@
+use super::*;
+use std::os::fd::AsFd;
+
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path =
+            std::env::temp_dir().join(format!("ringgate-file-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("scratch directory");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("scratch directory is ours");
+    }
+}
+
+fn errno(result: io::Result<OwnedFd>) -> i32 {
+    result.expect_err("must fail").raw_os_error().unwrap_or(0)
+}
+
+#[test]
+fn nothing_leaves_the_root() {
+    let scratch = Scratch::new("beneath");
+    let root = scratch.0.join("root");
+    std::fs::create_dir_all(root.join("sub")).expect("mkdir");
+    std::fs::write(root.join("a.txt"), b"hello").expect("write");
+    std::fs::write(scratch.0.join("secret"), b"no").expect("write");
+    std::os::unix::fs::symlink("../secret", root.join("out")).expect("symlink");
+    std::os::unix::fs::symlink("a.txt", root.join("in")).expect("symlink");
+    std::os::unix::fs::symlink("/etc/passwd", root.join("abs")).expect("symlink");
+    let dir = open_root(&root).expect("root");
+    let open = |path: &CStr, symlinks| {
+        open_beneath(
+            dir.as_fd(),
+            path,
+            &OpenHow::beneath(symlinks, Walk::MayBlock),
+        )
+    };
+    let file = open(c"a.txt", Symlinks::WithinRoot).expect("plain file");
+    assert_eq!(stat(file.as_fd()).expect("stat").size, 5);
+    assert!(open(c"sub/../a.txt", Symlinks::WithinRoot).is_ok());
+    assert!(open(c"in", Symlinks::WithinRoot).is_ok());
+    assert_eq!(errno(open(c"in", Symlinks::Refuse)), libc::ELOOP);
+    for path in [
+        c"../secret",
+        c"out",
+        c"abs",
+        c"/etc/passwd",
+        c"sub/../../secret",
+    ] {
+        assert_eq!(
+            errno(open(path, Symlinks::WithinRoot)),
+            libc::EXDEV,
+            "{path:?}"
+        );
+    }
+}
+
+#[test]
+fn a_fifo_does_not_hang() {
+    let scratch = Scratch::new("fifo");
+    let path = std::ffi::CString::new(scratch.0.join("pipe").as_os_str().as_bytes()).expect("path");
+    // SAFETY: a NUL-terminated path.
+    check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).expect("mkfifo");
+    let dir = open_root(&scratch.0).expect("root");
+    let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::MayBlock);
+    let file = open_beneath(dir.as_fd(), c"pipe", &how).expect("opens at once");
+    assert_eq!(stat(file.as_fd()).expect("stat").kind, Kind::Fifo);
+}
+
+#[test]
+fn cached_pages_are_read_and_sent_without_sleeping() {
+    let scratch = Scratch::new("cached");
+    let bytes: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
+    std::fs::write(scratch.0.join("f"), &bytes).expect("write");
+    let file = File::open(scratch.0.join("f")).expect("open");
+    let mut buffer = vec![0; 1000];
+    assert_eq!(
+        read_at(file.as_fd(), &mut buffer, 5000).expect("read"),
+        1000
+    );
+    assert_eq!(buffer, bytes[5000..6000]);
+    if read_at_nowait(file.as_fd(), &mut buffer, 0).is_ok() {
+        assert!(is_cached(file.as_fd(), 0, 100_000));
+    }
+    let (read_end, write_end) = pipe().expect("pipe");
+    let n = splice(file.as_fd(), Some(10), write_end.as_fd(), 50, false).expect("splice");
+    assert_eq!(n, 50);
+    assert_eq!(read(read_end.as_fd(), &mut buffer).expect("read"), 50);
+    assert_eq!(buffer[..50], bytes[10..60]);
+}
+
+#[test]
+fn temporary_files_have_no_name() {
+    let scratch = Scratch::new("temporary");
+    let file = temporary(&scratch.0).expect("temporary");
+    assert_eq!(write(file.as_fd(), b"abc").expect("write"), 3);
+    assert_eq!(stat(file.as_fd()).expect("stat").size, 3);
+    assert_eq!(std::fs::read_dir(&scratch.0).expect("list").count(), 0);
+}
