@@ -32,6 +32,8 @@ mod sync;
 #[cfg(not(loom))]
 mod edge;
 #[cfg(not(loom))]
+pub mod fuzz;
+#[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
 mod wake;

@@ -62,10 +62,18 @@ fn a_foreign_or_damaged_file_is_refused() {
 #[test]
 fn a_running_request_can_be_named_and_only_while_it_runs() {
     let (_fd, segment) = Segment::create(&small()).unwrap();
-    let worker = WorkerId { index: 2, incarnation: 7 };
+    let worker = WorkerId {
+        index: 2,
+        incarnation: 7,
+    };
     let long = "x".repeat(5000);
     for (target, shown) in [("/a?b=c", "/a?b=c".len()), (long.as_str(), 509)] {
-        let request = request::Request { method: b"GET", target: target.as_bytes(), path: b"/", ..Default::default() };
+        let request = request::Request {
+            method: b"GET",
+            target: target.as_bytes(),
+            path: b"/",
+            ..Default::default()
+        };
         let mut area = vec![0; 8192];
         request::encode(&mut area, &request, std::iter::empty()).unwrap();
         segment.request_area(3).put(0, &area[..4096]);
@@ -73,8 +81,20 @@ fn a_running_request_can_be_named_and_only_while_it_runs() {
         state::enqueue(word, 9);
         assert_eq!(segment.request_line(3, worker), None);
         assert!(state::claim(word, 9, worker));
-        assert_eq!(segment.request_line(3, worker), Some(format!("GET {}", &target[..shown])));
-        assert_eq!(segment.request_line(3, WorkerId { index: 1, incarnation: 7 }), None);
+        assert_eq!(
+            segment.request_line(3, worker),
+            Some(format!("GET {}", &target[..shown]))
+        );
+        assert_eq!(
+            segment.request_line(
+                3,
+                WorkerId {
+                    index: 1,
+                    incarnation: 7
+                }
+            ),
+            None
+        );
         assert_eq!(segment.request_line(8, worker), None);
         segment.request_area(3).put(0, &[0xff; 4096]);
         assert_eq!(segment.request_line(3, worker), None);
