@@ -3,7 +3,8 @@
 //! Owns the subcommands' names and the wording of refusals. Touches nothing: the environment comes in as a function.
 
 use crate::check::{Surroundings, check, default_control_socket};
-use crate::options::{GUNICORN_ADVICE, OPTIONS};
+use crate::gunicorn::ADVICE;
+use crate::options::OPTIONS;
 use crate::raw::{Raw, Source};
 use crate::{Config, Mistake, help, reference, value};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -147,7 +148,7 @@ fn refusal(error: &clap::Error) -> String {
                 .split('=')
                 .next()
                 .unwrap_or_default();
-            if let Some((_, advice)) = GUNICORN_ADVICE.iter().find(|(known, _)| *known == name) {
+            if let Some((_, advice)) = ADVICE.iter().find(|(known, _)| *known == name) {
                 return format!("no option {argument} here: {advice}");
             }
             let similar = text(ContextKind::SuggestedArg);

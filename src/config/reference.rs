@@ -1,7 +1,8 @@
 //! The reference page `docs/options.md`, made from the table.
 
+use crate::gunicorn::ADVICE;
 use crate::help::default_text;
-use crate::options::{APP, Form, GUNICORN_ADVICE, Group, OPTIONS, Opt};
+use crate::options::{APP, Form, Group, OPTIONS, Opt};
 use crate::value::{bytes_text, duration_text};
 use std::fmt::Write;
 
@@ -39,7 +40,7 @@ pub fn page() -> String {
     page.push_str("| 4 | no application could be loaded |\n");
     page.push_str("\n## For those who come from gunicorn\n\n");
     page.push_str("These options of gunicorn are not there, and what to do instead:\n\n| gunicorn | ringgate |\n|---|---|\n");
-    for (name, advice) in GUNICORN_ADVICE.iter().filter(|(name, _)| name.len() > 1) {
+    for (name, advice) in ADVICE.iter().filter(|(name, _)| name.len() > 1) {
         line(&mut page, format_args!("| `--{name}` | {advice} |\n"));
     }
     page

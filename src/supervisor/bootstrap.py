@@ -1,4 +1,5 @@
-# What an app host runs: PYTHON -c <this> EXTENSION NAME. Loads the native extension from its file and gives it the process.
+"""What an app host runs, as PYTHON -c <this> EXTENSION NAME: loads the native extension from its file and gives it the process."""
+
 import signal
 import sys
 from importlib.machinery import ExtensionFileLoader

@@ -1,4 +1,5 @@
-# What `ringgate check` asks Python: can this application be loaded? PYTHON -c <this> TARGET PATH...
+"""What `ringgate check` asks Python, as PYTHON -c <this> TARGET PATH...: can this application be loaded?"""
+
 import importlib
 import sys
 import traceback

@@ -87,7 +87,7 @@ fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<
     });
     if let (KindChoice::Interpreters, Some(why)) = (kind, &no_interpreters) {
         return Err(Mistake(format!(
-            "--kind interpreters: {why} ({shown}); leave --kind out, or name a newer --python"
+            "--kind interpreters: {why} ({shown}); leave --kind out (workers are processes then), or name a newer --python"
         )));
     }
     Ok(Python {

@@ -246,7 +246,7 @@ fn the_table_holds_its_own_promises() {
             );
         }
     }
-    for (name, _) in crate::options::GUNICORN_ADVICE {
+    for (name, _) in crate::gunicorn::ADVICE {
         assert!(!names.contains(*name), "--{name} exists");
     }
 }
