@@ -216,11 +216,12 @@ fn an_asgi_app_gets_a_clear_message() {
 fn a_taken_port_is_said() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
+    let port = taken.local_addr().unwrap().port().to_string();
     mistake(
         Setup::app("basic:application")
             .unbound()
             .option("--bind", &address),
-        &[&address, "in use"],
+        &[&port, "taken"],
     );
 }
 
@@ -230,7 +231,7 @@ fn an_address_that_is_not_ours_is_said() {
         Setup::app("basic:application")
             .unbound()
             .option("--bind", "192.0.2.1:8000"),
-        &["192.0.2.1:8000"],
+        &["192.0.2.1"],
     );
 }
 
@@ -344,7 +345,7 @@ fn the_banner_says_what_runs_where_and_why() {
         assert!(log.contains(word), "no {word:?} in the banner:\n{log}");
     }
     assert!(
-        log.contains("3 workers") && log.contains("2 rings"),
+        log.contains(&format!("3 {kind}")) && log.contains("2 ring threads"),
         "{log}"
     );
 }
@@ -426,7 +427,7 @@ fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
         Setup::app("basic:application")
             .unbound()
             .option("--bind", format!("unix:{}", socket.display())),
-        &["web.sock", "in use"],
+        &["web.sock", "another server"],
     );
     Client::connect_unix(&socket).get("/hello").expect(200);
     drop(server);
@@ -496,6 +497,7 @@ fn the_apps_environment() {
         .also("--env", "FIRST=one=1")
         .also("--env", "SECOND=");
     let path = setup.dir().path().join("extra");
+    std::fs::create_dir(&path).unwrap();
     let server = setup
         .env("INHERITED", "yes")
         .option("--pythonpath", path.clone())

@@ -133,7 +133,7 @@ impl Setup {
         if !matches!(outcome, Ok(count) if count > 0) {
             panic!(
                 "ringgate did not become ready ({outcome:?}):\n{}",
-                server.log()
+                server.log.end()
             );
         }
         server.addresses = line
