@@ -4,6 +4,8 @@
 //! A slot is free again only when no worker that keeps the rules can write to it any more and no send of its bytes is in flight.
 //! Must not know: HTTP, sockets, rings.
 
+mod enqueue;
+mod frame;
 mod hold;
 mod park;
 mod recovery;
@@ -12,104 +14,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::corrupt::Corrupt;
-use crate::queue::Push;
 use crate::segment::{Segment, SlotBlock};
 use crate::state::{self, State, WorkerId};
 use crate::stream::{Item, Reader};
 use crate::sync::Ordering;
 
+pub use frame::{Cancel, Chunk, Frame, Mark, SlotId, SlotState, Times};
 pub use hold::Held;
 use hold::Holds;
 pub use park::Park;
 use park::Sleeper;
 use recovery::{Live, Orphan};
-
-/// A queue full of leftovers is swept at most this often.
-const SWEEP_PAUSE_NS: u64 = 10_000_000;
-
-/// Number of a slot, unique in its segment. Only an `EdgeRing` hands them out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SlotId(pub(crate) u32);
-
-impl SlotId {
-    /// The number, for tables, logs and messages.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// What the shared state word says of a slot that this ring has in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SlotState {
-    Queued,
-    Claimed(WorkerId),
-    /// The worker is through; whatever it wrote is still to be read.
-    Done(WorkerId),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancel {
-    /// The request was still queued (or already done): the slot is free, Python never sees it (again).
-    Freed,
-    /// A worker runs it: it is told; the slot frees itself when the worker ends.
-    Running,
-}
-
-/// Monotonic stamps of a request; 0 where the step has not happened. Forced into order and not beyond now, since a worker writes three of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Times {
-    pub queued_ns: u64,
-    pub claimed_ns: u64,
-    pub first_ns: u64,
-    pub last_ns: u64,
-}
-
-/// A position in a slot's response ring: everything before it may be freed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(pub(crate) u32);
-
-/// Body bytes in a slot's response ring, contiguous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk {
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-    pub(crate) mark: u32,
-}
-
-impl Chunk {
-    pub fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Give this to `EdgeRing::consume` when the bytes have left.
-    pub fn mark(&self) -> Mark {
-        Mark(self.mark)
-    }
-}
-
-/// One thing a worker said about its request.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Frame<'a> {
-    /// A private copy of an encoded head (`response::decode`); valid until the next call.
-    Head(&'a [u8]),
-    Body(Chunk),
-    /// `length` bytes from `offset` of the file that arrives on the worker's socket under `token`.
-    File {
-        token: u64,
-        offset: u64,
-        length: u64,
-    },
-    /// The worker wants the descriptor of the request's spooled body on its socket.
-    WantBody,
-    /// The response is complete. Comes last, again and again until `release`.
-    End,
-    /// The worker gave the response up, or died. Comes last, as `End`.
-    Abort,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -268,63 +183,6 @@ impl EdgeRing {
         true
     }
 
-    fn push(&mut self, slot: SlotId, now_ns: u64) -> bool {
-        for _ in 0..2 {
-            let word = &self.block(slot).state;
-            let pushed = self.segment.queue().push(slot.0, |ticket| {
-                state::enqueue(word, ticket);
-                true
-            });
-            if let Push::Queued { .. } = pushed {
-                return true;
-            }
-            if !self.sweep(now_ns) {
-                return false;
-            }
-        }
-        false
-    }
-
-    /// The queue has four entries per slot, so a full one holds mostly leftovers of cancelled requests: takes everything out and puts the living back
-    /// in their order. False if that was tried a moment ago.
-    #[cold]
-    fn sweep(&mut self, now_ns: u64) -> bool {
-        if self.swept_ns != 0 && now_ns.saturating_sub(self.swept_ns) < SWEEP_PAUSE_NS {
-            return false;
-        }
-        self.swept_ns = now_ns.max(1);
-        let queue = self.segment.queue();
-        let slots = self.segment.layout().slots;
-        let mut living = Vec::new();
-        for _ in 0..self.segment.layout().queue_entries() {
-            let Some((ticket, slot)) = queue.pop() else {
-                break;
-            };
-            if slot < slots
-                && state::load(&self.segment.slot(slot).state) == Some(State::Queued { ticket })
-            {
-                living.push((slot, ticket));
-            }
-        }
-        for (slot, ticket) in living {
-            // Refused: cancelled meanwhile. Full cannot be, save by garbage; its ring finds the request by its passed ticket then.
-            self.requeue(slot, ticket);
-        }
-        true
-    }
-
-    /// Queues again a request whose queue entry is gone. False only if the queue is full.
-    fn requeue(&self, slot: u32, ticket: u32) -> bool {
-        let word = &self.segment.slot(slot).state;
-        let mut current = ticket;
-        let pushed = self.segment.queue().push(slot, |ticket| {
-            let still_queued = state::requeue(word, current, ticket);
-            current = ticket;
-            still_queued
-        });
-        pushed != Push::Full
-    }
-
     /// Gives back a slot that was reserved and not submitted.
     pub fn abandon(&mut self, slot: SlotId) {
         debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
@@ -462,7 +320,7 @@ impl EdgeRing {
             .bytes(chunk.offset, chunk.len)
     }
 
-    /// The bytes of a chunk for a send that stays in flight.
+    /// The bytes of a chunk for a send that stays in flight. `consume` it only when that has ended.
     pub fn hold(&self, slot: SlotId, chunk: Chunk) -> Held {
         Held::new(
             &self.holds,

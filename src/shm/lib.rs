@@ -8,6 +8,10 @@
 //! at any instruction leaves a state from which the others go on. Must not know: HTTP semantics, Python, rings, sockets.
 
 #![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that cannot go on fails")
+)]
+#![cfg_attr(
     loom,
     allow(
         dead_code,

@@ -29,6 +29,7 @@ fn main() {
     };
     one_thread(requests);
     empty_claim(requests);
+    ring_the_bell(requests);
     for (batch, part) in [(1, 40), (16, 8), (64, 4)] {
         two_threads("two processors", batch, requests / part, [0, 1]);
         two_threads("one processor ", batch, requests / part, [0, 0]);
@@ -119,11 +120,43 @@ fn serve(seat: &mut WorkerSeat) -> bool {
     true
 }
 
-fn report(name: &str, requests: usize, elapsed: Duration) {
-    println!(
-        "{name:<34} {:>8.0} ns",
-        elapsed.as_nanos() as f64 / requests as f64
-    );
+/// Wall time and processor time (of all threads) since it was made.
+struct Watch {
+    begin: Instant,
+    cpu_ns: u64,
+}
+
+impl Watch {
+    fn start() -> Watch {
+        Watch {
+            begin: Instant::now(),
+            cpu_ns: process_cpu_ns(),
+        }
+    }
+
+    fn report(&self, name: &str, requests: usize) {
+        let per = |ns: u64| ns as f64 / requests as f64;
+        let (wall, cpu) = (
+            self.begin.elapsed().as_nanos() as u64,
+            process_cpu_ns() - self.cpu_ns,
+        );
+        println!(
+            "{name:<36} {:>8.0} ns wall {:>8.0} ns CPU",
+            per(wall),
+            per(cpu)
+        );
+    }
+}
+
+fn process_cpu_ns() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec for the length of the call.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Both ends in one thread: the instructions alone.
@@ -131,7 +164,7 @@ fn one_thread(requests: usize) {
     for batch in [1, 16] {
         let mut side = Side::new();
         let mut seat = side.seat();
-        let begin = Instant::now();
+        let watch = Watch::start();
         for _ in 0..requests / batch {
             for _ in 0..batch {
                 side.submit(1);
@@ -140,22 +173,27 @@ fn one_thread(requests: usize) {
             while serve(&mut seat) {}
             assert_eq!(side.collect(), batch);
         }
-        report(
-            &format!("both ends in one thread, batch {batch}"),
-            requests,
-            begin.elapsed(),
-        );
+        watch.report(&format!("both ends in one thread, batch {batch}"), requests);
     }
+}
+
+fn ring_the_bell(requests: usize) {
+    let bell = EventFd::new().expect("eventfd");
+    let watch = Watch::start();
+    for _ in 0..requests {
+        bell.ring().expect("ring");
+    }
+    watch.report("a ring that nobody hears", requests);
 }
 
 fn empty_claim(requests: usize) {
     let side = Side::new();
     let mut seat = side.seat();
-    let begin = Instant::now();
+    let watch = Watch::start();
     for _ in 0..requests {
         assert!(seat.try_claim().is_none());
     }
-    report("try_claim of an empty queue", requests, begin.elapsed());
+    watch.report("try_claim of an empty queue", requests);
 }
 
 /// A ring thread and a worker, with bells, naps and futexes as in life. `batch` requests are in flight.
@@ -181,13 +219,9 @@ fn two_threads(name: &'static str, batch: usize, requests: usize, cpus: [usize; 
             }
         });
         sys::cpu::pin(cpus[0]).expect("pin");
-        let begin = Instant::now();
+        let watch = Watch::start();
         let blocked = side.turn_until(requests, batch);
-        report(
-            &format!("{name}, {batch} in flight"),
-            requests,
-            begin.elapsed(),
-        );
+        watch.report(&format!("{name}, {batch} in flight"), requests);
         println!(
             "{:<34} {:>8.3} per request",
             "  the ring thread blocked",

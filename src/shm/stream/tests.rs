@@ -195,7 +195,7 @@ fn garbage_is_corrupt_and_nothing_worse() {
             };
         }
         pair.produced.store(
-            u64::from(TICKET) << 32 | (random() % 6000 & !7),
+            u64::from(TICKET) << 32 | (random() % 750 * 8),
             Ordering::Relaxed,
         );
         for _ in 0..20 {

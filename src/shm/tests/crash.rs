@@ -1,5 +1,7 @@
 //! Death by `kill -9`, with real processes: workers under load, and the edge. The helper processes are this test executable itself.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

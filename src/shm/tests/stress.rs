@@ -1,6 +1,8 @@
 //! Two ring threads and four workers, all sleeping and waking as in life: streams longer than their rings, clients that leave, workers that drain
 //! and are replaced. Every answer is compared byte for byte. Also what ThreadSanitizer watches.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,111 +1,17 @@
 //! An edge ring and workers in one thread: the life of requests, step by step.
 
-use std::os::fd::OwnedFd;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod harness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::{LAYOUT, Pair, answer};
 use shm::{
-    Cancel, Claim, EdgeRing, Finish, Frame, Layout, Park, Segment, SlotId, SlotState, WaitSpace,
-    WorkerId, WorkerSeat, WriteError,
+    Cancel, EdgeRing, Finish, Frame, Layout, Park, Segment, SlotState, WaitSpace, WorkerId,
+    WorkerSeat, WriteError,
 };
-use sys::eventfd::EventFd;
-
-struct Pair {
-    segment: Arc<Segment>,
-    edge: EdgeRing,
-    bells: Arc<[EventFd]>,
-    now_ns: u64,
-}
-
-const LAYOUT: Layout = Layout {
-    slots: 8,
-    rings: 1,
-    workers: 4,
-    request_bytes: 4096,
-    response_bytes: 4096,
-};
-
-impl Pair {
-    fn new() -> Pair {
-        Pair::with_fd(LAYOUT).0
-    }
-
-    fn with_fd(layout: Layout) -> (Pair, OwnedFd) {
-        let (fd, segment) = Segment::create(&layout).unwrap();
-        let segment = Arc::new(segment);
-        let bells = (0..layout.rings).map(|_| EventFd::new().unwrap()).collect();
-        let edge = EdgeRing::new(Arc::clone(&segment), 0);
-        (
-            Pair {
-                segment,
-                edge,
-                bells,
-                now_ns: sys::clock::monotonic_ns(),
-            },
-            fd,
-        )
-    }
-
-    fn worker(&mut self, index: u16, incarnation: u16) -> WorkerSeat {
-        let seat = WorkerSeat::attach(
-            Arc::clone(&self.segment),
-            index,
-            incarnation,
-            1,
-            Arc::clone(&self.bells),
-        )
-        .unwrap();
-        self.edge.worker_up(index, incarnation);
-        seat
-    }
-
-    fn submit(&mut self, text: &[u8]) -> SlotId {
-        let slot = self.edge.reserve().unwrap();
-        self.edge.request_area(slot)[..text.len()].copy_from_slice(text);
-        assert!(self.edge.submit(slot, text.len(), self.now_ns));
-        slot
-    }
-
-    fn dirty(&mut self) -> Vec<SlotId> {
-        let mut slots = Vec::new();
-        self.edge.dirty(|slot| slots.push(slot));
-        slots
-    }
-
-    /// Everything a slot has to say, as text.
-    fn read(&mut self, slot: SlotId) -> String {
-        let mut text = String::new();
-        loop {
-            let chunk = match self.edge.next_frame(slot).unwrap() {
-                None => return text,
-                Some(Frame::Head(head)) => {
-                    text += &format!("[{}]", String::from_utf8_lossy(head));
-                    continue;
-                }
-                Some(Frame::Body(chunk)) => chunk,
-                Some(Frame::End) => return text + ".",
-                Some(Frame::Abort) => return text + "!",
-                Some(other) => {
-                    text += &format!("{other:?}");
-                    continue;
-                }
-            };
-            text += &String::from_utf8_lossy(self.edge.bytes(slot, chunk));
-            self.edge.consume(slot, chunk.mark());
-        }
-    }
-
-    /// The edge process dies and comes back.
-    fn restart_edge(&mut self) {
-        self.edge = EdgeRing::new(Arc::clone(&self.segment), 0);
-    }
-}
-
-fn answer(mut claim: Claim, body: &[u8]) {
-    claim.write_head(b"200").unwrap();
-    assert_eq!(claim.write_body(body), body.len());
-    claim.finish(Finish::End);
-}
 
 #[test]
 fn a_request_goes_there_and_back() {
@@ -309,107 +215,6 @@ fn held_bytes_keep_their_slot() {
 }
 
 #[test]
-fn a_dead_workers_request_is_named_and_what_it_said_can_be_read() {
-    let mut pair = Pair::new();
-    let mut worker = pair.worker(1, 5);
-    let mut other = pair.worker(2, 1);
-    let slots = [pair.submit(b"a"), pair.submit(b"b"), pair.submit(b"c")];
-    let mut claim = worker.try_claim().unwrap();
-    claim.write_head(b"200").unwrap();
-    claim.write_body(b"half");
-    claim.flush();
-    let survivor = other.try_claim().unwrap();
-    // Killed: nothing of it runs any more.
-    std::mem::forget((worker, claim));
-    assert_eq!(
-        pair.edge.worker_gone(1, 4),
-        [],
-        "an earlier occupant of that seat"
-    );
-    assert_eq!(pair.edge.worker_gone(1, 5), [slots[0]]);
-    assert_eq!(pair.edge.live_workers(), 1);
-    assert_eq!(pair.read(slots[0]), "[200]half!");
-    pair.edge.release(slots[0]);
-    answer(survivor, b"lives");
-    answer(other.try_claim().unwrap(), b"too");
-    assert_eq!(
-        pair.read(slots[1]) + &pair.read(slots[2]),
-        "[200]lives.[200]too."
-    );
-    assert_eq!(
-        pair.segment.worker(1).unwrap().status,
-        shm::WorkerStatus::Empty
-    );
-}
-
-#[test]
-fn a_dead_workers_last_word_is_found_without_its_bit() {
-    let mut pair = Pair::new();
-    let mut worker = pair.worker(0, 1);
-    let slot = pair.submit(b"a");
-    answer(worker.try_claim().unwrap(), b"done");
-    assert_eq!(pair.dirty(), [slot]);
-    std::mem::forget(worker);
-    assert_eq!(pair.edge.worker_gone(0, 1), []);
-    assert_eq!(pair.edge.before_park(), Park::Stay);
-    assert_eq!(pair.dirty(), [slot]);
-}
-
-#[test]
-fn a_cancelled_request_of_a_dead_worker_frees_its_slot() {
-    let mut pair = Pair::new();
-    let mut worker = pair.worker(0, 1);
-    let slot = pair.submit(b"a");
-    std::mem::forget(worker.try_claim().unwrap());
-    assert_eq!(pair.edge.cancel(slot), Cancel::Running);
-    assert_eq!(pair.edge.worker_gone(0, 1), []);
-    assert_eq!(pair.edge.in_use(), 0);
-}
-
-#[test]
-fn a_restarted_edge_starts_clean() {
-    let mut pair = Pair::new();
-    let mut worker = pair.worker(0, 1);
-    let mut dying = pair.worker(1, 1);
-    let mut slots = Vec::new();
-    for text in [b"done", b"runs", b"dead", b"wait"] {
-        slots.push(pair.submit(text));
-    }
-    answer(worker.try_claim().unwrap(), b"unread");
-    let running = worker.try_claim().unwrap();
-    let dead = dying.try_claim().unwrap();
-    pair.restart_edge();
-    assert_eq!(pair.edge.in_use(), 2, "the two that run");
-    assert!(running.cancelled() && dead.cancelled());
-    assert!(worker.try_claim().is_none(), "the queued one is cancelled");
-    // While the edge was away the other worker died; the supervisor announces the living ones.
-    std::mem::forget((dying, dead));
-    pair.edge.worker_up(0, 1);
-    assert_eq!(pair.edge.in_use(), 2);
-    pair.edge.settle();
-    assert_eq!(pair.edge.in_use(), 1);
-    running.finish(Finish::End);
-    assert_eq!(pair.dirty(), []);
-    assert_eq!(pair.edge.in_use(), 0);
-    let slot = pair.submit(b"new");
-    answer(worker.try_claim().unwrap(), b"life");
-    assert_eq!(pair.read(slot), "[200]life.");
-}
-
-#[test]
-fn a_seat_that_changed_hands_frees_what_its_last_occupant_held() {
-    let mut pair = Pair::new();
-    let mut worker = pair.worker(0, 1);
-    pair.submit(b"x");
-    std::mem::forget(worker.try_claim().unwrap());
-    std::mem::forget(worker);
-    pair.restart_edge();
-    assert_eq!(pair.edge.in_use(), 1);
-    let _next = pair.worker(0, 2);
-    assert_eq!(pair.edge.in_use(), 0);
-}
-
-#[test]
 fn bells_ring_only_for_sleepers_and_once() {
     let mut pair = Pair::new();
     let mut worker = pair.worker(0, 1);
@@ -471,23 +276,6 @@ fn a_bell_held_back_rings_when_the_worker_runs_out_of_work() {
     pair.edge.cancel(cancelled);
     assert!(worker.try_claim().is_none());
     assert_eq!(pair.bells[0].take().unwrap(), 1);
-}
-
-#[test]
-fn drain_is_seen_and_the_seat_is_left_clean() {
-    let mut pair = Pair::new();
-    let worker = pair.worker(3, 1);
-    assert!(!worker.should_drain());
-    pair.segment.request_drain(3);
-    pair.segment.request_drain(400);
-    assert!(worker.should_drain());
-    assert!(pair.segment.worker(3).unwrap().draining);
-    drop(worker);
-    assert_eq!(pair.segment.workers(), []);
-    assert!(!pair.worker(3, 2).should_drain());
-    assert!(
-        WorkerSeat::attach(Arc::clone(&pair.segment), 4, 0, 0, Arc::clone(&pair.bells)).is_err()
-    );
 }
 
 #[test]
