@@ -26,7 +26,7 @@ impl App {
         }
         match host.role {
             Role::Draining { .. } | Role::Quitting { .. } | Role::Killed => {
-                if host.role == Role::Killed && !host.seats.is_empty() {
+                if host.role == Role::Killed && host.seats.iter().any(|seat| seat.pid.is_some()) {
                     ctx.log(
                         LogLevel::Warning,
                         format!("{}: generation {} was killed", self.name, host.generation),

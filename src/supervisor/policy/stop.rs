@@ -89,9 +89,11 @@ impl Policy {
                 if !hosts && !self.edge.is_up() {
                     self.stop = Stop::Done;
                     self.out.push(Action::Exit(code));
-                } else if kill_at_ms <= now_ms && self.edge.is_up() {
-                    self.out.push(Action::KillEdge);
+                } else if kill_at_ms <= now_ms {
                     // The hosts have deadlines of their own.
+                    if self.edge.is_up() {
+                        self.out.push(Action::KillEdge);
+                    }
                     self.stop = Stop::Ending {
                         kill_at_ms: now_ms + SLACK_MS,
                         code,

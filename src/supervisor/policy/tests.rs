@@ -1,6 +1,7 @@
 //! The policy driven event by event in virtual time, without a process.
 
 mod life;
+mod random;
 mod start;
 mod stuck;
 
