@@ -111,6 +111,19 @@ impl OpenHow {
         }
     }
 
+    /// Name a directory, by any path, without opening it for reading (`O_PATH`): what `open_root` does, as an operation.
+    pub fn root(walk: Walk) -> OpenHow {
+        OpenHow {
+            flags: (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64,
+            mode: 0,
+            resolve: if walk == Walk::CachedOnly {
+                RESOLVE_CACHED
+            } else {
+                0
+            },
+        }
+    }
+
     /// The same walk, allowed to touch the disk.
     pub fn may_block(mut self) -> OpenHow {
         self.resolve &= !RESOLVE_CACHED;

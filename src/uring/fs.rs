@@ -76,6 +76,11 @@ impl File {
         self.0.handle()
     }
 
+    /// What was opened with `OpenHow::root`, as that which paths are resolved from.
+    pub fn into_directory(self) -> Directory {
+        Directory(self.0)
+    }
+
     /// `fstat(2)`.
     pub fn stat(&self) -> io::Result<Stat> {
         with(|core| core.driver.borrow_mut().stat_now(self.handle()))

@@ -130,6 +130,18 @@ impl<V: Weigh> Cache<V> {
         }
     }
 
+    /// Forgets everything below a mount.
+    pub fn clear(&mut self, mount: usize) {
+        let keys = self
+            .index
+            .get_mut(mount)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        for index in keys.into_values() {
+            self.forget(index);
+        }
+    }
+
     /// Gives up one entry that holds a descriptor; false if there is none.
     pub fn release_descriptor(&mut self) -> bool {
         let victim = self
@@ -291,6 +303,21 @@ mod tests {
         cache.insert(0, b"/small", Value(10, 0), 0);
         cache.insert(0, b"/large", Value(1_000, 0), 0);
         assert!(has(&mut cache, b"/small") && !has(&mut cache, b"/large"));
+    }
+
+    #[test]
+    fn a_mount_is_forgotten_whole_and_alone() {
+        let mut cache = cache(10, 100_000, 10);
+        for mount in [0, 1] {
+            for n in 0..3 {
+                cache.insert(mount, format!("/{n}").as_bytes(), Value(1, 1), 0);
+            }
+        }
+        cache.clear(0);
+        cache.clear(7);
+        assert!(!has(&mut cache, b"/1"));
+        assert!(matches!(cache.find(1, b"/1", 0), Found::Stale(_)));
+        assert_eq!((cache.len(), cache.cost().descriptors), (3, 3));
     }
 
     #[test]

@@ -6,12 +6,12 @@
 use super::cache::Found;
 use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX};
 use super::request::{OwnedRequest, Request};
-use super::{FRESH_NS, Files, INDEX};
+use super::{Files, INDEX};
 use std::ffi::CString;
 use std::io;
 use std::rc::Rc;
 use sys::errno;
-use uring::fs::{File, Kind, OpenHow, Stat, Symlinks, Walk};
+use uring::fs::{Directory, File, Kind, OpenHow, Stat, Symlinks, Walk};
 
 /// What a path has come to.
 pub type Outcome = Result<Rc<Entry>, Absent>;
@@ -22,6 +22,8 @@ const ATTEMPTS_MAX: usize = 3;
 /// A request that has to wait for the disk, with all it needs of its connection.
 pub struct Cold {
     request: OwnedRequest,
+    /// What the path is resolved from; if the mount has moved meanwhile, the outcome is not kept.
+    directory: Rc<Directory>,
     stale: Option<Rc<Entry>>,
     step: Step,
 }
@@ -50,35 +52,37 @@ impl Cold {
     pub async fn wait(self, files: &Files) -> Ready {
         let Cold {
             request,
+            directory,
             stale,
             mut step,
         } = self;
+        let ready = |request: OwnedRequest, outcome| files.ready(request, &directory, outcome);
         for _ in 0..ATTEMPTS_MAX {
             let (file, stat) = match step {
                 Step::Read(file, stat) => (file, stat),
-                Step::Open => match files.open_cold(&request).await {
+                Step::Open => match open_cold(&directory, &request).await {
                     Ok(opened) => opened,
-                    Err(error) => return files.ready(request, Err(absent(&error))),
+                    Err(error) => return ready(request, Err(absent(&error))),
                 },
             };
             if let Some(outcome) = files.judge(request.rest(), &stat, stale.as_ref()) {
-                return files.ready(request, outcome);
+                return ready(request, outcome);
             }
             if stat.size > MEMORY_FILE_BYTES_MAX {
                 let outcome = Ok(files.entry(request.rest(), stat, Content::File(file)));
-                return files.ready(request, outcome);
+                return ready(request, outcome);
             }
             match read_whole(&file, &stat).await {
                 Ok(Some(bytes)) => {
                     let outcome = Ok(files.entry(request.rest(), stat, Content::Memory(bytes)));
-                    return files.ready(request, outcome);
+                    return ready(request, outcome);
                 }
                 // It changed meanwhile: open it anew.
                 Ok(None) => step = Step::Open,
-                Err(error) => return files.ready(request, Err(absent(&error))),
+                Err(error) => return ready(request, Err(absent(&error))),
             }
         }
-        files.ready(request, Err(Absent::Status(503)))
+        ready(request, Err(Absent::Status(503)))
     }
 }
 
@@ -89,9 +93,18 @@ impl Files {
         request: &Request<'_>,
         stale: Option<Rc<Entry>>,
     ) -> Result<Outcome, Box<Cold>> {
+        let mount = &self.mounts[request.mount];
+        let mut stale = stale;
+        if mount.has_moved(uring::now(), self.fresh_ns) {
+            self.found.borrow_mut().clear(request.mount);
+            self.absent.borrow_mut().clear(request.mount);
+            stale = None;
+        }
+        let directory = mount.directory();
         let cold = |stale, step| {
             Err(Box::new(Cold {
                 request: OwnedRequest::new(request),
+                directory: Rc::clone(&directory),
                 stale,
                 step,
             }))
@@ -101,7 +114,7 @@ impl Files {
             return Ok(self.learn(request.mount, rest, Err(Absent::Status(404))));
         };
         let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::CachedOnly);
-        let opened = self.mounts[request.mount].try_open_file(&path, &how);
+        let opened = directory.try_open_file(&path, &how);
         let (file, stat) = match opened.and_then(with_stat) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -134,13 +147,6 @@ impl Files {
         }
     }
 
-    async fn open_cold(&self, request: &OwnedRequest) -> io::Result<(File, Stat)> {
-        let path = path_of(request.rest()).ok_or(io::ErrorKind::NotFound)?;
-        let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::MayBlock);
-        let file = self.mounts[request.mount()].open_file(path, how).await?;
-        with_stat(file)
-    }
-
     /// Whether the file's kind, or its being unchanged, settles the outcome.
     fn judge(&self, rest: &[u8], stat: &Stat, stale: Option<&Rc<Entry>>) -> Option<Outcome> {
         match stat.kind {
@@ -169,7 +175,7 @@ impl Files {
 
     /// Puts an outcome into the cache it belongs to.
     fn learn(&self, mount: usize, rest: &[u8], outcome: Outcome) -> Outcome {
-        let fresh_until_ns = uring::now().saturating_add(FRESH_NS);
+        let fresh_until_ns = uring::now().saturating_add(self.fresh_ns);
         let mut found = self.found.borrow_mut();
         match &outcome {
             Ok(entry) => {
@@ -196,8 +202,13 @@ impl Files {
         outcome
     }
 
-    fn ready(&self, request: OwnedRequest, outcome: Outcome) -> Ready {
-        let outcome = self.learn(request.mount(), request.rest(), outcome);
+    fn ready(&self, request: OwnedRequest, directory: &Rc<Directory>, outcome: Outcome) -> Ready {
+        let is_current = Rc::ptr_eq(directory, &self.mounts[request.mount()].directory());
+        let outcome = if is_current {
+            self.learn(request.mount(), request.rest(), outcome)
+        } else {
+            outcome
+        };
         Ready { request, outcome }
     }
 }
@@ -218,6 +229,12 @@ fn path_of(rest: &[u8]) -> Option<CString> {
     }
     // A NUL has been refused with the path already; here it would be no such file.
     CString::new(path).ok()
+}
+
+async fn open_cold(directory: &Directory, request: &OwnedRequest) -> io::Result<(File, Stat)> {
+    let path = path_of(request.rest()).ok_or(io::ErrorKind::NotFound)?;
+    let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::MayBlock);
+    with_stat(directory.open_file(path, how).await?)
 }
 
 fn with_stat(file: File) -> io::Result<(File, Stat)> {

@@ -6,13 +6,15 @@
 //!
 //! What may be stale, and for how long: a path is compared with the file system (opened anew, and its identity, size and times
 //! compared) when it is asked for and the last comparison is older than [`FRESH_NS`]. So a change shows at the latest one
-//! second after it, a removal and a new file likewise; a file that is being sent is sent to its end as it was opened.
+//! second after it, a removal and a new file likewise, and so does a mount whose own path comes to name another directory (a
+//! deployment that swaps a link); a file that is being sent is sent to its end as it was opened.
 //!
-//! Floors, ground first: `cache`, `entry`, `request` | `load` | `send` | this file. Must not know connections or routing.
+//! Floors, ground first: `cache`, `entry`, `request`, `mount` | `load` | `send` | this file. Must not know connections or routing.
 
 mod cache;
 mod entry;
 mod load;
+mod mount;
 mod request;
 mod send;
 
@@ -23,6 +25,7 @@ pub use send::{Body, send_file};
 use crate::respond::{self, Common, Manner};
 use cache::{Bounds, Cache, Found};
 use entry::{Absent, Entry};
+use mount::Mount;
 use proto::Method;
 use proto::path;
 use proto::selection::{self, Selection};
@@ -30,7 +33,6 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::rc::Rc;
-use uring::fs::Directory;
 
 /// How long an entry is used without another look at the file system.
 pub const FRESH_NS: u64 = 1_000_000_000;
@@ -54,11 +56,13 @@ const WELL_KNOWN: &[u8] = b"/.well-known";
 
 /// The static mounts, as one ring thread serves them.
 pub struct Files {
-    mounts: Vec<Directory>,
+    mounts: Vec<Rc<Mount>>,
     found: RefCell<Cache<Rc<Entry>>>,
     absent: RefCell<Cache<Absent>>,
     /// Value of `Server`, for the prepared heads.
     server: String,
+    /// `FRESH_NS`, or what a test wants.
+    fresh_ns: u64,
     /// Makes multipart boundaries that no file can have been written for.
     seed: Cell<u64>,
 }
@@ -78,7 +82,7 @@ impl Files {
     /// Opens the mounts' directories; inside the ring thread's runtime, once, because it may wait for the disk.
     pub fn new(config: &config::Config) -> io::Result<Files> {
         let open = |mount: &config::StaticMount| {
-            Directory::open(&mount.dir).map_err(|error| {
+            Mount::open(&mount.dir).map(Rc::new).map_err(|error| {
                 let message = format!(
                     "the directory {} of {}: {error}",
                     mount.dir.display(),
@@ -110,6 +114,7 @@ impl Files {
             absent: RefCell::new(Cache::new(mounts.len(), absent)),
             mounts,
             server: config.server_header.clone(),
+            fresh_ns: FRESH_NS,
             seed: Cell::new(RandomState::new().hash_one(0)),
         })
     }

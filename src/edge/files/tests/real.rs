@@ -352,3 +352,61 @@ fn a_missing_directory_is_said_at_the_start() {
         runtime.block_on(async { Files::new(&config).err().map(|error| error.to_string()) });
     assert!(message.is_some_and(|message| message.contains("/nonexistent/dir of /s")));
 }
+
+/// A deployment swaps the link that the mount is named by; or the directory is made anew.
+#[test]
+fn a_mount_follows_its_path() {
+    let site = Site::new("moves");
+    let place = |name: &str| site.root.join(name);
+    for (release, text) in [("one", "1"), ("two", "2")] {
+        std::fs::create_dir(place(release)).expect("mkdir");
+        std::fs::write(place(release).join("a"), text).expect("write");
+        std::fs::write(place(release).join(text), text).expect("write");
+    }
+    let swap = |release: &str| {
+        std::os::unix::fs::symlink(release, place("next")).expect("symlink");
+        std::fs::rename(place("next"), place("current")).expect("rename");
+    };
+    swap("one");
+    let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
+    runtime.block_on(async {
+        let mut server = Server::new(&place("current"), Wire::Socketpair);
+        server.files.fresh_ns = 0;
+        assert_eq!(server.ask("GET /s/a").await.body, b"1");
+        assert_eq!(server.status("GET /s/2").await, 404);
+        swap("two");
+        assert_eq!(server.ask("GET /s/a").await.body, b"2");
+        assert_eq!(server.status("GET /s/2").await, 200);
+        assert_eq!(server.status("GET /s/1").await, 404);
+        std::fs::remove_dir_all(place("two")).expect("remove");
+        assert_eq!(server.status("GET /s/a").await, 404);
+        std::fs::create_dir(place("two")).expect("mkdir");
+        std::fs::write(place("two/a"), "again").expect("write");
+        assert_eq!(server.ask("GET /s/a").await.body, b"again");
+    });
+}
+
+/// Every request looks again: nothing changes for an unchanged file, and a change is seen at once.
+#[test]
+fn without_freshness_every_change_is_seen() {
+    let site = Site::new("unfresh");
+    site.write("a", "one").write("large", pattern(100_000));
+    site.serve(async |mut server: Server| {
+        server.files.fresh_ns = 0;
+        for _ in 0..3 {
+            assert_eq!(server.ask("GET /s/a").await.body, b"one");
+            assert_eq!(server.ask("GET /s/large").await.body.len(), 100_000);
+        }
+        site.write("a", "two")
+            .write("large", "small now")
+            .write("new", "new");
+        assert_eq!(server.ask("GET /s/a").await.body, b"two");
+        assert_eq!(server.ask("GET /s/large").await.body, b"small now");
+        assert_eq!(server.ask("GET /s/new").await.body, b"new");
+        std::fs::remove_file(site.path("a")).expect("remove");
+        std::fs::create_dir(site.path("a")).expect("mkdir");
+        assert_eq!(server.status("GET /s/a").await, 301);
+        std::fs::remove_dir(site.path("a")).expect("rmdir");
+        assert_eq!(server.status("GET /s/a").await, 404);
+    });
+}
