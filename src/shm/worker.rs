@@ -105,7 +105,7 @@ impl WorkerSeat {
         generation: u32,
         doorbells: Arc<[EventFd]>,
     ) -> Result<WorkerSeat, Corrupt> {
-        let cpus = sys::cpu::allowed().map_or(1, |cpus| cpus.len());
+        let cpus = sys::cpu::usable();
         let worker = WorkerId { index, incarnation };
         let seat = Seat {
             segment,

@@ -54,6 +54,7 @@ impl EdgeRing {
             .outbox(self.ring)
             .bell
             .store(AWAKE, Ordering::SeqCst);
+        self.rouse();
         self.look_at_all = true;
         self.orphans.len()
     }
@@ -103,10 +104,23 @@ impl EdgeRing {
         self.bury_those_of(|worker| worker == gone);
         // It may have died between publishing and setting the bit, or after being woken for something in the queue.
         self.look_at_all = true;
+        self.rouse();
         if !self.segment.queue().is_empty() {
             wake::wake_one(&self.segment);
         }
         died
+    }
+
+    /// Whoever died may have picked a sleeper and not woken it: that one is in no idle set, so nobody would pick it again. A wake too many
+    /// costs a look.
+    fn rouse(&self) {
+        let idle = self.segment.idle();
+        let picked = |&index: &u16| !idle.contains(index);
+        self.segment
+            .live()
+            .members()
+            .filter(picked)
+            .for_each(|index| self.segment.unpark(index));
     }
 
     /// Takes the dead one's bits out of the masks, unless somebody else sits there already.
@@ -186,5 +200,42 @@ impl EdgeRing {
         for local in over {
             self.bury(local as usize);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Layout, Segment, WorkerSeat};
+
+    #[test]
+    fn a_sleeper_picked_by_the_dead_is_woken_all_the_same() {
+        let (_fd, segment) = Segment::create(&Layout {
+            slots: 4,
+            ..Layout::default()
+        })
+        .unwrap();
+        let segment = Arc::new(segment);
+        let mut edge = EdgeRing::new(Arc::clone(&segment), 0);
+        let seat =
+            |index| WorkerSeat::attach(Arc::clone(&segment), index, 1, 1, Arc::from([])).unwrap();
+        let (mut sleeper, dying) = (seat(0), seat(1));
+        std::thread::scope(|scope| {
+            // Longer than any test may take: only the wake ends it.
+            let parked = scope.spawn(move || {
+                sleeper.park(Duration::from_secs(600));
+                sleeper
+            });
+            // What `wake_one` does, up to the point where its caller is killed.
+            while segment.idle().take_best(|_| 0).is_none() {
+                std::thread::yield_now();
+            }
+            std::mem::forget(dying);
+            edge.worker_gone(1, 1);
+            drop(parked.join().unwrap());
+        });
     }
 }
