@@ -75,6 +75,8 @@ impl App {
         }
         let may_change = self.choice == KindChoice::Auto && host.kind == Kind::Interpreters;
         if may_change && self.crashes >= CRASHES_MAX {
+            // A successor of the same kind would not fare better.
+            self.abandon_start(ctx);
             self.fall_back(
                 &format!("its workers keep crashing in sub-interpreters ({end})"),
                 ctx,

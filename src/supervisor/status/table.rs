@@ -149,11 +149,7 @@ fn workers(out: &mut String, app: &Value) {
     );
     for worker in workers {
         let field = |name: &str| worker.get(name).map_or("-".into(), show);
-        let since = worker
-            .get("since_s")
-            .or(worker.get("busy_s"))
-            .and_then(Value::as_f64);
-        let request = worker.get("request").and_then(Value::as_str);
+        let since = worker.get("since_s").and_then(Value::as_f64);
         let state = field("state");
         let doing = match (worker.get("request").and_then(Value::as_str), since) {
             (Some(_), Some(seconds)) => format!("{} for {}", field("request"), duration(seconds)),

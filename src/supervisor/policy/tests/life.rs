@@ -124,6 +124,32 @@ fn interpreters_that_keep_crashing_are_replaced_by_processes_but_kills_from_outs
 }
 
 #[test]
+fn a_crash_that_changes_the_kind_gives_up_the_successor_of_the_old_kind() {
+    let mut world = World::started(1, KindChoice::Auto);
+    let probe = world.host_order().host;
+    world.verdict(probe, ProbeVerdict::Interpreters);
+    let first = world.host_order();
+    world.bring_up(&first);
+    world.ended(first.host, CRASHED);
+    let second = world.host_order();
+    world.bring_up(&second);
+    world.event(Event::Reload);
+    let probe = world.host_order().host;
+    world.verdict(probe, ProbeVerdict::Interpreters);
+    let third = world.host_order();
+    world.ended(second.host, CRASHED);
+    world.ended(third.host, CRASHED);
+    assert_eq!(
+        world
+            .host_orders()
+            .iter()
+            .map(|order| order.kind)
+            .next_back(),
+        Some(Kind::Processes)
+    );
+}
+
+#[test]
 fn a_process_worker_that_its_host_replaces_is_passed_on_to_the_edge() {
     let mut world = World::serving();
     world.host(

@@ -7,6 +7,7 @@ use crate::policy::host::Role;
 use control::message::AppState;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A few of the thousands that were run when this was written.
 const SEEDS: u64 = 60;
 const EVENTS: usize = 400;
 
@@ -269,7 +270,7 @@ fn live(seed: u64) {
         sockets: BTreeSet::new(),
         exit: None,
     };
-    let mut step = |world: &mut World, children: &mut Children, event: Event| {
+    let step = |world: &mut World, children: &mut Children, event: Event| {
         match &event {
             Event::HostEnded(host, _) => drop(children.hosts.remove(host)),
             Event::EdgeEnded(_) => children.edge = false,
