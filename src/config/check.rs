@@ -4,6 +4,7 @@
 //! are other steps' business (`world`, the supervisor).
 
 use crate::Mistake;
+use crate::files::StaticMount;
 use crate::model::*;
 use crate::options::{Form, option};
 use crate::raw::Raw;
@@ -166,10 +167,7 @@ fn statics(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, Mistake
         if statics.iter().any(|files| files.url == url) {
             return Err(wrong(raw, "static", &format!("two directories at {url}/")));
         }
-        statics.push(StaticMount {
-            url,
-            dir: value::absolute(dir, &around.cwd),
-        });
+        statics.push(StaticMount::new(url, value::absolute(dir, &around.cwd)));
     }
     Ok(statics)
 }

@@ -1,11 +1,12 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! Floors inside: `model`, `options`, `gunicorn`, `value` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
+//! Floors inside: `files`, `model`, `options`, `gunicorn`, `value` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
 //! environment into an [`Invocation`] without looking at files or sockets; `world::check` does look.
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod cli;
+pub mod files;
 mod gunicorn;
 mod help;
 pub mod model;
@@ -17,9 +18,9 @@ pub mod world;
 
 pub use check::Surroundings;
 pub use cli::{Invocation, parse};
+pub use files::{Autoindex, CacheRule, Coding, Pattern, StaticMount, StaticOptions, Symlinks, Try};
 pub use model::{
-    Address, App, Config, Kind, KindChoice, Limits, LogFormat, LogLevel, LogTarget, StaticMount,
-    Timeouts,
+    Address, App, Config, Kind, KindChoice, Limits, LogFormat, LogLevel, LogTarget, Timeouts,
 };
 
 /// Something the user got wrong: what, and what to do. The message is complete; nothing needs to be put around it.

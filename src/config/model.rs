@@ -5,6 +5,7 @@
 //! mounts are unique and either "" or start with '/' and do not end with one, paths are absolute.
 //! Must not know how options are written on a command line.
 
+use crate::files::StaticMount;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -66,14 +67,6 @@ pub struct App {
     pub mount: String,
     /// `module:callable` or `module:factory()`.
     pub target: String,
-}
-
-/// A directory served by the edge. Same shape of prefix as [`App::mount`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticMount {
-    pub url: String,
-    /// Absolute.
-    pub dir: PathBuf,
 }
 
 /// An address to listen on, or listened on.

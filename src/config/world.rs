@@ -82,10 +82,7 @@ mod tests {
     fn what_is_named_must_be_there() {
         let mut config = Config::bare();
         assert_eq!(check(&config), Ok(()));
-        config.statics.push(StaticMount {
-            url: "/s".into(),
-            dir: "/nonexistent".into(),
-        });
+        config.statics.push(StaticMount::new("/s", "/nonexistent"));
         let message = check(&config).expect_err("missing").0;
         assert_eq!(
             message,

@@ -53,7 +53,7 @@ mod tests {
     fn routes(statics: &[&str], apps: &[&str]) -> Routes {
         let mut config = config::Config::bare();
         config.statics =
-            statics.iter().map(|url| config::StaticMount { url: (*url).into(), dir: "/srv".into() }).collect();
+            statics.iter().map(|url| config::StaticMount::new(*url, "/srv")).collect();
         config.apps = apps
             .iter()
             .map(|mount| config::App { name: (*mount).into(), mount: (*mount).into(), target: "m:a".into() })

@@ -161,10 +161,9 @@ mod tests {
             mount: "/blog".into(),
             target: "blog:app".into(),
         });
-        config.statics.push(StaticMount {
-            url: "/static".into(),
-            dir: "/srv/static".into(),
-        });
+        config
+            .statics
+            .push(StaticMount::new("/static", "/srv/static"));
         let address = Address::Tcp("127.0.0.1:8000".parse().expect("address"));
         let python = Python {
             program: "/v/bin/python".into(),

@@ -118,13 +118,7 @@ fn mounts_and_statics_are_named_and_apart() {
     .expect("config");
     let names: Vec<&str> = config.apps.iter().map(|app| app.name.as_str()).collect();
     assert_eq!(names, ["blog", "blog-2", "a-b"]);
-    assert_eq!(
-        config.statics,
-        [StaticMount {
-            url: "/static".into(),
-            dir: "/srv/files".into()
-        }]
-    );
+    assert_eq!(config.statics, [StaticMount::new("/static", "/srv/files")]);
 }
 
 #[test]

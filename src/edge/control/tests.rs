@@ -33,10 +33,7 @@ impl Edge {
         std::fs::write(scratch.join("www/a.txt"), "hello").expect("write");
         let mut config = Config::bare();
         config.rings = RINGS;
-        config.statics = vec![StaticMount {
-            url: "/s".into(),
-            dir: scratch.join("www"),
-        }];
+        config.statics = vec![StaticMount::new("/s", scratch.join("www"))];
         config.access_log = Some(LogTarget::File(scratch.join("access.log")));
         config.error_log = LogTarget::File(scratch.join("error.log"));
         adapt(&mut config);

@@ -26,7 +26,7 @@ pub struct Site {
 /// A configuration with `/static` from `/www`.
 pub fn config() -> Config {
     let mut config = Config::bare();
-    config.statics.push(StaticMount { url: "/static".into(), dir: "/www".into() });
+    config.statics.push(StaticMount::new("/static", "/www"));
     config.access_log = Some(config::LogTarget::Stdout);
     config
 }

@@ -31,10 +31,7 @@ impl Server {
     fn new(directory: &Path, wire: Wire) -> Server {
         let mut config = config::Config::bare();
         config.server_header = "ringgate".into();
-        config.statics = vec![config::StaticMount {
-            url: "/s".into(),
-            dir: directory.into(),
-        }];
+        config.statics = vec![config::StaticMount::new("/s", directory)];
         Server {
             files: Files::new(&config).expect("the directory is there"),
             wire,

@@ -343,10 +343,7 @@ fn a_peer_that_reads_nothing_is_given_up() {
 #[test]
 fn a_missing_directory_is_said_at_the_start() {
     let mut config = config::Config::bare();
-    config.statics = vec![config::StaticMount {
-        url: "/s".into(),
-        dir: "/nonexistent/dir".into(),
-    }];
+    config.statics = vec![config::StaticMount::new("/s", "/nonexistent/dir")];
     let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
     let message =
         runtime.block_on(async { Files::new(&config).err().map(|error| error.to_string()) });
