@@ -157,3 +157,25 @@ fn a_producer_that_dies_after_publishing_holds_nobody_up() {
         assert_eq!(got, if published { vec![1, 2, 7] } else { vec![1, 2] });
     });
 }
+
+#[test]
+fn a_queue_that_is_never_empty_never_looks_empty() {
+    check(|| {
+        let memory = Arc::new(Memory::new(2));
+        assert!(pushed(&memory, 1));
+        let other = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                assert!(pushed(&memory, 2));
+                assert!(memory.queue().pop().is_some());
+                // Into the cell that the first one left: whoever still holds the old head sees a ticket of the next lap there.
+                assert!(pushed(&memory, 3));
+            })
+        };
+        assert!(
+            memory.queue().pop().is_some(),
+            "one was there at every moment"
+        );
+        other.join().unwrap();
+    });
+}
