@@ -71,9 +71,9 @@ impl Resources {
         })
     }
 
-    /// The descriptors that go beside a message to the edge.
-    pub fn beside(&mut self, message: &ToEdge) -> io::Result<Vec<BorrowedFd<'_>>> {
-        Ok(match message {
+    /// The descriptors that go beside a message to the edge; `None` if what it speaks of is gone meanwhile.
+    pub fn beside(&mut self, message: &ToEdge) -> io::Result<Option<Vec<BorrowedFd<'_>>>> {
+        Ok(Some(match message {
             ToEdge::Start { .. } => {
                 let doorbells = self.doorbells.iter().map(AsFd::as_fd);
                 doorbells.chain([self.status.as_fd()]).collect()
@@ -85,11 +85,12 @@ impl Resources {
             }
             ToEdge::App { app, .. } => vec![self.apps[*app].segment_fd.as_fd()],
             ToEdge::Worker { app, index, .. } => vec![self.apps[*app].socket(*index)?.0.as_fd()],
-            ToEdge::HostLog { app, generation } => {
-                vec![self.apps[*app].pipe(*generation)?.0.as_fd()]
-            }
+            ToEdge::HostLog { app, generation } => match self.apps[*app].pipes.get(generation) {
+                Some((read, _)) => vec![read.as_fd()],
+                None => return Ok(None),
+            },
             _ => Vec::new(),
-        })
+        }))
     }
 
     /// The descriptors of a host's `Start`.

@@ -23,6 +23,9 @@ use sys::socket::Watch;
 /// Bytes of a dead host's output that are still logged when no edge is there to do it.
 const LAST_WORDS_BYTES_MAX: u64 = 64 * 1024;
 
+/// Messages that an edge may leave untaken before it counts as hung.
+const EDGE_QUEUE_MAX: usize = 8192;
+
 pub struct Supervisor {
     pub config: Config,
     pub python: Option<Python>,
@@ -261,12 +264,13 @@ impl Supervisor {
     fn flush_edge(&mut self) {
         let Some(edge) = &mut self.edge else { return };
         while let Some(message) = edge.queue.front() {
-            let sent = self
-                .resources
-                .beside(message)
-                .and_then(|descriptors| edge.child.send(message, &descriptors));
+            let sent = match self.resources.beside(message) {
+                Ok(Some(descriptors)) => edge.child.send(message, &descriptors),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
             match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // It is gone; its end says so.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => edge.queue.clear(),
                 Err(error) => {
@@ -278,6 +282,15 @@ impl Supervisor {
                 }
                 Ok(()) => drop(edge.queue.pop_front()),
             }
+        }
+        if edge.queue.len() > EDGE_QUEUE_MAX {
+            self.log.say(
+                LogLevel::Critical,
+                "the edge does not take its messages; killing it",
+            );
+            edge.queue.clear();
+            // Ended already: its end is on the way.
+            drop(edge.child.kill());
         }
     }
 

@@ -3,6 +3,7 @@
 mod life;
 mod random;
 mod start;
+mod stop;
 mod stuck;
 
 use super::*;
