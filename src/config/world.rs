@@ -76,7 +76,7 @@ pub fn plain(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::StaticMount;
+    use crate::files::StaticMount;
 
     #[test]
     fn what_is_named_must_be_there() {
