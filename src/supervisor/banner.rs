@@ -53,7 +53,11 @@ pub fn text(
             ),
         ));
     }
-    let rings = if config.rings == 1 { "ring" } else { "rings" };
+    let rings = if config.rings == 1 {
+        "ring thread"
+    } else {
+        "ring threads"
+    };
     rows.push((
         "edge",
         format!(
@@ -106,10 +110,13 @@ pub fn text(
     text
 }
 
-/// `4 workers (interpreters)`
+/// `4 interpreters`, `1 process`
 pub fn workers_text(count: usize, kind: Kind) -> String {
-    let workers = if count == 1 { "worker" } else { "workers" };
-    format!("{count} {workers} ({kind})")
+    match (count, kind) {
+        (1, Kind::Interpreters) => "1 interpreter".into(),
+        (1, Kind::Processes) => "1 process".into(),
+        _ => format!("{count} {kind}"),
+    }
 }
 
 /// Width of the column of URL prefixes.
@@ -195,11 +202,11 @@ mod tests {
         let expected = format!(
             "ringgate {}, pid {}\n  \
              listening  http://127.0.0.1:8000\n  \
-             app        /         shop.wsgi:application, 1 worker (interpreters): as --kind says\n             \
+             app        /         shop.wsgi:application, 1 interpreter: as --kind says\n             \
              /blog/    blog:app, NOT SERVED: cannot be loaded: no module\n  \
              files      /static/  /srv/static\n  \
              python     CPython 3.13.1, /v/bin/python (--python)\n  \
-             edge       1 ring, at most 16384 connections\n  \
+             edge       1 ring thread, at most 16384 connections\n  \
              limits     request body 100 MiB, request time 30 s\n  \
              logs       requests: off, errors: stderr\n  \
              control    /tmp/ringgate.sock (ringgate status)\n",

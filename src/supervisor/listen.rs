@@ -89,10 +89,10 @@ fn tcp_mistake(address: SocketAddr, error: &io::Error) -> Mistake {
     Mistake(match error.kind() {
         io::ErrorKind::AddrInUse => match holder::of_port(port) {
             Some(holder) => format!(
-                "--bind: {address} is in use by {holder}; stop it, or listen elsewhere with --bind"
+                "--bind: {address} is taken by {holder}; stop it, or listen elsewhere with --bind"
             ),
             None => format!(
-                "--bind: {address} is in use (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
+                "--bind: {address} is taken (`ss -ltnp 'sport = :{port}'` as root says by whom); listen elsewhere with --bind"
             ),
         },
         io::ErrorKind::PermissionDenied => format!(

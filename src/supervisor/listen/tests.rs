@@ -48,7 +48,7 @@ fn a_port_of_another_server_is_taken_even_if_both_would_share_it() {
         let message = refused(&config(&address.to_string(), rings));
         let ours = format!("(pid {})", std::process::id());
         assert!(
-            message.starts_with(&format!("--bind: {address} is in use by ")),
+            message.starts_with(&format!("--bind: {address} is taken by ")),
             "{message}"
         );
         assert!(message.contains(&ours), "{message}");
