@@ -59,7 +59,9 @@ fn run(spec: Spec) {
     {
         return failed(format!("cannot pin a ring thread to CPU {cpu}: {error}"));
     }
-    let mut runtime = match Runtime::real(uring::Options::default()) {
+    // One connection's bug ends that connection, with its message in the error log; the others go on.
+    let options = uring::Options { isolate_panics: true, ..uring::Options::default() };
+    let mut runtime = match Runtime::real(options) {
         Ok(runtime) => runtime,
         Err(error) => return failed(error.to_string()),
     };
