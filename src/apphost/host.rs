@@ -43,19 +43,34 @@ impl Descriptors {
     fn split(spec: &HostSpec, mut all: Vec<OwnedFd>) -> io::Result<Descriptors> {
         let wanted = 1 + spec.rings + spec.workers.len();
         if all.len() != wanted {
-            let message = format!("{} descriptors came with the orders, {wanted} were announced", all.len());
+            let message = format!(
+                "{} descriptors came with the orders, {wanted} were announced",
+                all.len()
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let sockets = all.split_off(1 + spec.rings);
         let doorbells = all.split_off(1);
         let segment = all.pop().expect("one is left of the counted ones");
-        Ok(Descriptors { segment, doorbells, sockets })
+        Ok(Descriptors {
+            segment,
+            doorbells,
+            sockets,
+        })
     }
 
     /// Maps the segment.
-    pub fn exchange(segment: OwnedFd, doorbells: Vec<OwnedFd>) -> std::result::Result<Exchange, LoadError> {
-        let segment = Segment::attach(segment).map_err(|corrupt| LoadError::new("start", format!("cannot map the exchange: {corrupt}")))?;
-        Ok(Exchange { segment: Arc::new(segment), doorbells: doorbells.into_iter().map(EventFd::from_fd).collect() })
+    pub fn exchange(
+        segment: OwnedFd,
+        doorbells: Vec<OwnedFd>,
+    ) -> std::result::Result<Exchange, LoadError> {
+        let segment = Segment::attach(segment).map_err(|corrupt| {
+            LoadError::new("start", format!("cannot map the exchange: {corrupt}"))
+        })?;
+        Ok(Exchange {
+            segment: Arc::new(segment),
+            doorbells: doorbells.into_iter().map(EventFd::from_fd).collect(),
+        })
     }
 }
 
@@ -68,7 +83,11 @@ pub struct Line {
 impl Line {
     /// Sends a message. Nobody there: nothing is left to do for this process.
     pub fn send(&self, message: &FromHost) {
-        if self.channel.as_ref().is_none_or(|channel| channel.send(message, &[]).is_err()) {
+        if self
+            .channel
+            .as_ref()
+            .is_none_or(|channel| channel.send(message, &[]).is_err())
+        {
             sys::process::exit_now(EXIT_ORPHANED);
         }
     }
@@ -92,12 +111,19 @@ impl Line {
 
     /// Reports that the app cannot be served, and ends.
     pub fn fail(&self, error: LoadError) -> ! {
-        self.send(&FromHost::Failed { stage: error.stage, message: error.message, traceback: error.traceback });
+        self.send(&FromHost::Failed {
+            stage: error.stage,
+            message: error.message,
+            traceback: error.traceback,
+        });
         sys::process::exit_now(EXIT_FAILED)
     }
 
     pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.channel.as_ref().expect("only the main process waits for orders").as_fd()
+        self.channel
+            .as_ref()
+            .expect("only the main process waits for orders")
+            .as_fd()
     }
 }
 
@@ -109,22 +135,36 @@ const EXIT_FAILED: i32 = 1;
 /// Takes the first order and runs it. Ends the process.
 pub fn main(py: Python<'_>) -> Result<Object> {
     let line = match Channel::inherited() {
-        Ok(channel) => Line { channel: Some(channel) },
+        Ok(channel) => Line {
+            channel: Some(channel),
+        },
         Err(error) => {
-            eprintln!("ringgate: this module is started by ringgate, with a control socket as descriptor 3 ({error})");
+            eprintln!(
+                "ringgate: this module is started by ringgate, with a control socket as descriptor 3 ({error})"
+            );
             sys::process::exit_now(EXIT_ORPHANED);
         }
     };
     let prelude = Rc::new(Prelude::new(py)?);
     prelude.call(py, c"ignore_interrupts", &[])?;
-    let resumed = std::fs::read("/proc/self/cmdline")
-        .is_ok_and(|arguments| arguments.split(|byte| *byte == 0).any(|argument| argument == RESUME_ARGUMENT.as_bytes()));
-    let first = if resumed { resumed_order() } else { py.detached(|| line.receive()) };
+    let resumed = std::fs::read("/proc/self/cmdline").is_ok_and(|arguments| {
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == RESUME_ARGUMENT.as_bytes())
+    });
+    let first = if resumed {
+        resumed_order()
+    } else {
+        py.detached(|| line.receive())
+    };
     let (ToHost::Start { spec }, descriptors) = first else {
         line.fail(LoadError::new("start", "the first order was not `start`"));
     };
     if let Err(error) = std::env::set_current_dir(&spec.chdir) {
-        line.fail(LoadError::new("start", format!("cannot change to {}: {error}", spec.chdir.display())));
+        line.fail(LoadError::new(
+            "start",
+            format!("cannot change to {}: {error}", spec.chdir.display()),
+        ));
     }
     if spec.probe {
         let verdict = probe::run(py, &spec);
@@ -138,10 +178,16 @@ pub fn main(py: Python<'_>) -> Result<Object> {
     // Lives as long as the process: a signal handler rings it.
     let term: &'static EventFd = match EventFd::new() {
         Ok(bell) => Box::leak(Box::new(bell)),
-        Err(error) => line.fail(LoadError::new("start", format!("cannot make an eventfd: {error}"))),
+        Err(error) => line.fail(LoadError::new(
+            "start",
+            format!("cannot make an eventfd: {error}"),
+        )),
     };
     if let Err(error) = sys::signal::note_term(term) {
-        line.fail(LoadError::new("start", format!("cannot watch SIGTERM: {error}")));
+        line.fail(LoadError::new(
+            "start",
+            format!("cannot watch SIGTERM: {error}"),
+        ));
     }
     match spec.kind {
         Kind::Processes => zygote::run(py, &prelude, line, *spec, descriptors, term, !resumed),
@@ -160,7 +206,10 @@ fn resumed_order() -> (ToHost, Vec<OwnedFd>) {
     match passed.and_then(|channel| channel.recv()) {
         Ok(Some(order)) => order,
         other => {
-            eprintln!("ringgate: the orders for the new start are missing ({:?})", other.err());
+            eprintln!(
+                "ringgate: the orders for the new start are missing ({:?})",
+                other.err()
+            );
             sys::process::exit_now(EXIT_ORPHANED);
         }
     }
@@ -181,7 +230,10 @@ struct Mailbox {
 
 impl Mailbox {
     fn put(&self, event: Event) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
         if self.bell.ring().is_err() {
             eprintln!("ringgate: an eventfd of our own is broken");
         }
@@ -236,9 +288,15 @@ impl Interpreters {
         };
         let bell = match EventFd::new() {
             Ok(bell) => bell,
-            Err(error) => line.fail(LoadError::new("start", format!("cannot make an eventfd: {error}"))),
+            Err(error) => line.fail(LoadError::new(
+                "start",
+                format!("cannot make an eventfd: {error}"),
+            )),
         };
-        let mailbox = Arc::new(Mailbox { events: Mutex::new(Vec::new()), bell });
+        let mailbox = Arc::new(Mailbox {
+            events: Mutex::new(Vec::new()),
+            bell,
+        });
         let count = spec.workers.len();
         let mut host = Interpreters {
             line,
@@ -263,20 +321,35 @@ impl Interpreters {
 
     fn start_worker(&self, place: usize, seat: WorkerSpec) -> Seat {
         let socket = sys::socket::duplicate(self.sockets[place].as_fd());
-        match socket.and_then(|socket| interpreters::start(&self.spec, &self.exchange, seat, socket, &self.report)) {
+        match socket.and_then(|socket| {
+            interpreters::start(&self.spec, &self.exchange, seat, socket, &self.report)
+        }) {
             Ok(seat) => seat,
-            Err(error) => self.line.fail(LoadError::new("start", format!("cannot start a worker thread: {error}"))),
+            Err(error) => self.line.fail(LoadError::new(
+                "start",
+                format!("cannot start a worker thread: {error}"),
+            )),
         }
     }
 
     fn run(mut self, term: &EventFd) -> ! {
         loop {
             let mailbox = self.mailbox.clone();
-            let mut watches = [Watch::read(self.line.as_fd()), Watch::read(mailbox.bell.as_fd()), Watch::read(term.as_fd())];
-            let timeout = self.interrupted.iter().map(|interrupted| interrupted.at).min();
-            let timeout_ms = timeout.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
+            let mut watches = [
+                Watch::read(self.line.as_fd()),
+                Watch::read(mailbox.bell.as_fd()),
+                Watch::read(term.as_fd()),
+            ];
+            let timeout = self
+                .interrupted
+                .iter()
+                .map(|interrupted| interrupted.at)
+                .min();
+            let timeout_ms = timeout
+                .map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
             if let Err(error) = sys::socket::poll(&mut watches, timeout_ms) {
-                self.line.fail(LoadError::new("start", format!("poll: {error}")));
+                self.line
+                    .fail(LoadError::new("start", format!("poll: {error}")));
             }
             let [orders, events, term_rung] = watches.map(|watch| watch.readable);
             if events {
@@ -320,7 +393,13 @@ impl Interpreters {
         if self.mailbox.bell.take().is_err() {
             eprintln!("ringgate: an eventfd of our own is broken");
         }
-        let events = std::mem::take(&mut *self.mailbox.events.lock().unwrap_or_else(PoisonError::into_inner));
+        let events = std::mem::take(
+            &mut *self
+                .mailbox
+                .events
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for event in events {
             match event {
                 Event::Up(seat) => self.note_up(seat),
@@ -337,10 +416,16 @@ impl Interpreters {
     }
 
     fn note_up(&mut self, seat: WorkerSpec) {
-        let Some(place) = self.place(seat) else { return };
+        let Some(place) = self.place(seat) else {
+            return;
+        };
         self.up[place] = true;
         let pid = std::process::id();
-        self.line.send(&FromHost::WorkerUp { index: seat.index, incarnation: seat.incarnation, pid });
+        self.line.send(&FromHost::WorkerUp {
+            index: seat.index,
+            incarnation: seat.incarnation,
+            pid,
+        });
         if self.draining {
             // The order came while it was being imported.
             self.exchange.segment.request_drain(seat.index);
@@ -371,45 +456,79 @@ impl Interpreters {
 
     fn tell_gone(&self, seat: WorkerSpec, reason: &str) {
         let pid = std::process::id();
-        self.line.send(&FromHost::WorkerGone { index: seat.index, incarnation: seat.incarnation, pid, reason: reason.to_owned() });
+        self.line.send(&FromHost::WorkerGone {
+            index: seat.index,
+            incarnation: seat.incarnation,
+            pid,
+            reason: reason.to_owned(),
+        });
     }
 
     /// A request ran over its time.
     fn replace(&mut self, index: u16) {
-        let Some(seat) = self.seats.iter().find(|seat| seat.spec.index == index) else { return };
+        let Some(seat) = self.seats.iter().find(|seat| seat.spec.index == index) else {
+            return;
+        };
         // Between two requests: the one in question has ended by itself.
-        let Some(turn) = seat.progress.turn() else { return };
-        if self.interrupted.iter().any(|known| known.index == index && known.turn == turn) {
+        let Some(turn) = seat.progress.turn() else {
+            return;
+        };
+        if self
+            .interrupted
+            .iter()
+            .any(|known| known.index == index && known.turn == turn)
+        {
             return;
         }
         seat.interrupt(turn);
-        self.interrupted.push(Interrupted { index, turn, at: Instant::now() + INTERRUPT_GRACE });
+        self.interrupted.push(Interrupted {
+            index,
+            turn,
+            at: Instant::now() + INTERRUPT_GRACE,
+        });
     }
 
     /// Gives the seats of workers that did not heed the interruption to new ones.
     fn look_at_interrupted(&mut self) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.interrupted).into_iter().partition(|interrupted| interrupted.at <= now);
+        let (due, later) = std::mem::take(&mut self.interrupted)
+            .into_iter()
+            .partition(|interrupted| interrupted.at <= now);
         self.interrupted = later;
         let due: Vec<Interrupted> = due;
         for interrupted in due {
-            let Some(place) = self.seats.iter().position(|seat| seat.spec.index == interrupted.index) else { continue };
+            let Some(place) = self
+                .seats
+                .iter()
+                .position(|seat| seat.spec.index == interrupted.index)
+            else {
+                continue;
+            };
             if self.seats[place].progress.turn() != Some(interrupted.turn) {
                 continue;
             }
             if !self.seats[place].progress.lease.revoke() {
                 // Not in Python but in our own code, e.g. waiting for the client to take bytes: that ends by itself.
-                self.interrupted.push(Interrupted { at: now + INTERRUPT_GRACE, ..interrupted });
+                self.interrupted.push(Interrupted {
+                    at: now + INTERRUPT_GRACE,
+                    ..interrupted
+                });
                 continue;
             }
             let old = self.seats[place].spec;
-            self.tell_gone(old, "stuck in a request over its time; its interpreter is left behind");
+            self.tell_gone(
+                old,
+                "stuck in a request over its time; its interpreter is left behind",
+            );
             self.up[place] = false;
             if self.draining {
                 self.ended[place] = true;
                 continue;
             }
-            let successor = WorkerSpec { index: old.index, incarnation: old.incarnation.wrapping_add(1) };
+            let successor = WorkerSpec {
+                index: old.index,
+                incarnation: old.incarnation.wrapping_add(1),
+            };
             self.seats[place] = self.start_worker(place, successor);
         }
     }

@@ -50,25 +50,36 @@ pub fn start(
         .name(format!("worker-{}", seat.index))
         .stack_size(STACK_BYTES)
         .spawn(move || thread.run(socket))?;
-    Ok(Seat { spec: seat, progress, handle })
+    Ok(Seat {
+        spec: seat,
+        progress,
+        handle,
+    })
 }
 
 impl Seat {
     /// Writes the stack of what this worker is doing to the log and raises RequestTimeout there. On a thread of its own, which is lost if
     /// C code in that interpreter never gives the GIL up.
     pub fn interrupt(&self, turn: u64) {
-        let Some(handle) = *self.handle.lock().unwrap_or_else(PoisonError::into_inner) else { return };
+        let Some(handle) = *self.handle.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return;
+        };
         let progress = self.progress.clone();
-        let started = std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-            handle.visit(|py| {
-                // The GIL is ours: the worker can neither end this request nor begin another until we are through.
-                if progress.turn() == Some(turn)
-                    && let Err(raised) = interrupt(py, handle)
-                {
-                    eprintln!("ringgate: cannot interrupt a request: {}", raised.take().line());
-                }
+        let started = std::thread::Builder::new()
+            .name("interrupt".to_owned())
+            .spawn(move || {
+                handle.visit(|py| {
+                    // The GIL is ours: the worker can neither end this request nor begin another until we are through.
+                    if progress.turn() == Some(turn)
+                        && let Err(raised) = interrupt(py, handle)
+                    {
+                        eprintln!(
+                            "ringgate: cannot interrupt a request: {}",
+                            raised.take().line()
+                        );
+                    }
+                });
             });
-        });
         if let Err(error) = started {
             eprintln!("ringgate: cannot start a thread to interrupt a request: {error}");
         }
@@ -79,7 +90,10 @@ fn interrupt(py: Python<'_>, handle: Handle) -> ffi::Result<()> {
     let module = py.import(c"_ringgate")?;
     let stack = module.call_member(c"stack", &[&py.integer(handle.thread as i64)?])?;
     let errors = py.import(c"sys")?.member(c"stderr")?;
-    let text = format!("a request ran over its time and is interrupted; it was here:\n{}", stack.to_text()?);
+    let text = format!(
+        "a request ran over its time and is interrupted; it was here:\n{}",
+        stack.to_text()?
+    );
     errors.call_member(c"write", &[&py.text(&text)?])?;
     handle.raise_asynchronously(py, &module.member(c"RequestTimeout")?);
     Ok(())
@@ -113,14 +127,29 @@ impl Thread {
         }
     }
 
-    fn live(&self, py: Python<'_>, prelude: &Rc<Prelude>, socket: OwnedFd) -> Result<End, LoadError> {
+    fn live(
+        &self,
+        py: Python<'_>,
+        prelude: &Rc<Prelude>,
+        socket: OwnedFd,
+    ) -> Result<End, LoadError> {
         let errors = load::prepare(py, prelude, &self.spec, Some(self.seat.index))?;
         load::own_module(py, prelude)?;
         watch_imports(py, prelude, &self.report)?;
         *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handle::current(py));
         let application = load::application(py, prelude, &self.spec.target)?;
         let progress = self.progress.clone();
-        let worker = Worker::new(py, prelude, &self.spec, &self.exchange, self.seat, socket, application, errors, progress)?;
+        let worker = Worker::new(
+            py,
+            prelude,
+            &self.spec,
+            &self.exchange,
+            self.seat,
+            socket,
+            application,
+            errors,
+            progress,
+        )?;
         self.report.up(self.seat);
         Ok(worker.run(py))
     }
@@ -128,7 +157,9 @@ impl Thread {
 
 /// Arms the import watch: a refusal while serving is reported, so that the app can be moved to processes.
 fn watch_imports(py: Python<'_>, prelude: &Prelude, report: &Arc<dyn Report>) -> ffi::Result<()> {
-    let watcher = ffi::Type::new(py)?.instance(Watcher(report.clone()))?.bind::<Refused>()?;
+    let watcher = ffi::Type::new(py)?
+        .instance(Watcher(report.clone()))?
+        .bind::<Refused>()?;
     prelude.call(py, c"watch_imports", &[&watcher]).map(drop)
 }
 
@@ -138,7 +169,8 @@ struct Watcher(Arc<dyn Report>);
 impl ffi::Class for Watcher {
     const NAME: &'static std::ffi::CStr = c"_ringgate.Watcher";
     const DOC: &'static std::ffi::CStr = c"Hears of extension modules that refuse to load.";
-    const METHODS: &'static [ffi::MethodEntry] = &[ffi::methods::entry::<Refused>(), ffi::methods::END];
+    const METHODS: &'static [ffi::MethodEntry] =
+        &[ffi::methods::entry::<Refused>(), ffi::methods::END];
 }
 
 struct Refused;
@@ -147,7 +179,11 @@ impl ffi::Method for Refused {
     const NAME: &'static std::ffi::CStr = c"refused";
     const DOC: &'static std::ffi::CStr = c"refused(module): this extension module refused to load.";
 
-    fn call(py: Python<'_>, this: &Watcher, arguments: ffi::Arguments<'_>) -> ffi::Result<ffi::Object> {
+    fn call(
+        py: Python<'_>,
+        this: &Watcher,
+        arguments: ffi::Arguments<'_>,
+    ) -> ffi::Result<ffi::Object> {
         let arguments = arguments.between(py, "refused", 1, 1)?;
         this.0.refused(&arguments[0].text()?);
         Ok(py.none())

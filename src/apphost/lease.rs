@@ -27,7 +27,10 @@ impl Lease {
     /// Before touching shared memory.
     #[inline]
     pub fn hold(&self) -> Result<(), Denied> {
-        match self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed) {
+        match self
+            .0
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+        {
             Ok(_) => Ok(()),
             Err(HELD) => Err(Denied::Busy),
             Err(_) => Err(Denied::Revoked),
@@ -42,6 +45,8 @@ impl Lease {
 
     /// Takes the seat away. `false`: the worker is at work in shared memory right now, hence not stuck in Python; ask again later.
     pub fn revoke(&self) -> bool {
-        self.0.compare_exchange(FREE, REVOKED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(FREE, REVOKED, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }

@@ -41,7 +41,8 @@ struct Main;
 
 impl Function for Main {
     const NAME: &'static CStr = c"main";
-    const DOC: &'static CStr = c"main(): serves as the parent process orders on descriptor 3. Never returns.";
+    const DOC: &'static CStr =
+        c"main(): serves as the parent process orders on descriptor 3. Never returns.";
 
     fn call(py: Python<'_>, arguments: Arguments<'_>) -> Result<Object> {
         arguments.between(py, "main", 0, 0)?;

@@ -19,15 +19,28 @@ pub struct LoadError {
 
 impl LoadError {
     pub fn new(stage: &str, message: impl Into<String>) -> LoadError {
-        LoadError { stage: stage.to_owned(), message: message.into(), traceback: String::new() }
+        LoadError {
+            stage: stage.to_owned(),
+            message: message.into(),
+            traceback: String::new(),
+        }
     }
 
     /// From an exception: a `LoadError` of the prelude with its fields, anything else as it is.
     pub fn from_raised(raised: Raised) -> LoadError {
         let exception = raised.take();
-        let field = |name: &CStr| exception.object().member(name).and_then(|value| value.to_text());
+        let field = |name: &CStr| {
+            exception
+                .object()
+                .member(name)
+                .and_then(|value| value.to_text())
+        };
         match (field(c"stage"), field(c"message"), field(c"trace")) {
-            (Ok(stage), Ok(message), Ok(traceback)) => LoadError { stage, message: clip(&message), traceback: clip(&traceback) },
+            (Ok(stage), Ok(message), Ok(traceback)) => LoadError {
+                stage,
+                message: clip(&message),
+                traceback: clip(&traceback),
+            },
             _ => LoadError::new("start", exception.line()),
         }
     }
@@ -52,7 +65,12 @@ pub fn log_name(spec: &HostSpec, worker: Option<u16>) -> String {
 }
 
 /// Streams, search path and threads of this interpreter. Returns the error stream.
-pub fn prepare(py: Python<'_>, prelude: &Prelude, spec: &HostSpec, worker: Option<u16>) -> Result<Object> {
+pub fn prepare(
+    py: Python<'_>,
+    prelude: &Prelude,
+    spec: &HostSpec,
+    worker: Option<u16>,
+) -> Result<Object> {
     let paths = py.list()?;
     let path = |path: &Path| py.path(path.as_os_str().as_bytes());
     paths.append(&path(&spec.chdir)?)?;
@@ -65,7 +83,10 @@ pub fn prepare(py: Python<'_>, prelude: &Prelude, spec: &HostSpec, worker: Optio
 /// Our own extension module, in an interpreter that may not have it yet.
 pub fn own_module(py: Python<'_>, prelude: &Prelude) -> std::result::Result<Object, LoadError> {
     let Some(file) = crate::ffi::extension_file() else {
-        return Err(LoadError::new("start", "cannot find the file that this extension was loaded from"));
+        return Err(LoadError::new(
+            "start",
+            "cannot find the file that this extension was loaded from",
+        ));
     };
     Ok(prelude.call(py, c"extension", &[&py.path(file.as_os_str().as_bytes())?])?)
 }

@@ -211,18 +211,18 @@ def load(target):
 def load_module(module_name, target):
     import importlib
 
+    hint = ""
+    if module_name.endswith(".py") or "/" in module_name:
+        plain = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        hint = f" (a module is named with dots: {plain}:...)"
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
-        hint = ""
-        if module_name.endswith(".py") or "/" in module_name:
-            plain = module_name.removesuffix(".py").strip("./").replace("/", ".")
-            hint = f" (a module is named with dots: {plain}:...)"
         raise LoadError("import", f"{module_name!r} in {target!r} is not a module name{hint}")
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # Only if the module itself, or a package above it, is what is missing; else it is a fault inside the module.
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")) and not inside(error):
-            raise LoadError("import", f"no module named {error.name!r}, looked for in {', '.join(sys.path[:3])}, ..." + near_modules(module_name)) from None
+            raise LoadError("import", f"no module named {error.name!r}, looked for in {', '.join(sys.path[:3])}, ..." + (hint or near_modules(module_name))) from None
         raise LoadError("import", f"importing {module_name!r} failed: {one_line(error)}", trace_of(error, 2)) from None
     except BaseException as error:
         raise LoadError("import", f"importing {module_name!r} failed: {one_line(error)}", trace_of(error, 2)) from None

@@ -21,7 +21,9 @@ impl Prelude {
     }
 
     pub fn get(&self, py: Python<'_>, name: &CStr) -> Result<Object> {
-        self.names.get_named(py, name).map(|found| found.expect("prelude.py defines what we ask for"))
+        self.names
+            .get_named(py, name)
+            .map(|found| found.expect("prelude.py defines what we ask for"))
     }
 
     pub fn call(&self, py: Python<'_>, name: &CStr, arguments: &[&Object]) -> Result<Object> {

@@ -63,7 +63,10 @@ pub struct Worker {
 
 impl Worker {
     /// Takes the seat. From here on requests may be claimed.
-    #[expect(clippy::too_many_arguments, reason = "what a worker is made of, named at its two places of making")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a worker is made of, named at its two places of making"
+    )]
     pub fn new(
         py: Python<'_>,
         prelude: &Rc<Prelude>,
@@ -88,9 +91,24 @@ impl Worker {
                 worker: seat.index,
             },
         )?;
-        let seat = WorkerSeat::attach(exchange.segment.clone(), seat.index, seat.incarnation, spec.generation, exchange.doorbells.clone())
-            .map_err(|corrupt| LoadError::new("worker", format!("cannot take seat {}: {corrupt}", seat.index)))?;
-        Ok(Worker { seat, gateway, progress })
+        let seat = WorkerSeat::attach(
+            exchange.segment.clone(),
+            seat.index,
+            seat.incarnation,
+            spec.generation,
+            exchange.doorbells.clone(),
+        )
+        .map_err(|corrupt| {
+            LoadError::new(
+                "worker",
+                format!("cannot take seat {}: {corrupt}", seat.index),
+            )
+        })?;
+        Ok(Worker {
+            seat,
+            gateway,
+            progress,
+        })
     }
 
     /// Serves until drained or replaced.

@@ -84,23 +84,51 @@ pub fn run(
     };
     if application.is_some() && sys::process::thread_count().unwrap_or(1) > 1 {
         let error = start_anew(py, spec, descriptors);
-        line.fail(LoadError::new("start", format!("cannot start the host anew: {error}")));
+        line.fail(LoadError::new(
+            "start",
+            format!("cannot start the host anew: {error}"),
+        ));
     }
-    let Descriptors { segment, doorbells, sockets } = descriptors;
+    let Descriptors {
+        segment,
+        doorbells,
+        sockets,
+    } = descriptors;
     let exchange = match Descriptors::exchange(segment, doorbells) {
         Ok(exchange) => exchange,
         Err(error) => line.fail(error),
     };
     let places = spec.workers.iter().zip(sockets);
     let places = places
-        .map(|(seat, socket)| Place { seat: *seat, socket, child: None, fork_at: Some(Instant::now()), backoff: Backoff::default() })
+        .map(|(seat, socket)| Place {
+            seat: *seat,
+            socket,
+            child: None,
+            fork_at: Some(Instant::now()),
+            backoff: Backoff::default(),
+        })
         .collect();
-    Zygote { py, prelude, line, spec, exchange, application, errors, places, announced: false, draining: false }.run(term)
+    Zygote {
+        py,
+        prelude,
+        line,
+        spec,
+        exchange,
+        application,
+        errors,
+        places,
+        announced: false,
+        draining: false,
+    }
+    .run(term)
 }
 
 /// The same process from its beginning, with the same orders.
 fn start_anew(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::io::Error {
-    eprintln!("[{}] importing the app started threads; each worker imports it by itself", spec.name);
+    eprintln!(
+        "[{}] importing the app started threads; each worker imports it by itself",
+        spec.name
+    );
     let restart = || -> std::io::Result<std::io::Error> {
         let (ours, theirs) = Channel::pair()?;
         let fds: Vec<_> = std::iter::once(&descriptors.segment)
@@ -108,11 +136,18 @@ fn start_anew(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::
             .chain(&descriptors.sockets)
             .map(AsFd::as_fd)
             .collect();
-        ours.send(&ToHost::Start { spec: Box::new(spec) }, &fds)?;
+        ours.send(
+            &ToHost::Start {
+                spec: Box::new(spec),
+            },
+            &fds,
+        )?;
         drop(ours);
         let arguments = std::fs::read("/proc/self/cmdline")?;
         let mut arguments = arguments.split(|byte| *byte == 0);
-        let program = py.import(c"sys").and_then(|sys| sys.member(c"executable")?.text());
+        let program = py
+            .import(c"sys")
+            .and_then(|sys| sys.member(c"executable")?.text());
         let program = program.map_err(|raised| std::io::Error::other(raised.take().line()))?;
         let mut command = Command::new(program);
         arguments.next();
@@ -165,14 +200,38 @@ impl Zygote<'_> {
                 }
             }
         }
-        let due = self.places.iter().flat_map(|place| [place.fork_at, place.child.as_ref().and_then(|child| child.kill_at)]).flatten().min();
-        let timeout_ms = due.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
-        if let Err(error) = self.py.detached(|| sys::socket::poll(&mut watches, timeout_ms)) {
-            self.line.fail(LoadError::new("start", format!("poll: {error}")));
+        let due = self
+            .places
+            .iter()
+            .flat_map(|place| {
+                [
+                    place.fork_at,
+                    place.child.as_ref().and_then(|child| child.kill_at),
+                ]
+            })
+            .flatten()
+            .min();
+        let timeout_ms =
+            due.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
+        if let Err(error) = self
+            .py
+            .detached(|| sys::socket::poll(&mut watches, timeout_ms))
+        {
+            self.line
+                .fail(LoadError::new("start", format!("poll: {error}")));
         }
-        let mut places: Vec<usize> = watches[2..].iter().zip(&owners).filter(|(watch, _)| watch.readable).map(|(_, owner)| *owner).collect();
+        let mut places: Vec<usize> = watches[2..]
+            .iter()
+            .zip(&owners)
+            .filter(|(watch, _)| watch.readable)
+            .map(|(_, owner)| *owner)
+            .collect();
         places.dedup();
-        Seen { orders: watches[0].readable, term: watches[1].readable, places }
+        Seen {
+            orders: watches[0].readable,
+            term: watches[1].readable,
+            places,
+        }
     }
 
     fn take_order(&mut self) {
@@ -194,7 +253,14 @@ impl Zygote<'_> {
 
     /// Asks a worker whose request ran over its time for its stack, and kills it soon after.
     fn replace(&mut self, index: u16) {
-        let Some(child) = self.places.iter_mut().find(|place| place.seat.index == index).and_then(|place| place.child.as_mut()) else { return };
+        let Some(child) = self
+            .places
+            .iter_mut()
+            .find(|place| place.seat.index == index)
+            .and_then(|place| place.child.as_mut())
+        else {
+            return;
+        };
         if child.kill_at.is_some() {
             return;
         }
@@ -205,7 +271,11 @@ impl Zygote<'_> {
 
     fn kill_due(&mut self) {
         let now = Instant::now();
-        for child in self.places.iter_mut().filter_map(|place| place.child.as_mut()) {
+        for child in self
+            .places
+            .iter_mut()
+            .filter_map(|place| place.child.as_mut())
+        {
             if child.kill_at.is_some_and(|at| at <= now) {
                 child.kill_at = None;
                 signal(child.pid, sys::process::SIGKILL);
@@ -226,11 +296,17 @@ impl Zygote<'_> {
     fn fork(&mut self, index: usize) {
         let (ours, theirs) = match Channel::pair() {
             Ok(pair) => pair,
-            Err(error) => self.line.fail(LoadError::new("start", format!("cannot make a socket for a worker: {error}"))),
+            Err(error) => self.line.fail(LoadError::new(
+                "start",
+                format!("cannot make a socket for a worker: {error}"),
+            )),
         };
         let parent = std::process::id();
         // By way of the os module, so that everybody who registered for it hears of the fork.
-        let forked = self.py.import(c"os").and_then(|os| os.call_member(c"fork", &[])?.to_isize());
+        let forked = self
+            .py
+            .import(c"os")
+            .and_then(|os| os.call_member(c"fork", &[])?.to_isize());
         match forked {
             Ok(0) => {
                 drop(ours);
@@ -251,17 +327,25 @@ impl Zygote<'_> {
                             reason: None,
                         });
                     }
-                    Err(error) => self.line.fail(LoadError::new("start", format!("cannot watch a worker: {error}"))),
+                    Err(error) => self.line.fail(LoadError::new(
+                        "start",
+                        format!("cannot watch a worker: {error}"),
+                    )),
                 }
             }
-            Err(raised) => self.line.fail(LoadError::new("start", format!("cannot fork a worker: {}", raised.take().line()))),
+            Err(raised) => self.line.fail(LoadError::new(
+                "start",
+                format!("cannot fork a worker: {}", raised.take().line()),
+            )),
         }
     }
 
     /// Something happened to the worker of a place.
     fn look_at(&mut self, index: usize) {
         self.hear(index);
-        let Some(pid) = self.places[index].child.as_ref().map(|child| child.pid) else { return };
+        let Some(pid) = self.places[index].child.as_ref().map(|child| child.pid) else {
+            return;
+        };
         let ended = match sys::process::collect(pid) {
             Ok(None) => return,
             Ok(Some(ended)) => ended.to_string(),
@@ -270,14 +354,24 @@ impl Zygote<'_> {
         // Its last words.
         self.hear(index);
         let place = &mut self.places[index];
-        let Some(child) = place.child.take() else { return };
+        let Some(child) = place.child.take() else {
+            return;
+        };
         let reason = match child.reason {
             Some(reason) => reason.to_owned(),
             None if self.draining => "drained".to_owned(),
             None => ended,
         };
-        let WorkerSpec { index: number, incarnation } = place.seat;
-        self.line.send(&FromHost::WorkerGone { index: number, incarnation, pid, reason });
+        let WorkerSpec {
+            index: number,
+            incarnation,
+        } = place.seat;
+        self.line.send(&FromHost::WorkerGone {
+            index: number,
+            incarnation,
+            pid,
+            reason,
+        });
         if !self.draining {
             place.seat.incarnation = incarnation.wrapping_add(1);
             place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
@@ -288,7 +382,9 @@ impl Zygote<'_> {
     fn hear(&mut self, index: usize) {
         loop {
             let place = &mut self.places[index];
-            let Some(child) = place.child.as_mut().filter(|child| !child.silent) else { return };
+            let Some(child) = place.child.as_mut().filter(|child| !child.silent) else {
+                return;
+            };
             let mut watch = [Watch::read(child.channel.as_fd())];
             if sys::socket::poll(&mut watch, Some(0)).is_err() || !watch[0].readable {
                 return;
@@ -300,8 +396,19 @@ impl Zygote<'_> {
                     self.line.send(&message);
                     self.note_up(number);
                 }
-                Ok(Some((FromHost::Failed { stage, message, traceback }, _))) if !self.draining => {
-                    self.line.fail(LoadError { stage, message, traceback });
+                Ok(Some((
+                    FromHost::Failed {
+                        stage,
+                        message,
+                        traceback,
+                    },
+                    _,
+                ))) if !self.draining => {
+                    self.line.fail(LoadError {
+                        stage,
+                        message,
+                        traceback,
+                    });
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => child.silent = true,
@@ -313,7 +420,10 @@ impl Zygote<'_> {
         if self.draining {
             self.exchange.segment.request_drain(number);
         }
-        let all = self.places.iter().all(|place| place.child.as_ref().is_some_and(|child| child.up));
+        let all = self
+            .places
+            .iter()
+            .all(|place| place.child.as_ref().is_some_and(|child| child.up));
         if all && !self.announced {
             self.announced = true;
             self.line.send(&FromHost::Ready);
@@ -334,15 +444,26 @@ impl Zygote<'_> {
             }
             Err(error) => {
                 eprintln!("[{} w{}] {}", self.spec.name, seat.index, error.message);
-                tell(&FromHost::Failed { stage: error.stage, message: error.message, traceback: error.traceback });
+                tell(&FromHost::Failed {
+                    stage: error.stage,
+                    message: error.message,
+                    traceback: error.traceback,
+                });
                 sys::process::exit_now(1)
             }
         }
     }
 
-    fn serve(&mut self, index: usize, parent: u32, tell: &dyn Fn(&FromHost)) -> Result<(), LoadError> {
+    fn serve(
+        &mut self,
+        index: usize,
+        parent: u32,
+        tell: &dyn Fn(&FromHost),
+    ) -> Result<(), LoadError> {
         let py = self.py;
-        let system = |what: &str, error: std::io::Error| LoadError::new("worker", format!("{what}: {error}"));
+        let system = |what: &str, error: std::io::Error| {
+            LoadError::new("worker", format!("{what}: {error}"))
+        };
         sys::process::die_with_parent().map_err(|error| system("prctl", error))?;
         if sys::process::parent_id() != parent {
             sys::process::exit_now(0);
@@ -355,20 +476,46 @@ impl Zygote<'_> {
                 own = Some((place.seat, place.socket));
             }
         }
-        let Some((seat, socket)) = own else { return Err(LoadError::new("worker", "no such seat")) };
+        let Some((seat, socket)) = own else {
+            return Err(LoadError::new("worker", "no such seat"));
+        };
         self.line.close();
-        let bell: &'static EventFd = Box::leak(Box::new(EventFd::new().map_err(|error| system("eventfd", error))?));
+        let bell: &'static EventFd = Box::leak(Box::new(
+            EventFd::new().map_err(|error| system("eventfd", error))?,
+        ));
         sys::signal::note_term(bell).map_err(|error| system("sigaction", error))?;
-        self.prelude.call(py, c"rename", &[&py.text(&load::log_name(&self.spec, Some(seat.index)))?])?;
-        self.prelude.call(py, c"arm_stack_signal", &[&py.integer(i64::from(sys::process::stack_signal()))?])?;
+        self.prelude.call(
+            py,
+            c"rename",
+            &[&py.text(&load::log_name(&self.spec, Some(seat.index)))?],
+        )?;
+        self.prelude.call(
+            py,
+            c"arm_stack_signal",
+            &[&py.integer(i64::from(sys::process::stack_signal()))?],
+        )?;
         let application = match self.application.take() {
             Some(application) => application,
             None => load::application(py, self.prelude, &self.spec.target)?,
         };
         let progress = Arc::new(Progress::default());
         let errors = self.errors.clone();
-        let worker = Worker::new(py, self.prelude, &self.spec, &self.exchange, seat, socket, application, errors, progress)?;
-        tell(&FromHost::WorkerUp { index: seat.index, incarnation: seat.incarnation, pid: std::process::id() });
+        let worker = Worker::new(
+            py,
+            self.prelude,
+            &self.spec,
+            &self.exchange,
+            seat,
+            socket,
+            application,
+            errors,
+            progress,
+        )?;
+        tell(&FromHost::WorkerUp {
+            index: seat.index,
+            incarnation: seat.incarnation,
+            pid: std::process::id(),
+        });
         worker.run(py);
         Ok(())
     }

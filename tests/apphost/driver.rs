@@ -49,14 +49,24 @@ impl Setup {
                 kind,
                 probe: false,
                 generation: 1,
-                workers: (0..workers).map(|index| WorkerSpec { index, incarnation: 1 }).collect(),
+                workers: (0..workers)
+                    .map(|index| WorkerSpec {
+                        index,
+                        incarnation: 1,
+                    })
+                    .collect(),
                 rings: 1,
                 timeout_ms: 0,
                 multithread: false,
                 server_software: "ringgate/test".to_owned(),
                 log_prefix: "app[1]".to_owned(),
             },
-            layout: Layout { slots: 64, rings: 1, workers: 16, ..Layout::default() },
+            layout: Layout {
+                slots: 64,
+                rings: 1,
+                workers: 16,
+                ..Layout::default()
+            },
         }
     }
 
@@ -74,7 +84,7 @@ impl Setup {
         let (fd, segment) = Segment::create(&self.layout).expect("a segment can be made");
         let segment = Arc::new(segment);
         let bell = EventFd::new().expect("an eventfd can be made");
-        let mut ring = EdgeRing::new(segment.clone(), 0);
+        let mut ring = EdgeRing::new(segment, 0);
         let mut ours = HashMap::new();
         let mut theirs = Vec::new();
         for seat in &self.spec.workers {
@@ -104,11 +114,26 @@ impl Setup {
             fds.extend([fd.as_fd(), bell.as_fd()]);
             fds.extend(theirs.iter().map(AsFd::as_fd));
         }
-        channel.send(&ToHost::Start { spec: Box::new(self.spec) }, &fds).expect("the host takes its orders");
+        channel
+            .send(
+                &ToHost::Start {
+                    spec: Box::new(self.spec),
+                },
+                &fds,
+            )
+            .expect("the host takes its orders");
         let text = Arc::new(std::sync::Mutex::new(String::new()));
         let copy = text.clone();
         std::thread::spawn(move || keep_log(log, &copy));
-        Host { channel, child, segment, ring, bell, sockets: ours, log: text, spools: HashMap::new() }
+        Host {
+            channel,
+            child,
+            ring,
+            bell,
+            sockets: ours,
+            log: text,
+            spools: HashMap::new(),
+        }
     }
 
     /// Starts it and waits until all workers are up.
@@ -121,7 +146,8 @@ impl Setup {
 
 /// Where the extension is: named, or built as the harness does it.
 fn extension() -> PathBuf {
-    std::env::var_os("RINGGATE_TEST_EXTENSION").map_or_else(|| python::extension().to_owned(), PathBuf::from)
+    std::env::var_os("RINGGATE_TEST_EXTENSION")
+        .map_or_else(|| python::extension().to_owned(), PathBuf::from)
 }
 
 fn keep_log(mut from: std::io::PipeReader, to: &std::sync::Mutex<String>) {
@@ -129,16 +155,19 @@ fn keep_log(mut from: std::io::PipeReader, to: &std::sync::Mutex<String>) {
     while let Ok(count @ 1..) = from.read(&mut chunk) {
         let text = String::from_utf8_lossy(&chunk[..count]).into_owned();
         if std::env::var_os("RINGGATE_TEST_VERBOSE").is_some() {
-            std::io::stderr().write_all(text.as_bytes()).expect("stderr takes text");
+            std::io::stderr()
+                .write_all(text.as_bytes())
+                .expect("stderr takes text");
         }
-        to.lock().expect("nobody panics with the log").push_str(&text);
+        to.lock()
+            .expect("nobody panics with the log")
+            .push_str(&text);
     }
 }
 
 pub struct Host {
     pub channel: Channel,
     pub child: Child,
-    pub segment: Arc<Segment>,
     pub ring: EdgeRing,
     bell: EventFd,
     /// The edge's ends of the worker sockets.
@@ -204,7 +233,10 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -214,7 +246,11 @@ impl Host {
     pub fn message(&self) -> FromHost {
         let mut watch = [Watch::read(self.channel.as_fd())];
         sys::socket::poll(&mut watch, Some(PATIENCE.as_millis() as u64)).expect("poll");
-        assert!(watch[0].readable, "the host says nothing; its log:\n{}", self.log());
+        assert!(
+            watch[0].readable,
+            "the host says nothing; its log:\n{}",
+            self.log()
+        );
         match self.channel.recv() {
             Ok(Some((message, _))) => message,
             other => panic!("the host is gone ({other:?}); its log:\n{}", self.log()),
@@ -227,11 +263,17 @@ impl Host {
         loop {
             let message = self.message();
             match &message {
-                FromHost::WorkerUp { index, incarnation, .. } => self.ring.worker_up(*index, *incarnation),
-                FromHost::WorkerGone { index, incarnation, .. } => {
+                FromHost::WorkerUp {
+                    index, incarnation, ..
+                } => self.ring.worker_up(*index, *incarnation),
+                FromHost::WorkerGone {
+                    index, incarnation, ..
+                } => {
                     self.ring.worker_gone(*index, *incarnation);
                 }
-                FromHost::Failed { .. } if !fits(&message) => panic!("{message:?}; log:\n{}", self.log()),
+                FromHost::Failed { .. } if !fits(&message) => {
+                    panic!("{message:?}; log:\n{}", self.log())
+                }
                 _ => {}
             }
             if fits(&message) {
@@ -241,7 +283,9 @@ impl Host {
     }
 
     pub fn order(&self, order: &ToHost) {
-        self.channel.send(order, &[]).expect("the host takes an order");
+        self.channel
+            .send(order, &[])
+            .expect("the host takes an order");
     }
 
     pub fn log(&self) -> String {
@@ -253,7 +297,11 @@ impl Host {
     pub fn logged(&self, text: &str) {
         let start = Instant::now();
         while !self.log().contains(text) {
-            assert!(start.elapsed() < PATIENCE, "never logged: {text}; the log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "never logged: {text}; the log:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -262,18 +310,27 @@ impl Host {
     pub fn submit(&mut self, call: &Call) -> SlotId {
         let slot = self.ring.reserve().expect("a slot is free");
         let area = self.ring.request_area(slot);
-        let offset = request::encode(area, &call.request, call.headers.iter().copied()).expect("it fits");
+        let offset =
+            request::encode(area, &call.request, call.headers.iter().copied()).expect("it fits");
         let body = if call.spooled {
             let mut file = sys::file::temporary(Path::new("/tmp")).expect("a spool file");
             file.write_all(&call.body).expect("a file takes bytes");
             self.spools.insert(slot.index(), file.into());
-            Body::File { len: call.body.len() as u64 }
+            Body::File {
+                len: call.body.len() as u64,
+            }
         } else {
             area[offset..offset + call.body.len()].copy_from_slice(&call.body);
-            Body::Inline { offset, len: call.body.len() }
+            Body::Inline {
+                offset,
+                len: call.body.len(),
+            }
         };
         let len = request::set_body(area, body, call.request.content_length);
-        assert!(self.ring.submit(slot, len, sys::clock::monotonic_ns()), "the queue has room");
+        assert!(
+            self.ring.submit(slot, len, sys::clock::monotonic_ns()),
+            "the queue has room"
+        );
         self.ring.wake_workers(sys::clock::monotonic_ns());
         slot
     }
@@ -284,7 +341,11 @@ impl Host {
         enum Next {
             Nothing,
             WantBody,
-            File { token: u64, offset: u64, length: u64 },
+            File {
+                token: u64,
+                offset: u64,
+                length: u64,
+            },
             Chunk(shm::Chunk),
         }
         loop {
@@ -293,11 +354,22 @@ impl Host {
                 Some(Frame::Head(bytes)) => {
                     let head = shm::response::decode(bytes).expect("a head");
                     answer.status = head.status;
-                    answer.headers = head.headers.map(|(name, value)| (latin1(name), latin1(value))).collect();
+                    answer.headers = head
+                        .headers
+                        .map(|(name, value)| (latin1(name), latin1(value)))
+                        .collect();
                     Next::Nothing
                 }
                 Some(Frame::Body(chunk)) => Next::Chunk(chunk),
-                Some(Frame::File { token, offset, length }) => Next::File { token, offset, length },
+                Some(Frame::File {
+                    token,
+                    offset,
+                    length,
+                }) => Next::File {
+                    token,
+                    offset,
+                    length,
+                },
                 Some(Frame::WantBody) => Next::WantBody,
                 Some(Frame::End) => {
                     answer.ended = true;
@@ -315,11 +387,16 @@ impl Host {
                     self.ring.consume(slot, chunk.mark());
                 }
                 Next::WantBody => self.send_spool(slot),
-                Next::File { token, offset, length } => {
+                Next::File {
+                    token,
+                    offset,
+                    length,
+                } => {
                     answer.file_bytes += length;
                     let file = self.receive_file(slot, token);
                     let mut part = vec![0; length as usize];
-                    let count = sys::file::read_at(file.as_fd(), &mut part, offset).expect("a readable file");
+                    let count = sys::file::read_at(file.as_fd(), &mut part, offset)
+                        .expect("a readable file");
                     answer.body.extend_from_slice(&part[..count]);
                     self.ring.consume_all(slot);
                 }
@@ -331,16 +408,29 @@ impl Host {
         &self.sockets[&self.ring.worker_of(slot).expect("a worker has it").index]
     }
 
-    fn send_spool(&self, slot: SlotId) {
-        let label = Label { slot: slot.index() as u32, ticket: self.ring.ticket(slot), token: 0 };
-        sys::socket::send_with_fds(self.socket(slot).as_fd(), &label.encode(), &[self.spools[&slot.index()].as_fd()]).expect("the worker takes a file");
+    pub fn send_spool(&self, slot: SlotId) {
+        let label = Label {
+            slot: slot.index() as u32,
+            ticket: self.ring.ticket(slot),
+            token: 0,
+        };
+        sys::socket::send_with_fds(
+            self.socket(slot).as_fd(),
+            &label.encode(),
+            &[self.spools[&slot.index()].as_fd()],
+        )
+        .expect("the worker takes a file");
     }
 
     fn receive_file(&self, slot: SlotId, token: u64) -> OwnedFd {
         let (mut packet, mut files) = ([0; LABEL_BYTES], Vec::new());
-        sys::socket::recv_with_fds(self.socket(slot).as_fd(), &mut packet, &mut files).expect("a file comes");
+        sys::socket::recv_with_fds(self.socket(slot).as_fd(), &mut packet, &mut files)
+            .expect("a file comes");
         let label = Label::decode(&packet).expect("a label");
-        assert_eq!((label.slot as usize, label.ticket, label.token), (slot.index(), self.ring.ticket(slot), token));
+        assert_eq!(
+            (label.slot as usize, label.ticket, label.token),
+            (slot.index(), self.ring.ticket(slot), token)
+        );
         files.pop().expect("a descriptor comes with it")
     }
 
@@ -360,7 +450,11 @@ impl Host {
         let mut answer = Answer::default();
         let start = Instant::now();
         while !self.take(slot, &mut answer) {
-            assert!(start.elapsed() < PATIENCE, "no end of {answer:?}; log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no end of {answer:?}; log:\n{}",
+                self.log()
+            );
             self.pause();
         }
         self.ring.release(slot);

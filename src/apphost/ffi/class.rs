@@ -58,7 +58,11 @@ pub struct Arguments<'a> {
 impl<'a> Arguments<'a> {
     /// # Safety
     /// As CPython calls a METH_FASTCALL | METH_KEYWORDS function: `values` points at `positional` live objects and one more for each of `names`.
-    pub(super) unsafe fn from_fastcall(values: *const *mut ffi::PyObject, positional: isize, names: *mut ffi::PyObject) -> Arguments<'a> {
+    pub(super) unsafe fn from_fastcall(
+        values: *const *mut ffi::PyObject,
+        positional: isize,
+        names: *mut ffi::PyObject,
+    ) -> Arguments<'a> {
         let keywords = if names.is_null() {
             0
         } else {
@@ -73,7 +77,11 @@ impl<'a> Arguments<'a> {
             // SAFETY: `count` live objects that outlive the call; `Object` is transparent over a non-null pointer, and a shared slice of them drops none.
             unsafe { std::slice::from_raw_parts(values.cast(), count) }
         };
-        Arguments { values, positional, names }
+        Arguments {
+            values,
+            positional,
+            names,
+        }
     }
 
     #[inline]
@@ -82,23 +90,54 @@ impl<'a> Arguments<'a> {
     }
 
     /// Checks the number of positional arguments and refuses keywords.
-    pub fn between(&self, py: Python<'_>, name: &str, least: usize, most: usize) -> Result<&'a [Object]> {
+    pub fn between(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        least: usize,
+        most: usize,
+    ) -> Result<&'a [Object]> {
         if !self.names.is_null() {
-            return Err(Raised::new(py, Kind::TypeError, &format!("{name}() takes no keyword arguments")));
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                &format!("{name}() takes no keyword arguments"),
+            ));
         }
         let count = self.positional;
         if count < least || count > most {
-            let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-            return Err(Raised::new(py, Kind::TypeError, &format!("{name}() takes {wanted} positional arguments ({count} given)")));
+            let wanted = if least == most {
+                format!("{least}")
+            } else {
+                format!("{least} to {most}")
+            };
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                &format!("{name}() takes {wanted} positional arguments ({count} given)"),
+            ));
         }
         Ok(self.positional())
     }
 
     /// The values of the parameters `names`, positional or by keyword; the first `least` are required.
-    pub fn named<const N: usize>(&self, py: Python<'_>, function: &str, names: [&str; N], least: usize) -> Result<[Option<&'a Object>; N]> {
+    pub fn named<const N: usize>(
+        &self,
+        py: Python<'_>,
+        function: &str,
+        names: [&str; N],
+        least: usize,
+    ) -> Result<[Option<&'a Object>; N]> {
         let mut found = [None; N];
         if self.positional > N {
-            return Err(Raised::new(py, Kind::TypeError, &format!("{function}() takes at most {N} arguments ({} given)", self.positional)));
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                &format!(
+                    "{function}() takes at most {N} arguments ({} given)",
+                    self.positional
+                ),
+            ));
         }
         for (place, value) in found.iter_mut().zip(self.positional()) {
             *place = Some(value);
@@ -106,17 +145,31 @@ impl<'a> Arguments<'a> {
         if !self.names.is_null() {
             for (index, value) in self.values[self.positional..].iter().enumerate() {
                 // SAFETY: a tuple with one name for each keyword value (calling convention); a borrowed reference.
-                let name = unsafe { Object::from_borrowed(ffi::PyTuple_GetItem(self.names, index as isize)) }.to_text()?;
+                let name = unsafe {
+                    Object::from_borrowed(ffi::PyTuple_GetItem(self.names, index as isize))
+                }
+                .to_text()?;
                 match names.iter().position(|known| *known == name) {
                     Some(place) if found[place].is_none() => found[place] = Some(value),
                     _ => {
-                        return Err(Raised::new(py, Kind::TypeError, &format!("{function}() got an unexpected keyword argument '{name}'")));
+                        return Err(Raised::new(
+                            py,
+                            Kind::TypeError,
+                            &format!("{function}() got an unexpected keyword argument '{name}'"),
+                        ));
                     }
                 }
             }
         }
         if let Some(missing) = found.iter().take(least).position(Option::is_none) {
-            return Err(Raised::new(py, Kind::TypeError, &format!("{function}() missing required argument '{}'", names[missing])));
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                &format!(
+                    "{function}() missing required argument '{}'",
+                    names[missing]
+                ),
+            ));
         }
         Ok(found)
     }
@@ -138,7 +191,9 @@ pub mod methods {
     pub const fn entry<M: Method>() -> MethodEntry {
         MethodEntry(ffi::PyMethodDef {
             ml_name: M::NAME.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method_trampoline::<M> },
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunctionFastWithKeywords: method_trampoline::<M>,
+            },
             ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             ml_doc: M::DOC.as_ptr(),
         })
@@ -150,7 +205,13 @@ pub struct Slot<C>(ffi::PyType_Slot, PhantomData<C>);
 
 impl<C: Class> Slot<C> {
     fn new(slot: c_int, function: *mut c_void) -> Slot<C> {
-        Slot(ffi::PyType_Slot { slot, pfunc: function }, PhantomData)
+        Slot(
+            ffi::PyType_Slot {
+                slot,
+                pfunc: function,
+            },
+            PhantomData,
+        )
     }
 
     /// `iter(x)` is `x`, `next(x)` is [`Iterate::next`].
@@ -190,10 +251,22 @@ impl<C: Class> Type<C> {
     pub fn new(_py: Python<'_>) -> Result<Type<C>> {
         let mut slots: Vec<ffi::PyType_Slot> = C::slots().into_iter().map(|slot| slot.0).collect();
         slots.extend([
-            ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc::<C> as *mut c_void },
-            ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: C::METHODS.as_ptr().cast_mut().cast() },
-            ffi::PyType_Slot { slot: ffi::Py_tp_doc, pfunc: C::DOC.as_ptr().cast_mut().cast() },
-            ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+            ffi::PyType_Slot {
+                slot: ffi::Py_tp_dealloc,
+                pfunc: dealloc::<C> as *mut c_void,
+            },
+            ffi::PyType_Slot {
+                slot: ffi::Py_tp_methods,
+                pfunc: C::METHODS.as_ptr().cast_mut().cast(),
+            },
+            ffi::PyType_Slot {
+                slot: ffi::Py_tp_doc,
+                pfunc: C::DOC.as_ptr().cast_mut().cast(),
+            },
+            ffi::PyType_Slot {
+                slot: 0,
+                pfunc: ptr::null_mut(),
+            },
         ]);
         let mut spec = ffi::PyType_Spec {
             name: C::NAME.as_ptr(),
@@ -204,7 +277,10 @@ impl<C: Class> Type<C> {
         };
         // SAFETY: the spec is complete and its slots ended by a zero; name and method table are 'static, the rest is copied.
         let object = unsafe { Object::from_owned(ffi::PyType_FromSpec(&mut spec))? };
-        Ok(Type { object, class: PhantomData })
+        Ok(Type {
+            object,
+            class: PhantomData,
+        })
     }
 
     /// A new instance around `value`.
@@ -218,7 +294,10 @@ impl<C: Class> Type<C> {
             let layout = object.as_ptr().cast::<Layout<C>>();
             (&raw mut (*layout).value).write(ManuallyDrop::new(value));
         }
-        Ok(Instance { object, class: PhantomData })
+        Ok(Instance {
+            object,
+            class: PhantomData,
+        })
     }
 
     /// The value in `object` if it is an instance of exactly this type.
@@ -258,7 +337,13 @@ impl<C: Class> Instance<C> {
         let entry: &'static MethodEntry = const { &methods::entry::<M>() };
         let definition = (&raw const entry.0).cast_mut();
         // SAFETY: a 'static definition (never written to) whose function expects an instance of this class as self. A new reference or NULL.
-        unsafe { Object::from_owned(ffi::PyCFunction_NewEx(definition, self.object.as_ptr(), ptr::null_mut())) }
+        unsafe {
+            Object::from_owned(ffi::PyCFunction_NewEx(
+                definition,
+                self.object.as_ptr(),
+                ptr::null_mut(),
+            ))
+        }
     }
 }
 
@@ -313,7 +398,10 @@ unsafe extern "C" fn next_trampoline<C: Iterate>(this: *mut ffi::PyObject) -> *m
     hand_over(py, || C::next(py, this))
 }
 
-unsafe extern "C" fn item_trampoline<C: Item>(this: *mut ffi::PyObject, index: isize) -> *mut ffi::PyObject {
+unsafe extern "C" fn item_trampoline<C: Item>(
+    this: *mut ffi::PyObject,
+    index: isize,
+) -> *mut ffi::PyObject {
     // SAFETY: a slot of the type, called by CPython with an instance.
     let (py, this) = unsafe { (Python::assume(), value_of::<C>(this)) };
     hand_over(py, || C::item(py, this, index).map(Some))
@@ -321,7 +409,10 @@ unsafe extern "C" fn item_trampoline<C: Item>(this: *mut ffi::PyObject, index: i
 
 /// Turns a Rust result into what C expects: a new reference, or NULL with the indicator set (or, for `None`, not set: the end of an iteration).
 #[inline]
-pub(super) fn hand_over(py: Python<'_>, work: impl FnOnce() -> Result<Option<Object>>) -> *mut ffi::PyObject {
+pub(super) fn hand_over(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<Option<Object>>,
+) -> *mut ffi::PyObject {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(Some(object))) => object.into_ptr(),
         Ok(Ok(None)) => ptr::null_mut(),

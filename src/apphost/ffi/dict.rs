@@ -29,7 +29,9 @@ impl Dict {
 
     pub fn set_named(&self, key: &CStr, value: &Object) -> Result<()> {
         // SAFETY: as `set`, with a NUL-terminated key.
-        Object::check(unsafe { ffi::PyDict_SetItemString(self.0.as_ptr(), key.as_ptr(), value.as_ptr()) })
+        Object::check(unsafe {
+            ffi::PyDict_SetItemString(self.0.as_ptr(), key.as_ptr(), value.as_ptr())
+        })
     }
 
     #[inline]

@@ -80,7 +80,8 @@ impl Raised {
 
     /// Takes the exception out; the indicator is clear afterwards.
     pub fn take(self) -> Exception {
-        let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let (mut kind, mut value, mut traceback) =
+            (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: fetch moves three owned references (value and traceback may be NULL) to us and clears the indicator; normalising replaces them in place
         // by an instance. PyErr_GetRaisedException would do, but is newer than 3.10.
         let value = unsafe {

@@ -14,7 +14,10 @@ use std::ptr;
 /// What is allowed inside: threads, daemon threads and exec; not fork. Extension modules that do not support it are refused.
 pub fn create_interpreter<R>(work: impl FnOnce(Python<'_>) -> R) -> Result<R, String> {
     let Some(create) = version::symbols().new_interpreter else {
-        return Err("this Python cannot create interpreters with their own GIL (3.12 or newer can)".to_owned());
+        return Err(
+            "this Python cannot create interpreters with their own GIL (3.12 or newer can)"
+                .to_owned(),
+        );
     };
     let config = InterpreterConfig {
         use_main_obmalloc: 0,
@@ -35,7 +38,9 @@ pub fn create_interpreter<R>(work: impl FnOnce(Python<'_>) -> R) -> Result<R, St
             "no reason given".to_owned()
         } else {
             // SAFETY: a static NUL-terminated message.
-            unsafe { CStr::from_ptr(status.message) }.to_string_lossy().into_owned()
+            unsafe { CStr::from_ptr(status.message) }
+                .to_string_lossy()
+                .into_owned()
         };
         return Err(format!("cannot create an interpreter: {reason}"));
     }
@@ -88,6 +93,8 @@ impl Handle {
     /// Raises `class` in that thread as soon as it runs Python code. To be called by a visitor of the same interpreter.
     pub fn raise_asynchronously(self, _py: Python<'_>, class: &super::Object) -> bool {
         // SAFETY: attached to the interpreter the thread belongs to; SetAsyncExc takes a reference of its own and finds no thread if the number is wrong.
-        unsafe { ffi::PyThreadState_SetAsyncExc(self.thread as std::ffi::c_long, class.as_ptr()) == 1 }
+        unsafe {
+            ffi::PyThreadState_SetAsyncExc(self.thread as std::ffi::c_long, class.as_ptr()) == 1
+        }
     }
 }

@@ -21,7 +21,9 @@ mod object;
 mod text;
 mod version;
 
-pub use class::{Arguments, Class, Instance, Item, Iterate, Method, MethodEntry, Slot, Type, methods};
+pub use class::{
+    Arguments, Class, Instance, Item, Iterate, Method, MethodEntry, Slot, Type, methods,
+};
 pub use dict::Dict;
 pub use error::{Exception, Kind, Raised, Result};
 pub use interpreter::{Handle, create_interpreter};

@@ -25,14 +25,20 @@ pub fn function<F: Function>(module: &Object) -> Result<()> {
     let definition: &'static Definition = const {
         &Definition(ffi::PyMethodDef {
             ml_name: F::NAME.as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function_trampoline::<F> },
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunctionFastWithKeywords: function_trampoline::<F>,
+            },
             ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
             ml_doc: F::DOC.as_ptr(),
         })
     };
     // SAFETY: a 'static definition, never written to. A new reference or NULL.
     let function = unsafe {
-        Object::from_owned(ffi::PyCFunction_NewEx((&raw const definition.0).cast_mut(), ptr::null_mut(), ptr::null_mut()))?
+        Object::from_owned(ffi::PyCFunction_NewEx(
+            (&raw const definition.0).cast_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        ))?
     };
     module.set_member(F::NAME, &function)
 }
@@ -44,7 +50,12 @@ unsafe extern "C" fn function_trampoline<F: Function>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: called by CPython: attached thread, arguments as the calling convention says.
-    let (py, arguments) = unsafe { (Python::assume(), Arguments::from_fastcall(arguments, count, names)) };
+    let (py, arguments) = unsafe {
+        (
+            Python::assume(),
+            Arguments::from_fastcall(arguments, count, names),
+        )
+    };
     hand_over(py, || F::call(py, arguments).map(Some))
 }
 
@@ -52,7 +63,12 @@ unsafe extern "C" fn function_trampoline<F: Function>(
 pub fn base_exception(module: &Object, name: &CStr, qualified: &CStr, doc: &CStr) -> Result<()> {
     // SAFETY: NUL-terminated texts; the base is a static type; no namespace is given. A new reference or NULL.
     let class = unsafe {
-        Object::from_owned(ffi::PyErr_NewExceptionWithDoc(qualified.as_ptr(), doc.as_ptr(), ffi::PyExc_BaseException, ptr::null_mut()))?
+        Object::from_owned(ffi::PyErr_NewExceptionWithDoc(
+            qualified.as_ptr(),
+            doc.as_ptr(),
+            ffi::PyExc_BaseException,
+            ptr::null_mut(),
+        ))?
     };
     module.set_member(name, &class)
 }
@@ -75,20 +91,37 @@ const SLOT_MULTIPLE_INTERPRETERS: c_int = 3;
 const PER_INTERPRETER_GIL: *mut c_void = 2 as *mut c_void;
 
 static SLOTS: Static<[ffi::PyModuleDef_Slot; 3]> = Static(UnsafeCell::new([
-    ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: execute as *mut c_void },
-    ffi::PyModuleDef_Slot { slot: SLOT_MULTIPLE_INTERPRETERS, value: PER_INTERPRETER_GIL },
-    ffi::PyModuleDef_Slot { slot: 0, value: ptr::null_mut() },
+    ffi::PyModuleDef_Slot {
+        slot: ffi::Py_mod_exec,
+        value: execute as *mut c_void,
+    },
+    ffi::PyModuleDef_Slot {
+        slot: SLOT_MULTIPLE_INTERPRETERS,
+        value: PER_INTERPRETER_GIL,
+    },
+    ffi::PyModuleDef_Slot {
+        slot: 0,
+        value: ptr::null_mut(),
+    },
 ]));
 
 /// For versions that do not know the slot above and would refuse it.
 static SLOTS_BEFORE_INTERPRETERS: Static<[ffi::PyModuleDef_Slot; 2]> = Static(UnsafeCell::new([
-    ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: execute as *mut c_void },
-    ffi::PyModuleDef_Slot { slot: 0, value: ptr::null_mut() },
+    ffi::PyModuleDef_Slot {
+        slot: ffi::Py_mod_exec,
+        value: execute as *mut c_void,
+    },
+    ffi::PyModuleDef_Slot {
+        slot: 0,
+        value: ptr::null_mut(),
+    },
 ]));
 
-static DEFINITION: Static<ffi::PyModuleDef> = Static(UnsafeCell::new(module_definition(SLOTS.0.get().cast())));
-static DEFINITION_BEFORE_INTERPRETERS: Static<ffi::PyModuleDef> =
-    Static(UnsafeCell::new(module_definition(SLOTS_BEFORE_INTERPRETERS.0.get().cast())));
+static DEFINITION: Static<ffi::PyModuleDef> =
+    Static(UnsafeCell::new(module_definition(SLOTS.0.get().cast())));
+static DEFINITION_BEFORE_INTERPRETERS: Static<ffi::PyModuleDef> = Static(UnsafeCell::new(
+    module_definition(SLOTS_BEFORE_INTERPRETERS.0.get().cast()),
+));
 
 const fn module_definition(slots: *mut ffi::PyModuleDef_Slot) -> ffi::PyModuleDef {
     ffi::PyModuleDef {
@@ -110,7 +143,11 @@ const fn module_definition(slots: *mut ffi::PyModuleDef_Slot) -> ffi::PyModuleDe
 /// Called by CPython's import machinery.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit__ringgate() -> *mut ffi::PyObject {
-    let definition = if version::running() >= version::INTERPRETERS_SLOT_SINCE { &DEFINITION } else { &DEFINITION_BEFORE_INTERPRETERS };
+    let definition = if version::running() >= version::INTERPRETERS_SLOT_SINCE {
+        &DEFINITION
+    } else {
+        &DEFINITION_BEFORE_INTERPRETERS
+    };
     // SAFETY: a complete static definition; Init fills in its header.
     unsafe { ffi::PyModuleDef_Init(definition.0.get()) }
 }

@@ -46,7 +46,13 @@ impl<'p> Python<'p> {
 
     pub fn boolean(self, value: bool) -> Object {
         // SAFETY: as None.
-        unsafe { Object::from_borrowed(if value { ffi::Py_True() } else { ffi::Py_False() }) }
+        unsafe {
+            Object::from_borrowed(if value {
+                ffi::Py_True()
+            } else {
+                ffi::Py_False()
+            })
+        }
     }
 
     pub fn integer(self, value: i64) -> Result<Object> {
@@ -58,7 +64,12 @@ impl<'p> Python<'p> {
     #[inline]
     pub fn bytes(self, value: &[u8]) -> Result<Object> {
         // SAFETY: pointer and length describe `value`, which is copied; a slice's length fits isize.
-        unsafe { Object::from_owned(ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize)) }
+        unsafe {
+            Object::from_owned(ffi::PyBytes_FromStringAndSize(
+                value.as_ptr().cast(),
+                value.len() as isize,
+            ))
+        }
     }
 
     pub fn tuple(self, items: &[&Object]) -> Result<Object> {
@@ -66,7 +77,11 @@ impl<'p> Python<'p> {
         unsafe {
             let tuple = Object::from_owned(ffi::PyTuple_New(items.len() as isize))?;
             for (index, item) in items.iter().enumerate() {
-                Object::check(ffi::PyTuple_SetItem(tuple.as_ptr(), index as isize, (*item).clone().into_ptr()))?;
+                Object::check(ffi::PyTuple_SetItem(
+                    tuple.as_ptr(),
+                    index as isize,
+                    (*item).clone().into_ptr(),
+                ))?;
             }
             Ok(tuple)
         }
@@ -88,8 +103,16 @@ impl<'p> Python<'p> {
         // SAFETY: as `run`.
         unsafe {
             let builtins = ffi::PyEval_GetBuiltins();
-            Object::check(ffi::PyDict_SetItemString(globals.object().as_ptr(), c"__builtins__".as_ptr(), builtins))?;
-            let code = Object::from_owned(ffi::Py_CompileString(source.as_ptr(), c"<ringgate>".as_ptr(), ffi::Py_eval_input))?;
+            Object::check(ffi::PyDict_SetItemString(
+                globals.object().as_ptr(),
+                c"__builtins__".as_ptr(),
+                builtins,
+            ))?;
+            let code = Object::from_owned(ffi::Py_CompileString(
+                source.as_ptr(),
+                c"<ringgate>".as_ptr(),
+                ffi::Py_eval_input,
+            ))?;
             let globals = globals.object().as_ptr();
             Object::from_owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals))
         }
@@ -100,8 +123,16 @@ impl<'p> Python<'p> {
         // SAFETY: NUL-terminated texts; `globals` is a dict that serves as both namespaces. The code object is owned by us.
         unsafe {
             let builtins = ffi::PyEval_GetBuiltins();
-            Object::check(ffi::PyDict_SetItemString(globals.object().as_ptr(), c"__builtins__".as_ptr(), builtins))?;
-            let code = Object::from_owned(ffi::Py_CompileString(source.as_ptr(), file_name.as_ptr(), ffi::Py_file_input))?;
+            Object::check(ffi::PyDict_SetItemString(
+                globals.object().as_ptr(),
+                c"__builtins__".as_ptr(),
+                builtins,
+            ))?;
+            let code = Object::from_owned(ffi::Py_CompileString(
+                source.as_ptr(),
+                file_name.as_ptr(),
+                ffi::Py_file_input,
+            ))?;
             let globals = globals.object().as_ptr();
             Object::from_owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals)).map(drop)
         }
@@ -215,7 +246,9 @@ impl Object {
 
     pub fn set_member(&self, name: &CStr, value: &Object) -> Result<()> {
         // SAFETY: two live objects and a NUL-terminated name.
-        Object::check(unsafe { ffi::PyObject_SetAttrString(self.as_ptr(), name.as_ptr(), value.as_ptr()) })
+        Object::check(unsafe {
+            ffi::PyObject_SetAttrString(self.as_ptr(), name.as_ptr(), value.as_ptr())
+        })
     }
 
     #[inline]
@@ -227,11 +260,15 @@ impl Object {
     /// Calls with at most [`ARGUMENTS_MAX`] positional arguments, without building a tuple.
     #[inline]
     pub fn call_with(&self, arguments: &[&Object]) -> Result<Object> {
-        let mut stack: [*mut ffi::PyObject; ARGUMENTS_MAX + 1] = [ptr::null_mut(); ARGUMENTS_MAX + 1];
+        let mut stack: [*mut ffi::PyObject; ARGUMENTS_MAX + 1] =
+            [ptr::null_mut(); ARGUMENTS_MAX + 1];
         for (place, argument) in stack[1..].iter_mut().zip(arguments) {
             *place = argument.as_ptr();
         }
-        assert!(arguments.len() <= ARGUMENTS_MAX, "callers pass a handful of arguments");
+        assert!(
+            arguments.len() <= ARGUMENTS_MAX,
+            "callers pass a handful of arguments"
+        );
         // The callee may use the slot before the first argument for `self`: no copy for bound methods.
         let flags = arguments.len() | version::ARGUMENTS_OFFSET;
         // SAFETY: `stack[1..]` holds that many live objects and `stack[0]` is writable, as the flag promises. A new reference or NULL.
@@ -259,7 +296,14 @@ impl Object {
     pub fn next(&self, py: Python<'_>) -> Result<Option<Object>> {
         // SAFETY: a live object.
         if unsafe { ffi::PyIter_Check(self.as_ptr()) } == 0 {
-            return Err(Raised::new(py, Kind::TypeError, &format!("iter() returned non-iterator of type '{}'", self.type_name())));
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                &format!(
+                    "iter() returned non-iterator of type '{}'",
+                    self.type_name()
+                ),
+            ));
         }
         // SAFETY: a live iterator; a new reference, or NULL with or without an exception.
         let item = unsafe { ffi::PyIter_Next(self.as_ptr()) };
@@ -293,14 +337,20 @@ impl Object {
     #[inline]
     pub fn tuple_len(&self) -> Option<usize> {
         // SAFETY: a live object; checked before it is measured.
-        unsafe { (ffi::PyTuple_CheckExact(self.as_ptr()) != 0).then(|| ffi::PyTuple_Size(self.as_ptr()) as usize) }
+        unsafe {
+            (ffi::PyTuple_CheckExact(self.as_ptr()) != 0)
+                .then(|| ffi::PyTuple_Size(self.as_ptr()) as usize)
+        }
     }
 
     /// How many items an exact list has, else `None`.
     #[inline]
     pub fn list_len(&self) -> Option<usize> {
         // SAFETY: a live object; checked before it is measured.
-        unsafe { (ffi::PyList_CheckExact(self.as_ptr()) != 0).then(|| ffi::PyList_Size(self.as_ptr()) as usize) }
+        unsafe {
+            (ffi::PyList_CheckExact(self.as_ptr()) != 0)
+                .then(|| ffi::PyList_Size(self.as_ptr()) as usize)
+        }
     }
 
     /// An item of an exact list or tuple; an IndexError beyond its end, a SystemError on anything else.

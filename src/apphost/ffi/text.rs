@@ -21,14 +21,22 @@ impl<'p> Python<'p> {
 
     pub fn text(self, text: &str) -> Result<Object> {
         // SAFETY: pointer and length describe valid UTF-8, which is copied.
-        unsafe { Object::from_owned(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize)) }
+        unsafe {
+            Object::from_owned(ffi::PyUnicode_FromStringAndSize(
+                text.as_ptr().cast(),
+                text.len() as isize,
+            ))
+        }
     }
 
     /// A file name as Python would show it (surrogateescape for bytes that are not UTF-8).
     pub fn path(self, bytes: &[u8]) -> Result<Object> {
         // SAFETY: pointer and length describe `bytes`, which are copied.
         unsafe {
-            Object::from_owned(ffi::PyUnicode_DecodeFSDefaultAndSize(bytes.as_ptr().cast(), bytes.len() as isize))
+            Object::from_owned(ffi::PyUnicode_DecodeFSDefaultAndSize(
+                bytes.as_ptr().cast(),
+                bytes.len() as isize,
+            ))
         }
     }
 
@@ -77,14 +85,17 @@ impl Object {
             let characters = unsafe { ffi::PyUnicode_GetLength(self.as_ptr()) };
             if characters == len {
                 // SAFETY: as said at the call.
-                return Ok(Latin1::Ascii(unsafe { std::slice::from_raw_parts(start.cast(), len as usize) }));
+                return Ok(Latin1::Ascii(unsafe {
+                    std::slice::from_raw_parts(start.cast(), len as usize)
+                }));
             }
         } else {
             // SAFETY: the failed call has set the indicator; the call below reports the same fault in its own words.
             unsafe { ffi::PyErr_Clear() };
         }
         // SAFETY: checks its argument; a new bytes object or NULL.
-        unsafe { Object::from_owned(ffi::PyUnicode_AsLatin1String(self.as_ptr())) }.map(Latin1::Encoded)
+        unsafe { Object::from_owned(ffi::PyUnicode_AsLatin1String(self.as_ptr())) }
+            .map(Latin1::Encoded)
     }
 
     /// A `str` as Rust text; what UTF-8 cannot hold (lone surrogates) is escaped. TypeError if it is no `str`.

@@ -45,7 +45,10 @@ struct Cached {
 
 impl Cached {
     fn new(py: Python<'_>) -> Result<Cached> {
-        Ok(Cached { bytes: Vec::new(), object: py.latin1(b"")? })
+        Ok(Cached {
+            bytes: Vec::new(),
+            object: py.latin1(b"")?,
+        })
     }
 
     #[inline]
@@ -98,27 +101,49 @@ impl Environ {
         let (http, http_11) = (py.interned(c"http")?, py.interned(c"HTTP/1.1")?);
         let template = Dict::new(py)?;
         // In the order in which people like to read a dump of it; every None is replaced for each request.
-        for key in [&keys.method, &keys.script_name, &keys.path_info, &keys.query, &keys.raw_uri, &keys.request_uri] {
+        for key in [
+            &keys.method,
+            &keys.script_name,
+            &keys.path_info,
+            &keys.query,
+            &keys.raw_uri,
+            &keys.request_uri,
+        ] {
             template.set(key, &py.none())?;
         }
         template.set(&keys.protocol, &http_11)?;
         for key in [&keys.server_name, &keys.server_port, &keys.remote_addr] {
             template.set(key, &py.none())?;
         }
-        template.set(&py.interned(c"SERVER_SOFTWARE")?, &py.text(constants.server_software)?)?;
-        template.set(&py.interned(c"GATEWAY_INTERFACE")?, &py.interned(c"CGI/1.1")?)?;
-        template.set(&py.interned(c"wsgi.version")?, &py.tuple(&[&py.integer(1)?, &py.integer(0)?])?)?;
+        template.set(
+            &py.interned(c"SERVER_SOFTWARE")?,
+            &py.text(constants.server_software)?,
+        )?;
+        template.set(
+            &py.interned(c"GATEWAY_INTERFACE")?,
+            &py.interned(c"CGI/1.1")?,
+        )?;
+        template.set(
+            &py.interned(c"wsgi.version")?,
+            &py.tuple(&[&py.integer(1)?, &py.integer(0)?])?,
+        )?;
         template.set(&keys.scheme, &http)?;
         template.set(&keys.input, &py.none())?;
         template.set(&py.interned(c"wsgi.errors")?, constants.errors)?;
-        template.set(&py.interned(c"wsgi.multithread")?, &py.boolean(constants.multithread))?;
+        template.set(
+            &py.interned(c"wsgi.multithread")?,
+            &py.boolean(constants.multithread),
+        )?;
         // Another worker may call the application at the same time, and shares no Python state with this one: the same to the
         // application whether it is another process or another interpreter in this one.
         template.set(&py.interned(c"wsgi.multiprocess")?, &py.boolean(true))?;
         template.set(&py.interned(c"wsgi.run_once")?, &py.boolean(false))?;
         template.set(&py.interned(c"wsgi.input_terminated")?, &py.boolean(true))?;
         template.set(&py.interned(c"wsgi.file_wrapper")?, constants.file_wrapper)?;
-        template.set(&py.interned(c"ringgate.worker")?, &py.integer(i64::from(constants.worker))?)?;
+        template.set(
+            &py.interned(c"ringgate.worker")?,
+            &py.integer(i64::from(constants.worker))?,
+        )?;
         template.set(&keys.queue_start, &py.none())?;
         let mut methods = Vec::new();
         for method in METHODS {
@@ -142,11 +167,21 @@ impl Environ {
     }
 
     /// The environ of one request. `queued_ns` is when the edge queued it, on the monotonic clock.
-    pub fn build(&mut self, py: Python<'_>, decoded: &Decoded<'_>, input: &Object, queued_ns: u64) -> Result<Dict> {
+    pub fn build(
+        &mut self,
+        py: Python<'_>,
+        decoded: &Decoded<'_>,
+        input: &Object,
+        queued_ns: u64,
+    ) -> Result<Dict> {
         let request = &decoded.request;
         let environ = self.template.copy()?;
         let keys = &self.keys;
-        match self.methods.iter().find(|(known, _)| *known == request.method) {
+        match self
+            .methods
+            .iter()
+            .find(|(known, _)| *known == request.method)
+        {
             Some((_, method)) => environ.set(&keys.method, method)?,
             None => environ.set(&keys.method, &py.latin1(request.method)?)?,
         }
@@ -154,7 +189,11 @@ impl Environ {
         environ.set(&keys.script_name, self.script_name.get(py, script_name)?)?;
         let path = py.latin1(path_info)?;
         environ.set(&keys.path_info, &path)?;
-        let target = if request.target == path_info { path } else { py.latin1(request.target)? };
+        let target = if request.target == path_info {
+            path
+        } else {
+            py.latin1(request.target)?
+        };
         environ.set(&keys.raw_uri, &target)?;
         environ.set(&keys.request_uri, &target)?;
         if request.query.is_empty() {
@@ -172,7 +211,10 @@ impl Environ {
             environ.set(&keys.https, &self.on)?;
         }
         if let Some(length) = request.content_length {
-            environ.set(&keys.content_length, &py.latin1(decimal(length, &mut [0; 20]))?)?;
+            environ.set(
+                &keys.content_length,
+                &py.latin1(decimal(length, &mut [0; 20]))?,
+            )?;
         }
         environ.set(&keys.input, input)?;
         environ.set(&keys.queue_start, &py.integer(queued_ns as i64)?)?;
@@ -183,10 +225,19 @@ impl Environ {
         Ok(environ)
     }
 
-    fn set_addresses(&mut self, py: Python<'_>, environ: &Dict, request: &Request<'_>) -> Result<()> {
+    fn set_addresses(
+        &mut self,
+        py: Python<'_>,
+        environ: &Dict,
+        request: &Request<'_>,
+    ) -> Result<()> {
         let keys = &self.keys;
         let mut digits = [0; 20];
-        let name: &[u8] = if request.server_name.is_empty() { b"localhost" } else { request.server_name };
+        let name: &[u8] = if request.server_name.is_empty() {
+            b"localhost"
+        } else {
+            request.server_name
+        };
         environ.set(&keys.server_name, self.server_name.get(py, name)?)?;
         // Never empty (W3): behind a unix socket, the scheme's own.
         let port = match (request.server_port, request.flags & FLAG_HTTPS != 0) {
@@ -194,8 +245,15 @@ impl Environ {
             (0, false) => 80,
             (port, _) => port,
         };
-        environ.set(&keys.server_port, self.server_port.get(py, decimal(u64::from(port), &mut digits))?)?;
-        environ.set(&keys.remote_addr, self.remote_addr.get(py, request.remote_addr)?)?;
+        environ.set(
+            &keys.server_port,
+            self.server_port
+                .get(py, decimal(u64::from(port), &mut digits))?,
+        )?;
+        environ.set(
+            &keys.remote_addr,
+            self.remote_addr.get(py, request.remote_addr)?,
+        )?;
         if request.remote_port != 0 {
             let port = decimal(u64::from(request.remote_port), &mut digits);
             environ.set(&keys.remote_port, self.remote_port.get(py, port)?)?;
@@ -204,7 +262,9 @@ impl Environ {
     }
 }
 
-const METHODS: [&CStr; 8] = [c"GET", c"POST", c"HEAD", c"PUT", c"PATCH", c"DELETE", c"OPTIONS", c"TRACE"];
+const METHODS: [&CStr; 8] = [
+    c"GET", c"POST", c"HEAD", c"PUT", c"PATCH", c"DELETE", c"OPTIONS", c"TRACE",
+];
 
 /// Names of headers that almost every request has: their values are kept as well, since they seldom change. No secrets among them.
 const COMMON: [&[u8]; 22] = [
@@ -265,7 +325,11 @@ struct Names {
 
 impl Names {
     fn new(py: Python<'_>) -> Result<Names> {
-        let mut names = Names { buckets: vec![0; BUCKETS], entries: Vec::new(), request: 0 };
+        let mut names = Names {
+            buckets: vec![0; BUCKETS],
+            entries: Vec::new(),
+            request: 0,
+        };
         for name in COMMON {
             let mut entry = Entry::new(py, name)?;
             entry.kept = Some(Cached::new(py)?);
@@ -284,7 +348,13 @@ impl Names {
         let Some(entry) = self.find(py, name)? else {
             // The table is full, or somebody aims at one of its buckets.
             let mut entry = Entry::new(py, name)?;
-            return match entry.key.as_ref().map(|key| environ.get(key)).transpose()?.flatten() {
+            return match entry
+                .key
+                .as_ref()
+                .map(|key| environ.get(key))
+                .transpose()?
+                .flatten()
+            {
                 Some(first) => entry.join(py, environ, &first, value),
                 None => entry.set(py, environ, value),
             };
@@ -322,7 +392,9 @@ impl Names {
 
     fn insert(&mut self, entry: Entry) -> &mut Entry {
         let start = hash(&entry.name);
-        let free = (0..PROBES_MAX).map(|probe| start.wrapping_add(probe) % BUCKETS).find(|bucket| self.buckets[*bucket] == 0);
+        let free = (0..PROBES_MAX)
+            .map(|probe| start.wrapping_add(probe) % BUCKETS)
+            .find(|bucket| self.buckets[*bucket] == 0);
         self.entries.push(entry);
         let last = self.entries.len() - 1;
         if let Some(bucket) = free {
@@ -338,8 +410,18 @@ impl Entry {
             Some(key) => Some(py.latin1(&key)?),
             None => None,
         };
-        let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
-        Ok(Entry { name: name.into(), key, kept: None, separator, seen: 0 })
+        let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") {
+            b"; "
+        } else {
+            b","
+        };
+        Ok(Entry {
+            name: name.into(),
+            key,
+            kept: None,
+            separator,
+            seen: 0,
+        })
     }
 
     #[inline]
@@ -363,10 +445,20 @@ impl Entry {
 /// (they would pose as the one with a hyphen), Proxy (httpoxy), and what the server has dealt with.
 fn key_of(name: &[u8]) -> Option<Vec<u8>> {
     const DROPPED: [&[u8]; 4] = [b"proxy", b"content-length", b"transfer-encoding", b"expect"];
-    if name.contains(&b'_') || DROPPED.iter().any(|dropped| dropped.eq_ignore_ascii_case(name)) {
+    if name.contains(&b'_')
+        || DROPPED
+            .iter()
+            .any(|dropped| dropped.eq_ignore_ascii_case(name))
+    {
         return None;
     }
-    let upper = name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
+    let upper = name.iter().map(|byte| {
+        if *byte == b'-' {
+            b'_'
+        } else {
+            byte.to_ascii_uppercase()
+        }
+    });
     if name.eq_ignore_ascii_case(b"content-type") {
         return Some(upper.collect());
     }
@@ -381,10 +473,14 @@ fn hash(name: &[u8]) -> usize {
     let mut hash = name.len() as u64;
     let (words, rest) = name.as_chunks::<8>();
     for word in words {
-        hash = (hash ^ (u64::from_le_bytes(*word) | LOWER)).wrapping_mul(FACTOR).rotate_left(29);
+        hash = (hash ^ (u64::from_le_bytes(*word) | LOWER))
+            .wrapping_mul(FACTOR)
+            .rotate_left(29);
     }
     for byte in rest {
-        hash = (hash ^ u64::from(*byte | 0x20)).wrapping_mul(FACTOR).rotate_left(29);
+        hash = (hash ^ u64::from(*byte | 0x20))
+            .wrapping_mul(FACTOR)
+            .rotate_left(29);
     }
     (hash >> 32) as usize
 }

@@ -2,7 +2,10 @@
 //!
 //! It has `close()` if, and only if, the file has: hence two classes.
 
-use crate::ffi::{Arguments, Class, Item, Iterate, Kind, Method, MethodEntry, Object, Python, Raised, Result, Slot, Type, methods};
+use crate::ffi::{
+    Arguments, Class, Item, Iterate, Kind, Method, MethodEntry, Object, Python, Raised, Result,
+    Slot, Type, methods,
+};
 use std::ffi::CStr;
 
 /// Default block size in bytes, when the file must be read.
@@ -37,7 +40,8 @@ impl Class for Wrapper<true> {
 
 impl Class for Wrapper<false> {
     const NAME: &'static CStr = c"_ringgate.FileWrapper";
-    const DOC: &'static CStr = c"An iterable over a file that has no close() (PEP 3333, wsgi.file_wrapper).";
+    const DOC: &'static CStr =
+        c"An iterable over a file that has no close() (PEP 3333, wsgi.file_wrapper).";
     const METHODS: &'static [MethodEntry] = &[methods::END];
 
     fn slots() -> Vec<Slot<Self>> {
@@ -69,7 +73,8 @@ where
     Wrapper<CLOSES>: Class,
 {
     fn item(py: Python<'_>, this: &Self, _index: isize) -> Result<Object> {
-        this.read()?.ok_or_else(|| Raised::new(py, Kind::IndexError, "the end of the file"))
+        this.read()?
+            .ok_or_else(|| Raised::new(py, Kind::IndexError, "the end of the file"))
     }
 }
 
@@ -93,7 +98,10 @@ pub struct Factory {
 
 impl Factory {
     pub fn new(py: Python<'_>) -> Result<Factory> {
-        Ok(Factory { plain: Type::new(py)?, closing: Type::new(py)? })
+        Ok(Factory {
+            plain: Type::new(py)?,
+            closing: Type::new(py)?,
+        })
     }
 
     /// The file in `object`, if that is a wrapper of ours.
@@ -116,12 +124,17 @@ pub struct Wrap;
 impl Method for Wrap {
     type Class = Factory;
     const NAME: &'static CStr = c"file_wrapper";
-    const DOC: &'static CStr = c"file_wrapper(filelike, blksize=8192): an iterable to return from an application.";
+    const DOC: &'static CStr =
+        c"file_wrapper(filelike, blksize=8192): an iterable to return from an application.";
 
     fn call(py: Python<'_>, this: &Factory, arguments: Arguments<'_>) -> Result<Object> {
         let [file, block] = arguments.named(py, "file_wrapper", ["filelike", "blksize"], 1)?;
         let Some(file) = file else {
-            return Err(Raised::new(py, Kind::TypeError, "file_wrapper() needs a file"));
+            return Err(Raised::new(
+                py,
+                Kind::TypeError,
+                "file_wrapper() needs a file",
+            ));
         };
         let block_bytes = match block {
             Some(block) => block.clone(),
@@ -130,9 +143,13 @@ impl Method for Wrap {
         let closes = file.optional_attribute(&py.interned(c"close")?)?.is_some();
         let file = file.clone();
         if closes {
-            this.closing.instance(Wrapper { file, block_bytes }).map(crate::ffi::Instance::into_object)
+            this.closing
+                .instance(Wrapper { file, block_bytes })
+                .map(crate::ffi::Instance::into_object)
         } else {
-            this.plain.instance(Wrapper { file, block_bytes }).map(crate::ffi::Instance::into_object)
+            this.plain
+                .instance(Wrapper { file, block_bytes })
+                .map(crate::ffi::Instance::into_object)
         }
     }
 }

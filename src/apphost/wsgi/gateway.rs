@@ -44,7 +44,10 @@ enum Trouble {
     Raised(Raised),
     Stop(Stop),
     /// Fewer bytes than Content-Length said.
-    Short { promised: u64, sent: u64 },
+    Short {
+        promised: u64,
+        sent: u64,
+    },
     /// More of them.
     Overrun,
 }
@@ -140,7 +143,9 @@ impl Gateway {
                 self.line.extend_from_slice(decoded.request.method);
                 self.line.push(b' ');
                 self.line.extend_from_slice(decoded.request.target);
-                let environ = self.environ.build(py, &decoded, self.input.object(), queued_ns);
+                let environ = self
+                    .environ
+                    .build(py, &decoded, self.input.object(), queued_ns);
                 (environ, decoded.body, decoded.request.method == b"HEAD")
             }
             Err(_) => {
@@ -155,7 +160,8 @@ impl Gateway {
         self.input.value().0.serial.set(serial);
         self.callables.responder.value().0.serial.set(serial);
         let result = self.session.outside(py, || {
-            self.application.call_with(&[environ.object(), &self.callables.start_response])
+            self.application
+                .call_with(&[environ.object(), &self.callables.start_response])
         });
         let outcome = match result {
             Err(Revoked) => Outcome::Revoked,
@@ -170,7 +176,12 @@ impl Gateway {
     /// New callables where the application kept the old ones.
     fn renew(&mut self) -> Result<()> {
         let kept = !self.callables.start_response.is_unshared()
-            || self.session.write.borrow().as_ref().is_none_or(|write| !write.is_unshared());
+            || self
+                .session
+                .write
+                .borrow()
+                .as_ref()
+                .is_none_or(|write| !write.is_unshared());
         if kept {
             self.callables = Callables::new(&self.responders, &self.session)?;
         }
@@ -188,21 +199,28 @@ impl Gateway {
             Err(trouble) => self.fail(py, trouble),
         };
         // Lists and tuples have no close().
-        if outcome == Outcome::Served && result.list_len().is_none() && result.tuple_len().is_none() {
+        if outcome == Outcome::Served && result.list_len().is_none() && result.tuple_len().is_none()
+        {
             outcome = self.close(py, result);
         }
         outcome
     }
 
     fn close(&self, py: Python<'_>, result: &Object) -> Outcome {
-        let closed = self.session.outside(py, || match result.optional_attribute(&self.close)? {
-            Some(close) => close.call().map(drop),
-            None => Ok(()),
-        });
+        let closed = self
+            .session
+            .outside(py, || match result.optional_attribute(&self.close)? {
+                Some(close) => close.call().map(drop),
+                None => Ok(()),
+            });
         match closed {
             Ok(Ok(())) => Outcome::Served,
             Ok(Err(raised)) => {
-                self.report(py, &format!("close() failed after {}", self.request()), Some(raised));
+                self.report(
+                    py,
+                    &format!("close() failed after {}", self.request()),
+                    Some(raised),
+                );
                 Outcome::Served
             }
             Err(Revoked) => Outcome::Revoked,
@@ -227,7 +245,12 @@ impl Gateway {
     }
 
     /// A list or tuple: all of it is there already, so its size is known (W26) and it leaves at once.
-    fn send_blocks(&self, py: Python<'_>, result: &Object, count: usize) -> std::result::Result<(), Trouble> {
+    fn send_blocks(
+        &self,
+        py: Python<'_>,
+        result: &Object,
+        count: usize,
+    ) -> std::result::Result<(), Trouble> {
         let mut total = 0;
         for index in 0..count {
             let block = result.item(index)?;
@@ -245,7 +268,8 @@ impl Gateway {
         }
         for index in 0..count {
             let block = result.item(index)?;
-            self.session.push(py, block.as_bytes().unwrap_or_default())?;
+            self.session
+                .push(py, block.as_bytes().unwrap_or_default())?;
         }
         Ok(())
     }
@@ -294,7 +318,10 @@ impl Gateway {
             return Ok(false);
         }
         let number = found.item(0)?.to_isize()?;
-        let (offset, available) = (found.item(1)?.to_isize()? as u64, found.item(2)?.to_isize()? as u64);
+        let (offset, available) = (
+            found.item(1)?.to_isize()? as u64,
+            found.item(2)?.to_isize()? as u64,
+        );
         let mut response = session.response()?;
         if response.stage == Stage::Open {
             return Err(no_head(py).into());
@@ -303,7 +330,9 @@ impl Gateway {
             response.set_length(available);
             session.push_head(py, &mut response)?;
         }
-        let wanted = response.length.map_or(available, |length| available.min(length - response.sent));
+        let wanted = response
+            .length
+            .map_or(available, |length| available.min(length - response.sent));
         let bodiless = response.is_bodiless();
         drop(response);
         if wanted > 0 && !bodiless {
@@ -318,7 +347,13 @@ impl Gateway {
         let session = &self.session;
         let mut response = session.response()?;
         match response.stage {
-            Stage::Finished => return if response.overrun { Err(Trouble::Overrun) } else { Ok(()) },
+            Stage::Finished => {
+                return if response.overrun {
+                    Err(Trouble::Overrun)
+                } else {
+                    Ok(())
+                };
+            }
             Stage::Open => return Err(no_head(py).into()),
             Stage::Ready => {
                 if !response.head_only {
@@ -332,12 +367,19 @@ impl Gateway {
             && response.sent < promised
             && !response.is_bodiless()
         {
-            return Err(Trouble::Short { promised, sent: response.sent });
+            return Err(Trouble::Short {
+                promised,
+                sent: response.sent,
+            });
         }
         let overrun = response.overrun;
         drop(response);
         session.finish(Finish::End);
-        if overrun { Err(Trouble::Overrun) } else { Ok(()) }
+        if overrun {
+            Err(Trouble::Overrun)
+        } else {
+            Ok(())
+        }
     }
 
     /// Logs what went wrong and ends the response: 500 if nothing of it has left, else a cut that the client can see (W31).
@@ -351,21 +393,34 @@ impl Gateway {
                 self.report(py, &format!("error in {request}"), Some(raised));
             }
             // The application let our own "the client is gone" through: nothing to tell.
-            Trouble::Raised(raised) if raised.is(Kind::ConnectionAborted) && self.session.is_cancelled() => drop(raised),
-            Trouble::Raised(raised) => self.report(py, &format!("error in {request}"), Some(raised)),
+            Trouble::Raised(raised)
+                if raised.is(Kind::ConnectionAborted) && self.session.is_cancelled() =>
+            {
+                drop(raised)
+            }
+            Trouble::Raised(raised) => {
+                self.report(py, &format!("error in {request}"), Some(raised))
+            }
             Trouble::Short { promised, sent } => {
-                let text = format!("{request}: Content-Length said {promised} bytes, the application sent {sent}; the connection is cut");
+                let text = format!(
+                    "{request}: Content-Length said {promised} bytes, the application sent {sent}; the connection is cut"
+                );
                 self.report(py, &text, None);
             }
             Trouble::Overrun => {
-                let text = format!("{request}: the application sent more bytes than Content-Length said; the rest is dropped");
+                let text = format!(
+                    "{request}: the application sent more bytes than Content-Length said; the rest is dropped"
+                );
                 self.report(py, &text, None);
                 // The client has got what it was promised.
                 self.session.finish(Finish::End);
                 return Outcome::Served;
             }
         }
-        let nothing_left = self.session.response().is_ok_and(|response| matches!(response.stage, Stage::Open | Stage::Ready));
+        let nothing_left = self
+            .session
+            .response()
+            .is_ok_and(|response| matches!(response.stage, Stage::Open | Stage::Ready));
         if nothing_left && self.send_error_page(py).is_ok() {
             self.session.finish(Finish::End);
         } else {
@@ -391,7 +446,9 @@ impl Gateway {
     fn request(&self) -> String {
         /// Longest request line in a log entry, in bytes.
         const SHOWN_MAX: usize = 512;
-        self.line[..self.line.len().min(SHOWN_MAX)].escape_ascii().to_string()
+        self.line[..self.line.len().min(SHOWN_MAX)]
+            .escape_ascii()
+            .to_string()
     }
 
     /// One entry in the log, with the traceback of an exception.
@@ -401,7 +458,9 @@ impl Gateway {
         let told = || -> Result<()> {
             let none = py.none();
             let error = error.as_ref().map_or(&none, crate::ffi::Exception::object);
-            self.prelude.call(py, c"tell", &[&self.errors, &py.text(headline)?, error]).map(drop)
+            self.prelude
+                .call(py, c"tell", &[&self.errors, &py.text(headline)?, error])
+                .map(drop)
         };
         if let Err(raised) = told() {
             eprintln!("{headline} ({})", raised.take().line());
@@ -414,16 +473,30 @@ impl Callables {
         let responder = responders.instance(Responder(Ticket::new(session)))?;
         let start_response = responder.bind::<StartResponse>()?;
         *session.write.borrow_mut() = Some(responder.bind::<Write>()?);
-        Ok(Callables { responder, start_response })
+        Ok(Callables {
+            responder,
+            start_response,
+        })
     }
 }
 
 #[cold]
 fn not_bytes(py: Python<'_>, block: &Object) -> Raised {
-    Raised::new(py, Kind::TypeError, &format!("the application yielded {} where bytes are due", block.type_name()))
+    Raised::new(
+        py,
+        Kind::TypeError,
+        &format!(
+            "the application yielded {} where bytes are due",
+            block.type_name()
+        ),
+    )
 }
 
 #[cold]
 fn no_head(py: Python<'_>) -> Raised {
-    Raised::new(py, Kind::AssertionError, "the application did not call start_response()")
+    Raised::new(
+        py,
+        Kind::AssertionError,
+        "the application did not call start_response()",
+    )
 }

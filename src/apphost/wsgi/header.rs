@@ -2,7 +2,14 @@
 
 /// `999 Text` as its number and its text. Final statuses only: 1xx is not an application's to send.
 pub fn status(line: &[u8]) -> Result<(u16, &[u8]), &'static str> {
-    let [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', text @ ..] = line else {
+    let [
+        a @ b'0'..=b'9',
+        b @ b'0'..=b'9',
+        c @ b'0'..=b'9',
+        b' ',
+        text @ ..,
+    ] = line
+    else {
         return Err("the status must look like '200 OK': three digits, a space, a text");
     };
     let number = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
@@ -48,8 +55,10 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
         b"upgrade",
     ];
     // Most names differ in their first letter or length already.
-    matches!(name.first(), Some(b'c' | b'C' | b'k' | b'K' | b'p' | b'P' | b't' | b'T' | b'u' | b'U'))
-        && NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+    matches!(
+        name.first(),
+        Some(b'c' | b'C' | b'k' | b'K' | b'p' | b'P' | b't' | b'T' | b'u' | b'U')
+    ) && NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// A Content-Length: digits only, nothing around them.
@@ -57,7 +66,11 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    Some(
+        value
+            .iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
+    )
 }
 
 /// Whether a response to this method with this status has no body (RFC 9110 sections 6.4.1, 9.3.2, 15.3.5, 15.4.5).

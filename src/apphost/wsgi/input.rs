@@ -3,7 +3,9 @@
 //! Reading past the end yields `b""`, so `wsgi.input_terminated` is true (W10, W11, W13).
 
 use super::session::{Session, Stop, Ticket};
-use crate::ffi::{Arguments, Class, Iterate, Method, MethodEntry, Object, Python, Result, Slot, methods};
+use crate::ffi::{
+    Arguments, Class, Iterate, Method, MethodEntry, Object, Python, Result, Slot, methods,
+};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How much of a spool file is read ahead for lines.
@@ -13,9 +15,13 @@ const CHUNK_BYTES: usize = 64 * 1024;
 enum Source {
     Empty,
     /// In the request area.
-    Inline { offset: usize },
+    Inline {
+        offset: usize,
+    },
     /// `file` comes from the edge on the first read.
-    File { file: Option<OwnedFd> },
+    File {
+        file: Option<OwnedFd>,
+    },
 }
 
 /// A body and how far it was read. Invariants: `position <= len`; `ahead[ahead_at..]` are the bytes from `position` on.
@@ -30,7 +36,13 @@ pub struct Body {
 
 impl Body {
     pub fn new() -> Body {
-        Body { source: Source::Empty, len: 0, position: 0, ahead: Vec::new(), ahead_at: 0 }
+        Body {
+            source: Source::Empty,
+            len: 0,
+            position: 0,
+            ahead: Vec::new(),
+            ahead_at: 0,
+        }
     }
 
     pub fn set(&mut self, body: shm::request::Body) {
@@ -51,7 +63,13 @@ impl Body {
     }
 
     /// The next bytes: all that are left, at most `limit`, and with `line` not beyond a line's end.
-    fn take(&mut self, py: Python<'_>, session: &Session, limit: Option<usize>, line: bool) -> Result<Object> {
+    fn take(
+        &mut self,
+        py: Python<'_>,
+        session: &Session,
+        limit: Option<usize>,
+        line: bool,
+    ) -> Result<Object> {
         let left = usize::try_from(self.len - self.position).unwrap_or(usize::MAX);
         let limit = limit.unwrap_or(usize::MAX).min(left);
         if limit == 0 {
@@ -70,11 +88,19 @@ impl Body {
             self.position += count as u64;
             return bytes;
         }
-        let bytes = self.take_from_file(py, session, limit, line).map_err(|stop| stop.raise(py))?;
+        let bytes = self
+            .take_from_file(py, session, limit, line)
+            .map_err(|stop| stop.raise(py))?;
         py.bytes(&bytes)
     }
 
-    fn take_from_file(&mut self, py: Python<'_>, session: &Session, limit: usize, line: bool) -> std::result::Result<Vec<u8>, Stop> {
+    fn take_from_file(
+        &mut self,
+        py: Python<'_>,
+        session: &Session,
+        limit: usize,
+        line: bool,
+    ) -> std::result::Result<Vec<u8>, Stop> {
         let mut taken = Vec::new();
         while taken.len() < limit {
             if self.ahead_at == self.ahead.len() {
@@ -97,15 +123,21 @@ impl Body {
     }
 
     fn read_ahead(&mut self, py: Python<'_>, session: &Session) -> std::result::Result<(), Stop> {
-        let Source::File { file } = &mut self.source else { return Ok(()) };
+        let Source::File { file } = &mut self.source else {
+            return Ok(());
+        };
         if file.is_none() {
             *file = Some(session.inside(|| session.receive_body(py))?);
         }
-        let Some(file) = file.as_ref() else { return Ok(()) };
+        let Some(file) = file.as_ref() else {
+            return Ok(());
+        };
         let mut chunk = std::mem::take(&mut self.ahead);
         chunk.resize(CHUNK_BYTES, 0);
         let position = self.position;
-        let count = py.detached(|| sys::file::read_at(file.as_fd(), &mut chunk, position)).map_err(|_| Stop::Handover)?;
+        let count = py
+            .detached(|| sys::file::read_at(file.as_fd(), &mut chunk, position))
+            .map_err(|_| Stop::Handover)?;
         chunk.truncate(count);
         self.ahead = chunk;
         self.ahead_at = 0;
@@ -142,8 +174,12 @@ fn size(argument: Option<&Object>) -> Result<Option<usize>> {
 impl Class for Input {
     const NAME: &'static std::ffi::CStr = c"_ringgate.Input";
     const DOC: &'static std::ffi::CStr = c"The request body (PEP 3333, wsgi.input).";
-    const METHODS: &'static [MethodEntry] =
-        &[methods::entry::<Read>(), methods::entry::<ReadLine>(), methods::entry::<ReadLines>(), methods::END];
+    const METHODS: &'static [MethodEntry] = &[
+        methods::entry::<Read>(),
+        methods::entry::<ReadLine>(),
+        methods::entry::<ReadLines>(),
+        methods::END,
+    ];
 
     fn slots() -> Vec<Slot<Input>> {
         Slot::iterator().into()
@@ -153,7 +189,11 @@ impl Class for Input {
 impl Iterate for Input {
     fn next(py: Python<'_>, this: &Input) -> Result<Option<Object>> {
         let line = this.take(py, None, true)?;
-        Ok(if line.as_bytes().is_none_or(<[u8]>::is_empty) { None } else { Some(line) })
+        Ok(if line.as_bytes().is_none_or(<[u8]>::is_empty) {
+            None
+        } else {
+            Some(line)
+        })
     }
 }
 
@@ -161,7 +201,8 @@ struct Read;
 impl Method for Read {
     type Class = Input;
     const NAME: &'static std::ffi::CStr = c"read";
-    const DOC: &'static std::ffi::CStr = c"read(size=-1): the next size bytes, or all that are left; b\"\" at the end.";
+    const DOC: &'static std::ffi::CStr =
+        c"read(size=-1): the next size bytes, or all that are left; b\"\" at the end.";
 
     fn call(py: Python<'_>, this: &Input, arguments: Arguments<'_>) -> Result<Object> {
         let arguments = arguments.between(py, "read", 0, 1)?;
@@ -173,7 +214,8 @@ struct ReadLine;
 impl Method for ReadLine {
     type Class = Input;
     const NAME: &'static std::ffi::CStr = c"readline";
-    const DOC: &'static std::ffi::CStr = c"readline(size=-1): the next line, at most size bytes of it; b\"\" at the end.";
+    const DOC: &'static std::ffi::CStr =
+        c"readline(size=-1): the next line, at most size bytes of it; b\"\" at the end.";
 
     fn call(py: Python<'_>, this: &Input, arguments: Arguments<'_>) -> Result<Object> {
         let arguments = arguments.between(py, "readline", 0, 1)?;
@@ -185,7 +227,8 @@ struct ReadLines;
 impl Method for ReadLines {
     type Class = Input;
     const NAME: &'static std::ffi::CStr = c"readlines";
-    const DOC: &'static std::ffi::CStr = c"readlines(hint=-1): the lines that are left, ending after hint bytes.";
+    const DOC: &'static std::ffi::CStr =
+        c"readlines(hint=-1): the lines that are left, ending after hint bytes.";
 
     fn call(py: Python<'_>, this: &Input, arguments: Arguments<'_>) -> Result<Object> {
         let arguments = arguments.between(py, "readlines", 0, 1)?;

@@ -132,7 +132,9 @@ impl Response {
 
     /// How many of `len` further bytes may be sent; notes an overrun.
     pub fn admit(&mut self, len: usize) -> usize {
-        let Some(length) = self.length else { return len };
+        let Some(length) = self.length else {
+            return len;
+        };
         let room = usize::try_from(length - self.sent).unwrap_or(usize::MAX);
         if len > room {
             self.overrun = true;

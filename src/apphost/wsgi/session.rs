@@ -98,7 +98,10 @@ pub struct Session {
 impl Session {
     pub fn new(socket: OwnedFd, lease: Arc<Lease>) -> Session {
         Session {
-            link: RefCell::new(Link { claim: None, token: 0 }),
+            link: RefCell::new(Link {
+                claim: None,
+                token: 0,
+            }),
             socket,
             response: RefCell::new(Response::new()),
             body: RefCell::new(super::input::Body::new()),
@@ -126,12 +129,20 @@ impl Session {
     /// Refuses objects of an earlier request.
     #[inline]
     pub fn check(&self, serial: u64) -> std::result::Result<(), Stop> {
-        if self.serial.get() == serial { Ok(()) } else { Err(Stop::Over) }
+        if self.serial.get() == serial {
+            Ok(())
+        } else {
+            Err(Stop::Over)
+        }
     }
 
     /// Runs Python code from the worker's loop, the lease let go meanwhile.
     #[inline]
-    pub fn outside<R>(&self, py: Python<'_>, work: impl FnOnce() -> R) -> std::result::Result<R, Revoked> {
+    pub fn outside<R>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce() -> R,
+    ) -> std::result::Result<R, Revoked> {
         self.lease.release();
         let result = work();
         loop {
@@ -145,7 +156,10 @@ impl Session {
     }
 
     /// For a call from Python that touches shared memory.
-    pub fn inside<R>(&self, work: impl FnOnce() -> std::result::Result<R, Stop>) -> std::result::Result<R, Stop> {
+    pub fn inside<R>(
+        &self,
+        work: impl FnOnce() -> std::result::Result<R, Stop>,
+    ) -> std::result::Result<R, Stop> {
         self.lease.hold()?;
         let result = work();
         self.lease.release();
@@ -171,7 +185,9 @@ impl Session {
 
     /// Whether the answer still goes somewhere.
     pub fn is_cancelled(&self) -> bool {
-        self.link.try_borrow().is_ok_and(|link| link.claim.as_ref().is_some_and(Claim::cancelled))
+        self.link
+            .try_borrow()
+            .is_ok_and(|link| link.claim.as_ref().is_some_and(Claim::cancelled))
     }
 
     /// Sends one block: the head before the first one, nothing for an empty one. What Content-Length does not cover is cut.
@@ -209,7 +225,11 @@ impl Session {
     }
 
     /// Sends the head if there is one that has not left.
-    pub fn push_head(&self, py: Python<'_>, response: &mut Response) -> std::result::Result<(), Stop> {
+    pub fn push_head(
+        &self,
+        py: Python<'_>,
+        response: &mut Response,
+    ) -> std::result::Result<(), Stop> {
         let mut link = self.link()?;
         let claim = link.claim.as_mut().ok_or(Stop::Over)?;
         loop {
@@ -224,14 +244,26 @@ impl Session {
     }
 
     /// Sends `length` bytes from `offset` of a file as body.
-    pub fn push_file(&self, py: Python<'_>, file: BorrowedFd<'_>, offset: u64, length: u64) -> std::result::Result<(), Stop> {
+    pub fn push_file(
+        &self,
+        py: Python<'_>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+    ) -> std::result::Result<(), Stop> {
         let mut link = self.link()?;
         link.token += 1;
         let token = link.token;
         let claim = link.claim.as_mut().ok_or(Stop::Over)?;
-        let label = Label { slot: claim.slot(), ticket: claim.ticket(), token }.encode();
+        let label = Label {
+            slot: claim.slot(),
+            ticket: claim.ticket(),
+            token,
+        }
+        .encode();
         let socket = self.socket.as_fd();
-        py.detached(|| sys::socket::send_with_fds(socket, &label, &[file])).map_err(|_| Stop::Handover)?;
+        py.detached(|| sys::socket::send_with_fds(socket, &label, &[file]))
+            .map_err(|_| Stop::Handover)?;
         loop {
             match claim.write_file(token, offset, length) {
                 Ok(()) => break,
@@ -258,7 +290,9 @@ impl Session {
     /// Ends the response. Nothing happens if it has ended.
     #[inline]
     pub fn finish(&self, how: Finish) {
-        let Ok(mut link) = self.link.try_borrow_mut() else { return };
+        let Ok(mut link) = self.link.try_borrow_mut() else {
+            return;
+        };
         if let Some(claim) = link.claim.take() {
             claim.finish(how);
         }
@@ -285,10 +319,17 @@ impl Session {
                 Err(WriteError::TooLong) => return Err(Stop::TooLong),
             }
         }
-        let wanted = Label { slot: claim.slot(), ticket: claim.ticket(), token: 0 };
+        let wanted = Label {
+            slot: claim.slot(),
+            ticket: claim.ticket(),
+            token: 0,
+        };
         let socket = self.socket.as_fd();
         loop {
-            match py.detached(|| receive(socket)).map_err(|_| Stop::Handover)? {
+            match py
+                .detached(|| receive(socket))
+                .map_err(|_| Stop::Handover)?
+            {
                 Some((label, file)) if label == wanted => return Ok(file),
                 // For a request that was cancelled before it arrived.
                 Some(_) => {}
@@ -332,7 +373,10 @@ pub struct Ticket {
 
 impl Ticket {
     pub fn new(session: &std::rc::Rc<Session>) -> Ticket {
-        Ticket { session: session.clone(), serial: Cell::new(0) }
+        Ticket {
+            session: session.clone(),
+            serial: Cell::new(0),
+        }
     }
 
     /// The session, if this object's request is the one in work.

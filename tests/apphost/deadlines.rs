@@ -1,0 +1,121 @@
+//! `Replace`: what happens to a request that runs over its time.
+
+use crate::driver::{Answer, Setup, get};
+use crate::harness::eventually;
+use crate::interpreters;
+use config::Kind;
+use control::message::{FromHost, ToHost};
+
+const STUCK: &str = "
+import time
+from pathlib import Path
+here = Path(__file__).parent
+def app(environ, start_response):
+    path = environ['PATH_INFO']
+    if path == '/spin':
+        (here / 'started').touch()
+        try:
+            while True:
+                deep_in_a_loop()
+        except Exception:
+            pass
+    if path == '/sleep':
+        (here / 'started').touch()
+        while not (here / 'go').exists():
+            try:
+                time.sleep(0.01)
+            except BaseException:
+                pass
+        start_response('200 OK', [])
+        (here / 'woke').touch()
+        return [b'too late']
+    start_response('200 OK', [])
+    return [b'ok']
+def deep_in_a_loop():
+    pass
+";
+
+#[test]
+fn an_interpreter_is_interrupted_and_goes_on() {
+    if !interpreters() {
+        return;
+    }
+    let (setup, dir) = Setup::source(STUCK, Kind::Interpreters, 1);
+    let mut host = setup.ready();
+    let slot = host.submit(&get("/spin"));
+    eventually("it runs", || {
+        dir.path().join("started").exists().then_some(())
+    });
+    host.ring.cancel(slot);
+    host.order(&ToHost::Replace { index: 0 });
+    assert_eq!(host.call(&get("/")).text(), "ok");
+    host.logged("[app w0] a request ran over its time and is interrupted; it was here:");
+    host.logged("deep_in_a_loop()");
+    host.logged("[app w0] error in GET /spin");
+    host.logged("_ringgate.RequestTimeout");
+}
+
+#[test]
+fn an_interpreter_that_does_not_yield_loses_its_seat() {
+    if !interpreters() {
+        return;
+    }
+    let (setup, dir) = Setup::source(STUCK, Kind::Interpreters, 1);
+    let mut host = setup.ready();
+    let slot = host.submit(&get("/sleep"));
+    eventually("it runs", || {
+        dir.path().join("started").exists().then_some(())
+    });
+    host.order(&ToHost::Replace { index: 0 });
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { incarnation: 1, reason, .. } if reason.contains("left behind")),
+        "{gone:?}"
+    );
+    let mut answer = Answer::default();
+    assert!(host.take(slot, &mut answer) && answer.aborted);
+    host.ring.release(slot);
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    // The old one comes back; it writes nothing into anybody's answer.
+    std::fs::write(dir.path().join("go"), "").expect("a file can be written");
+    eventually("it woke", || dir.path().join("woke").exists().then_some(()));
+    for _ in 0..100 {
+        assert_eq!(host.call(&get("/")).text(), "ok");
+    }
+    host.order(&ToHost::Drain);
+    host.until(|message| matches!(message, FromHost::Drained));
+}
+
+#[test]
+fn a_process_is_killed_after_its_stack_is_logged() {
+    let (setup, dir) = Setup::source(STUCK, Kind::Processes, 1);
+    let mut host = setup.ready();
+    let slot = host.submit(&get("/spin"));
+    eventually("it runs", || {
+        dir.path().join("started").exists().then_some(())
+    });
+    host.order(&ToHost::Replace { index: 0 });
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { reason, .. } if reason.contains("ran over its time")),
+        "{gone:?}"
+    );
+    host.logged("in app");
+    let mut answer = Answer::default();
+    assert!(host.take(slot, &mut answer) && answer.aborted);
+    host.ring.release(slot);
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    assert_eq!(host.call(&get("/")).text(), "ok");
+}
+
+#[test]
+fn a_worker_between_requests_is_left_alone() {
+    if !interpreters() {
+        return;
+    }
+    let (setup, _dir) = Setup::source(STUCK, Kind::Interpreters, 1);
+    let mut host = setup.ready();
+    host.order(&ToHost::Replace { index: 0 });
+    assert_eq!(host.call(&get("/")).text(), "ok");
+    assert_eq!(host.log(), "");
+}

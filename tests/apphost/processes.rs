@@ -1,0 +1,127 @@
+//! Kind `processes`: one import, forks of it, what becomes of workers that die.
+
+use crate::driver::{Answer, Host, Setup, get};
+use config::Kind;
+use control::message::FromHost;
+
+/// Says who serves, who imported, and how often.
+const WHO: &str = "
+import os
+from pathlib import Path
+imported = os.getpid()
+with open(Path(__file__).parent / 'imports', 'a') as file:
+    file.write('x')
+def app(environ, start_response):
+    if environ['PATH_INFO'] == '/die':
+        os._exit(7)
+    start_response('200 OK', [])
+    return [f'{imported} {os.getpid()}'.encode()]
+";
+
+fn who(host: &mut Host) -> (u32, u32) {
+    let answer = host.call(&get("/"));
+    let (imported, pid) = answer.text().split_once(' ').expect("two numbers");
+    (
+        imported.parse().expect("a pid"),
+        pid.parse().expect("a pid"),
+    )
+}
+
+#[test]
+fn workers_are_forked_from_one_that_has_imported() {
+    let (setup, dir) = Setup::source(WHO, Kind::Processes, 3);
+    let mut host = setup.ready();
+    let (imported, pid) = who(&mut host);
+    assert_eq!(imported, host.child.id());
+    assert_ne!(pid, imported);
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("imports")).expect("a file"),
+        "x"
+    );
+}
+
+#[test]
+fn a_worker_that_dies_is_replaced_and_its_request_aborts() {
+    let (setup, _dir) = Setup::source(WHO, Kind::Processes, 1);
+    let mut host = setup.ready();
+    let (_, first) = who(&mut host);
+    for round in 0..3 {
+        let slot = host.submit(&get("/die"));
+        let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+        let FromHost::WorkerGone {
+            incarnation,
+            reason,
+            ..
+        } = gone
+        else {
+            unreachable!("just matched")
+        };
+        assert_eq!((incarnation, reason.as_str()), (1 + round, "exit code 7"));
+        let mut answer = Answer::default();
+        assert!(host.take(slot, &mut answer) && answer.aborted);
+        host.ring.release(slot);
+        host.until(|message| matches!(message, FromHost::WorkerUp { .. }));
+        let (_, now) = who(&mut host);
+        assert_ne!(now, first);
+    }
+}
+
+#[test]
+fn a_killed_worker_is_told_by_its_signal() {
+    let (setup, _dir) = Setup::source(WHO, Kind::Processes, 1);
+    let mut host = setup.ready();
+    let (_, pid) = who(&mut host);
+    sys::process::kill(pid, sys::process::SIGKILL).expect("a signal can be sent");
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { reason, .. } if reason == "signal 9"),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn a_terminated_worker_finishes_and_is_replaced() {
+    let (setup, _dir) = Setup::source(WHO, Kind::Processes, 1);
+    let mut host = setup.ready();
+    let (_, pid) = who(&mut host);
+    sys::process::kill(pid, sys::process::SIGTERM).expect("a signal can be sent");
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { reason, .. } if reason == "exit code 0"),
+        "{gone:?}"
+    );
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    assert_ne!(who(&mut host).1, pid);
+}
+
+#[test]
+fn an_import_that_starts_threads_is_left_to_the_workers() {
+    let source = format!(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n{WHO}"
+    );
+    let (setup, dir) = Setup::source(&source, Kind::Processes, 2);
+    let mut host = setup.ready();
+    host.logged("importing the app started threads; each worker imports it by itself");
+    let (imported, pid) = who(&mut host);
+    assert_eq!(imported, pid, "the worker imported the app itself");
+    assert_ne!(pid, host.child.id());
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("imports")).expect("a file"),
+        "xxx"
+    );
+    sys::process::kill(pid, sys::process::SIGKILL).expect("a signal can be sent");
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    who(&mut host);
+}
+
+#[test]
+fn workers_die_with_their_host() {
+    let (setup, _dir) = Setup::source(WHO, Kind::Processes, 2);
+    let mut host = setup.ready();
+    let (_, pid) = who(&mut host);
+    host.child.kill().expect("our child");
+    host.child.wait().expect("our child");
+    crate::harness::eventually("the worker is gone", || {
+        (!std::path::Path::new(&format!("/proc/{pid}/stat")).exists()).then_some(())
+    });
+}
