@@ -53,6 +53,11 @@ impl App {
                     self.died(&host, end, ctx);
                     return;
                 }
+                // Some of its workers served already, so this is a death, not a start that failed: nobody is turned away.
+                if host.seats.iter().any(|seat| seat.pid.is_some()) {
+                    self.died(&host, end, ctx);
+                    return;
+                }
                 let message = format!("its process ended while it started ({end})");
                 self.start_failed(Some(host.generation), false, &message, "", ctx);
             }
