@@ -105,7 +105,7 @@ impl Preferences {
 }
 
 /// `q=0.5` in thousandths (RFC 9110 12.4.2). Other parameters are malformed.
-fn weight(parameter: &[u8]) -> Option<u16> {
+pub(crate) fn weight(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', value @ ..] = text::trim(parameter) else {
         return None;
     };

@@ -6,11 +6,15 @@
 //! input whatsoever panics. Must not know: rings, sockets, files, Python.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod accept_encoding;
 pub mod conditional;
 pub mod date;
 pub mod etag;
+pub mod glob;
+pub mod hashed;
 pub mod http1;
+pub mod listing;
 pub mod mime;
 pub mod multipart;
 pub mod path;

@@ -102,35 +102,53 @@ const EXTENSION_BYTES_MAX: usize = 16;
 
 /// The media type of a file called `path` (only its last extension counts).
 pub fn of_path(path: &[u8]) -> Mime {
+    find(path).unwrap_or(Mime::UNKNOWN)
+}
+
+/// As [`of_path`]; `None` where no table knows the extension.
+pub fn find(path: &[u8]) -> Option<Mime> {
+    of_extension(extension(path)?)
+}
+
+/// What stands behind the last dot of the last segment. A leading dot makes a hidden name, not an extension.
+pub fn extension(path: &[u8]) -> Option<&[u8]> {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     match name.iter().rposition(|&byte| byte == b'.') {
-        // A leading dot makes a hidden name, not an extension.
-        Some(dot) if dot > 0 => of_extension(&name[dot + 1..]),
-        _ => Mime::UNKNOWN,
+        Some(dot) if dot > 0 => Some(&name[dot + 1..]),
+        _ => None,
     }
 }
 
-fn of_extension(extension: &[u8]) -> Mime {
+/// Whether the bytes of a type are compressed already, so that nobody keeps a precompressed sibling.
+pub fn is_compressed(essence: &str) -> bool {
+    match essence.split_once('/') {
+        Some(("image", kind)) => !matches!(kind, "svg+xml" | "bmp" | "x-icon" | "tiff"),
+        Some(("audio" | "video", _)) => true,
+        Some(("font", kind)) => matches!(kind, "woff" | "woff2"),
+        Some(("application", kind)) => matches!(
+            kind,
+            "gzip" | "zip" | "zstd" | "x-bzip2" | "x-xz" | "x-7z-compressed"
+        ),
+        _ => false,
+    }
+}
+
+fn of_extension(extension: &[u8]) -> Option<Mime> {
     let mut lower = [0u8; EXTENSION_BYTES_MAX];
-    let Some(lower) = lower.get_mut(..extension.len()) else {
-        return Mime::UNKNOWN;
-    };
+    let lower = lower.get_mut(..extension.len())?;
     lower.copy_from_slice(extension);
     lower.make_ascii_lowercase();
-    let Ok(extension) = std::str::from_utf8(lower) else {
-        return Mime::UNKNOWN;
-    };
+    let extension = std::str::from_utf8(lower).ok()?;
     if let Ok(index) = OVERRIDES.binary_search_by(|(known, _)| (*known).cmp(extension)) {
-        return OVERRIDES[index].1;
+        return Some(OVERRIDES[index].1);
     }
-    match mime_guess::from_ext(extension).first_raw() {
-        // XML declares its own encoding; other text is taken to be UTF-8.
-        Some(essence) => Mime {
+    // XML declares its own encoding; other text is taken to be UTF-8.
+    mime_guess::from_ext(extension)
+        .first_raw()
+        .map(|essence| Mime {
             essence,
             charset: essence.starts_with("text/") && essence != "text/xml",
-        },
-        None => Mime::UNKNOWN,
-    }
+        })
 }
 
 /// Fuzz: no panic, and what comes out can stand in a header.

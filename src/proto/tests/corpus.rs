@@ -21,6 +21,10 @@ const TARGETS: &[(&str, Fuzz)] = &[
         proto::accept_encoding::fuzz_accept_encoding,
     ),
     ("mime", proto::mime::fuzz_mime),
+    ("accept", proto::accept::fuzz_accept),
+    ("glob", proto::glob::fuzz_glob),
+    ("hashed", proto::hashed::fuzz_hashed),
+    ("listing", proto::listing::fuzz_listing),
 ];
 
 /// Mutations per corpus file.
