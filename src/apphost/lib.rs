@@ -3,8 +3,8 @@
 //! Started as `PYTHON -c BOOTSTRAP EXTENSION`, it finds its orders on descriptor 3 and its requests in shared memory. It owns the
 //! interpreters or worker processes of one generation of one app. It never sees a client's socket, and what it writes is not trusted.
 //!
-//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `load`, `wsgi`, `worker`, then `interpreters`, `zygote` and `probe`,
-//! and `host` on top. Only `ffi` has unsafe code.
+//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease` and `backoff`, `load`, `wsgi`, `worker`, `line`, then the kinds `interpreters`
+//! and `zygote` and the `probe`, and `host` on top. Only `ffi` has unsafe code.
 #![deny(unsafe_code)]
 
 #[expect(unsafe_code, reason = "the C API is called here and nowhere else")]
@@ -14,6 +14,7 @@ mod backoff;
 mod host;
 mod interpreters;
 mod lease;
+mod line;
 mod load;
 mod prelude;
 mod probe;

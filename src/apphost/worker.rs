@@ -2,7 +2,7 @@
 //!
 //! The same for an interpreter's thread and for a process. The GIL is kept while the queue has work, and given up around sleep.
 
-use crate::ffi::{Object, Python};
+use crate::ffi::{Handle, Object, Python};
 use crate::lease::Lease;
 use crate::load::LoadError;
 use crate::prelude::Prelude;
@@ -12,7 +12,7 @@ use shm::{Segment, WorkerSeat};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use sys::eventfd::EventFd;
 
@@ -32,6 +32,8 @@ pub struct Progress {
     pub lease: Arc<Lease>,
     /// Odd while the application is being called; counts calls.
     turns: AtomicU64,
+    /// An exception was raised into the call in work and may not have arrived yet.
+    pub interrupted: AtomicBool,
 }
 
 impl Progress {
@@ -127,6 +129,10 @@ impl Worker {
             self.progress.step();
             let outcome = self.gateway.serve(py, claim);
             self.progress.step();
+            if self.progress.interrupted.swap(false, Ordering::Acquire) {
+                // It must not strike the next request.
+                Handle::current(py).calm(py);
+            }
             if outcome == Outcome::Revoked {
                 // Its record is the successor's.
                 std::mem::forget(self.seat);

@@ -97,4 +97,10 @@ impl Handle {
             ffi::PyThreadState_SetAsyncExc(self.thread as std::ffi::c_long, class.as_ptr()) == 1
         }
     }
+
+    /// Takes back an exception that was raised in the calling thread and has not arrived. The handle is the caller's own.
+    pub fn calm(self, _py: Python<'_>) {
+        // SAFETY: attached; NULL clears a pending exception.
+        unsafe { ffi::PyThreadState_SetAsyncExc(self.thread as std::ffi::c_long, ptr::null_mut()) };
+    }
 }

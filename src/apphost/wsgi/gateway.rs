@@ -10,6 +10,7 @@ use super::input::Input;
 use super::responder::{Responder, StartResponse, Write};
 use super::response::Stage;
 use super::session::{Revoked, Session, Stop, Ticket};
+use super::trouble::{Trouble, no_head, not_bytes};
 use crate::ffi::{Instance, Kind, Object, Python, Raised, Result, Type};
 use crate::lease::Lease;
 use crate::prelude::Prelude;
@@ -36,38 +37,6 @@ pub enum Outcome {
     Served,
     /// The seat is a successor's; the worker must not touch it again.
     Revoked,
-}
-
-/// What stopped the application or us.
-enum Trouble {
-    /// An exception out of the application.
-    Raised(Raised),
-    Stop(Stop),
-    /// Fewer bytes than Content-Length said.
-    Short {
-        promised: u64,
-        sent: u64,
-    },
-    /// More of them.
-    Overrun,
-}
-
-impl From<Raised> for Trouble {
-    fn from(raised: Raised) -> Trouble {
-        Trouble::Raised(raised)
-    }
-}
-
-impl From<Stop> for Trouble {
-    fn from(stop: Stop) -> Trouble {
-        Trouble::Stop(stop)
-    }
-}
-
-impl From<Revoked> for Trouble {
-    fn from(_: Revoked) -> Trouble {
-        Trouble::Stop(Stop::Revoked)
-    }
 }
 
 /// The callables of a request, kept for the next one if the application let go of them.
@@ -478,25 +447,4 @@ impl Callables {
             start_response,
         })
     }
-}
-
-#[cold]
-fn not_bytes(py: Python<'_>, block: &Object) -> Raised {
-    Raised::new(
-        py,
-        Kind::TypeError,
-        &format!(
-            "the application yielded {} where bytes are due",
-            block.type_name()
-        ),
-    )
-}
-
-#[cold]
-fn no_head(py: Python<'_>) -> Raised {
-    Raised::new(
-        py,
-        Kind::AssertionError,
-        "the application did not call start_response()",
-    )
 }

@@ -3,21 +3,24 @@
 //! Owns the children. If importing the app started threads, forking would copy their locks without them, so the process starts itself anew (exec: no trace
 //! of the import stays) and lets every worker import the app by itself after the fork.
 
+mod anew;
+mod child;
+
 use crate::backoff::Backoff;
 use crate::ffi::{Object, Python};
-use crate::host::{Descriptors, Line, RESUME_ARGUMENT};
+use crate::line::{Descriptors, Line};
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
-use crate::worker::{Exchange, Progress, Worker};
+use crate::worker::Exchange;
 use control::Channel;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Command;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sys::eventfd::EventFd;
 use sys::socket::Watch;
+
+pub use anew::RESUME_ARGUMENT;
 
 /// Between the request for a stuck worker's stack and its end.
 const STACK_PAUSE: Duration = Duration::from_millis(100);
@@ -83,7 +86,7 @@ pub fn run(
         None
     };
     if application.is_some() && sys::process::thread_count().unwrap_or(1) > 1 {
-        let error = start_anew(py, spec, descriptors);
+        let error = anew::start(py, spec, descriptors);
         line.fail(LoadError::new(
             "start",
             format!("cannot start the host anew: {error}"),
@@ -121,47 +124,6 @@ pub fn run(
         draining: false,
     }
     .run(term)
-}
-
-/// The same process from its beginning, with the same orders.
-fn start_anew(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::io::Error {
-    eprintln!(
-        "[{}] importing the app started threads; each worker imports it by itself",
-        spec.name
-    );
-    let restart = || -> std::io::Result<std::io::Error> {
-        let (ours, theirs) = Channel::pair()?;
-        let fds: Vec<_> = std::iter::once(&descriptors.segment)
-            .chain(&descriptors.doorbells)
-            .chain(&descriptors.sockets)
-            .map(AsFd::as_fd)
-            .collect();
-        ours.send(
-            &ToHost::Start {
-                spec: Box::new(spec),
-            },
-            &fds,
-        )?;
-        drop(ours);
-        let arguments = std::fs::read("/proc/self/cmdline")?;
-        let mut arguments = arguments.split(|byte| *byte == 0);
-        let program = py
-            .import(c"sys")
-            .and_then(|sys| sys.member(c"executable")?.text());
-        let program = program.map_err(|raised| std::io::Error::other(raised.take().line()))?;
-        let mut command = Command::new(program);
-        arguments.next();
-        // What follows the last NUL is no argument.
-        let mut arguments: Vec<_> = arguments.map(as_os_str).collect();
-        arguments.pop();
-        command.args(arguments).arg(RESUME_ARGUMENT);
-        Ok(sys::process::become_program(&mut command, theirs.as_fd()))
-    };
-    restart().unwrap_or_else(|error| error)
-}
-
-fn as_os_str(bytes: &[u8]) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
 }
 
 impl Zygote<'_> {
@@ -428,96 +390,6 @@ impl Zygote<'_> {
             self.announced = true;
             self.line.send(&FromHost::Ready);
         }
-    }
-
-    /// In the child: from the fork to its end.
-    fn live(&mut self, index: usize, parent: u32, channel: Channel) -> ! {
-        let tell = |message: &FromHost| {
-            // Nobody listens: the parent is gone, and soon so are we.
-            drop(channel.send(message, &[]));
-        };
-        let seat = self.places[index].seat;
-        match self.serve(index, parent, &tell) {
-            Ok(()) => {
-                drop(self.prelude.call(self.py, c"finish", &[]));
-                sys::process::exit_now(0)
-            }
-            Err(error) => {
-                eprintln!("[{} w{}] {}", self.spec.name, seat.index, error.message);
-                tell(&FromHost::Failed {
-                    stage: error.stage,
-                    message: error.message,
-                    traceback: error.traceback,
-                });
-                sys::process::exit_now(1)
-            }
-        }
-    }
-
-    fn serve(
-        &mut self,
-        index: usize,
-        parent: u32,
-        tell: &dyn Fn(&FromHost),
-    ) -> Result<(), LoadError> {
-        let py = self.py;
-        let system = |what: &str, error: std::io::Error| {
-            LoadError::new("worker", format!("{what}: {error}"))
-        };
-        sys::process::die_with_parent().map_err(|error| system("prctl", error))?;
-        if sys::process::parent_id() != parent {
-            sys::process::exit_now(0);
-        }
-        // The zygote's own descriptors are none of the worker's business.
-        let places = std::mem::take(&mut self.places);
-        let mut own = None;
-        for (at, place) in places.into_iter().enumerate() {
-            if at == index {
-                own = Some((place.seat, place.socket));
-            }
-        }
-        let Some((seat, socket)) = own else {
-            return Err(LoadError::new("worker", "no such seat"));
-        };
-        self.line.close();
-        let bell: &'static EventFd = Box::leak(Box::new(
-            EventFd::new().map_err(|error| system("eventfd", error))?,
-        ));
-        sys::signal::note_term(bell).map_err(|error| system("sigaction", error))?;
-        self.prelude.call(
-            py,
-            c"rename",
-            &[&py.text(&load::log_name(&self.spec, Some(seat.index)))?],
-        )?;
-        self.prelude.call(
-            py,
-            c"arm_stack_signal",
-            &[&py.integer(i64::from(sys::process::stack_signal()))?],
-        )?;
-        let application = match self.application.take() {
-            Some(application) => application,
-            None => load::application(py, self.prelude, &self.spec.target)?,
-        };
-        let progress = Arc::new(Progress::default());
-        let errors = self.errors.clone();
-        let worker = Worker::new(
-            py,
-            self.prelude,
-            &self.spec,
-            &self.exchange,
-            seat,
-            socket,
-            application,
-            errors,
-            progress,
-        )?;
-        tell(&FromHost::WorkerUp {
-            index: seat.index,
-            incarnation: seat.incarnation,
-            pid: std::process::id(),
-        });
-        worker.run(py);
-        Ok(())
     }
 }
 

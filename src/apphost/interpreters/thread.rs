@@ -1,16 +1,13 @@
-//! Kind `interpreters`: each worker is an interpreter with its own GIL on a thread of its own, all in this process.
-//!
-//! Owns the threads. Interpreters are never ended (see `ffi::interpreter`); a worker that is stuck is interrupted, and if that does not help its seat
-//! goes to a new interpreter while the old one is left behind.
+//! A worker's thread and the interpreter in it, from its creation to its end, and how it is interrupted from outside.
 
 use crate::ffi::{self, Handle, Python};
-use crate::host::Report;
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::worker::{End, Exchange, Progress, Worker};
 use control::message::{HostSpec, WorkerSpec};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +16,14 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long an interrupted request may take to give in.
 pub const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+
+/// How threads tell the main thread of workers.
+pub trait Report: Send + Sync {
+    fn up(&self, seat: WorkerSpec);
+    fn ended(&self, seat: WorkerSpec, end: End);
+    fn failed(&self, seat: WorkerSpec, error: LoadError);
+    fn refused(&self, module: &str);
+}
 
 /// What the host keeps of one worker.
 pub struct Seat {
@@ -70,9 +75,11 @@ impl Seat {
             .spawn(move || {
                 handle.visit(|py| {
                     // The GIL is ours: the worker can neither end this request nor begin another until we are through.
-                    if progress.turn() == Some(turn)
-                        && let Err(raised) = interrupt(py, handle)
-                    {
+                    if progress.turn() != Some(turn) {
+                        return;
+                    }
+                    progress.interrupted.store(true, Ordering::Release);
+                    if let Err(raised) = interrupt(py, handle) {
                         eprintln!(
                             "ringgate: cannot interrupt a request: {}",
                             raised.take().line()

@@ -1,0 +1,120 @@
+//! The line to the supervisor: orders in, reports out, and the descriptors that come with the first order.
+//!
+//! Owns the channel. A process without a supervisor has nothing left to do, so a broken line ends it.
+
+use crate::load::LoadError;
+use crate::worker::Exchange;
+use control::Channel;
+use control::message::{FromHost, HostSpec, ToHost};
+use shm::Segment;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use sys::eventfd::EventFd;
+
+/// The descriptors that come with `Start`.
+pub struct Descriptors {
+    pub segment: OwnedFd,
+    pub doorbells: Vec<OwnedFd>,
+    /// One for each of `spec.workers`.
+    pub sockets: Vec<OwnedFd>,
+}
+
+impl Descriptors {
+    pub fn split(spec: &HostSpec, mut all: Vec<OwnedFd>) -> io::Result<Descriptors> {
+        let wanted = 1 + spec.rings + spec.workers.len();
+        if all.len() != wanted {
+            let message = format!(
+                "{} descriptors came with the orders, {wanted} were announced",
+                all.len()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let sockets = all.split_off(1 + spec.rings);
+        let doorbells = all.split_off(1);
+        let segment = all.pop().expect("one is left of the counted ones");
+        Ok(Descriptors {
+            segment,
+            doorbells,
+            sockets,
+        })
+    }
+
+    /// Maps the segment.
+    pub fn exchange(
+        segment: OwnedFd,
+        doorbells: Vec<OwnedFd>,
+    ) -> std::result::Result<Exchange, LoadError> {
+        let segment = Segment::attach(segment).map_err(|corrupt| {
+            LoadError::new("start", format!("cannot map the exchange: {corrupt}"))
+        })?;
+        Ok(Exchange {
+            segment: Arc::new(segment),
+            doorbells: doorbells.into_iter().map(EventFd::from_fd).collect(),
+        })
+    }
+}
+
+/// The line to the supervisor.
+pub struct Line {
+    /// `None` in a forked worker, whose word goes through its parent.
+    channel: Option<Channel>,
+}
+
+impl Line {
+    pub fn new(channel: Channel) -> Line {
+        Line {
+            channel: Some(channel),
+        }
+    }
+
+    /// Sends a message. Nobody there: nothing is left to do for this process.
+    pub fn send(&self, message: &FromHost) {
+        if self
+            .channel
+            .as_ref()
+            .is_none_or(|channel| channel.send(message, &[]).is_err())
+        {
+            sys::process::exit_now(EXIT_ORPHANED);
+        }
+    }
+
+    /// In a forked worker: this end is the parent's alone.
+    pub fn close(&mut self) {
+        self.channel = None;
+    }
+
+    /// The next order. The supervisor's end closed: exits.
+    pub fn receive(&self) -> (ToHost, Vec<OwnedFd>) {
+        match self.channel.as_ref().map(Channel::recv) {
+            Some(Ok(Some(order))) => order,
+            None | Some(Ok(None)) => sys::process::exit_now(EXIT_ORPHANED),
+            Some(Err(error)) => {
+                eprintln!("ringgate: cannot read an order: {error}");
+                sys::process::exit_now(EXIT_ORPHANED)
+            }
+        }
+    }
+
+    /// Reports that the app cannot be served, and ends.
+    pub fn fail(&self, error: LoadError) -> ! {
+        self.send(&FromHost::Failed {
+            stage: error.stage,
+            message: error.message,
+            traceback: error.traceback,
+        });
+        sys::process::exit_now(EXIT_FAILED)
+    }
+
+    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.channel
+            .as_ref()
+            .expect("only the main process waits for orders")
+            .as_fd()
+    }
+}
+
+/// The supervisor is gone, or makes no sense.
+pub const EXIT_ORPHANED: i32 = 3;
+/// The app cannot be served; the reason was reported.
+const EXIT_FAILED: i32 = 1;

@@ -1,0 +1,52 @@
+//! The way out when an import has started threads: this process becomes itself anew and leaves the import to its workers.
+
+use crate::ffi::Python;
+use crate::line::Descriptors;
+use control::Channel;
+use control::message::{HostSpec, ToHost};
+use std::os::fd::AsFd;
+use std::process::Command;
+
+/// Last argument of a host that became itself anew: its orders are on the passed descriptor.
+pub const RESUME_ARGUMENT: &str = "--resume";
+
+/// The same process from its beginning, with the same orders.
+pub fn start(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::io::Error {
+    eprintln!(
+        "[{}] importing the app started threads; each worker imports it by itself",
+        spec.name
+    );
+    let restart = || -> std::io::Result<std::io::Error> {
+        let (ours, theirs) = Channel::pair()?;
+        let fds: Vec<_> = std::iter::once(&descriptors.segment)
+            .chain(&descriptors.doorbells)
+            .chain(&descriptors.sockets)
+            .map(AsFd::as_fd)
+            .collect();
+        ours.send(
+            &ToHost::Start {
+                spec: Box::new(spec),
+            },
+            &fds,
+        )?;
+        drop(ours);
+        let arguments = std::fs::read("/proc/self/cmdline")?;
+        let mut arguments = arguments.split(|byte| *byte == 0);
+        let program = py
+            .import(c"sys")
+            .and_then(|sys| sys.member(c"executable")?.text());
+        let program = program.map_err(|raised| std::io::Error::other(raised.take().line()))?;
+        let mut command = Command::new(program);
+        arguments.next();
+        // What follows the last NUL is no argument.
+        let mut arguments: Vec<_> = arguments.map(as_os_str).collect();
+        arguments.pop();
+        command.args(arguments).arg(RESUME_ARGUMENT);
+        Ok(sys::process::become_program(&mut command, theirs.as_fd()))
+    };
+    restart().unwrap_or_else(|error| error)
+}
+
+fn as_os_str(bytes: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}

@@ -1,0 +1,101 @@
+//! A forked worker, from the fork to its end.
+
+use super::Zygote;
+use crate::load::{self, LoadError};
+use crate::worker::{Progress, Worker};
+use control::Channel;
+use control::message::FromHost;
+use std::sync::Arc;
+use sys::eventfd::EventFd;
+
+impl Zygote<'_> {
+    /// In the child: from the fork to its end.
+    pub(super) fn live(&mut self, index: usize, parent: u32, channel: Channel) -> ! {
+        let tell = |message: &FromHost| {
+            // Nobody listens: the parent is gone, and soon so are we.
+            drop(channel.send(message, &[]));
+        };
+        let seat = self.places[index].seat;
+        match self.serve(index, parent, &tell) {
+            Ok(()) => {
+                drop(self.prelude.call(self.py, c"finish", &[]));
+                sys::process::exit_now(0)
+            }
+            Err(error) => {
+                eprintln!("[{} w{}] {}", self.spec.name, seat.index, error.message);
+                tell(&FromHost::Failed {
+                    stage: error.stage,
+                    message: error.message,
+                    traceback: error.traceback,
+                });
+                sys::process::exit_now(1)
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        index: usize,
+        parent: u32,
+        tell: &dyn Fn(&FromHost),
+    ) -> Result<(), LoadError> {
+        let py = self.py;
+        let system = |what: &str, error: std::io::Error| {
+            LoadError::new("worker", format!("{what}: {error}"))
+        };
+        sys::process::die_with_parent().map_err(|error| system("prctl", error))?;
+        if sys::process::parent_id() != parent {
+            sys::process::exit_now(0);
+        }
+        // The zygote's own descriptors are none of the worker's business.
+        let places = std::mem::take(&mut self.places);
+        let mut own = None;
+        for (at, place) in places.into_iter().enumerate() {
+            if at == index {
+                own = Some((place.seat, place.socket));
+            }
+        }
+        let Some((seat, socket)) = own else {
+            return Err(LoadError::new("worker", "no such seat"));
+        };
+        self.line.close();
+        let bell: &'static EventFd = Box::leak(Box::new(
+            EventFd::new().map_err(|error| system("eventfd", error))?,
+        ));
+        sys::signal::note_term(bell).map_err(|error| system("sigaction", error))?;
+        self.prelude.call(
+            py,
+            c"rename",
+            &[&py.text(&load::log_name(&self.spec, Some(seat.index)))?],
+        )?;
+        self.prelude.call(
+            py,
+            c"arm_stack_signal",
+            &[&py.integer(i64::from(sys::process::stack_signal()))?],
+        )?;
+        let application = match self.application.take() {
+            Some(application) => application,
+            None => load::application(py, self.prelude, &self.spec.target)?,
+        };
+        let progress = Arc::new(Progress::default());
+        let errors = self.errors.clone();
+        let worker = Worker::new(
+            py,
+            self.prelude,
+            &self.spec,
+            &self.exchange,
+            seat,
+            socket,
+            application,
+            errors,
+            progress,
+        )?;
+        tell(&FromHost::WorkerUp {
+            index: seat.index,
+            incarnation: seat.incarnation,
+            pid: std::process::id(),
+        });
+        worker.run(py);
+        Ok(())
+    }
+}
