@@ -11,6 +11,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+mod directory;
+mod owner;
+
+pub use directory::Entries;
+pub use owner::open_owned;
+
 /// What a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -74,6 +80,8 @@ pub enum Symlinks {
     WithinRoot,
     /// Any link on the path is `ELOOP`.
     Refuse,
+    /// Followed wherever they lead; only the path itself must not (the caller sees to `..`).
+    Anywhere,
 }
 
 /// May the walk touch the disk?
@@ -97,10 +105,12 @@ pub struct OpenHow {
 impl OpenHow {
     /// Open for reading below a directory.
     pub fn beneath(symlinks: Symlinks, walk: Walk) -> OpenHow {
-        let mut resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-        if symlinks == Symlinks::Refuse {
-            resolve |= libc::RESOLVE_NO_SYMLINKS;
-        }
+        let mut resolve = libc::RESOLVE_NO_MAGICLINKS;
+        resolve |= match symlinks {
+            Symlinks::WithinRoot => libc::RESOLVE_BENEATH,
+            Symlinks::Refuse => libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS,
+            Symlinks::Anywhere => 0,
+        };
         if walk == Walk::CachedOnly {
             resolve |= RESOLVE_CACHED;
         }

@@ -5,7 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::task::Poll;
 
@@ -28,6 +28,17 @@ impl Directory {
 
     pub fn from_fd(fd: OwnedFd) -> Directory {
         Directory(Descriptor::from(fd))
+    }
+
+    /// A descriptor of its own for the same directory, for a thread that does what a ring cannot. `Unsupported` in a
+    /// simulation.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        let handle = self.0.handle();
+        if handle.is_virtual() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // SAFETY: the handle is a descriptor of this process that `self` keeps open for the call.
+        unsafe { BorrowedFd::borrow_raw(handle.number()) }.try_clone_to_owned()
     }
 
     /// Opens a file inline; with `Walk::CachedOnly`, `WouldBlock` says to use `open_file`.
