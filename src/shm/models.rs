@@ -14,7 +14,7 @@ use loom::sync::{Condvar, Mutex};
 use crate::sync::{AtomicU32, Ordering};
 
 /// Preemptions per execution: published bugs of such protocols need two or three; more multiply the time.
-const PREEMPTIONS: usize = 4;
+const PREEMPTIONS: usize = 3;
 
 fn check(model: impl Fn() + Send + Sync + 'static) {
     check_within(PREEMPTIONS, model);
