@@ -26,7 +26,11 @@ pub struct Manner {
 
 impl Manner {
     /// For a request whose framing is in doubt, or that could not be read at all.
-    pub const LAST: Manner = Manner { version: Version::Http11, keep_alive: false, head_only: false };
+    pub const LAST: Manner = Manner {
+        version: Version::Http11,
+        keep_alive: false,
+        head_only: false,
+    };
 }
 
 /// Seconds after which a refused client may try again.
@@ -46,7 +50,13 @@ pub fn begin<'a>(out: &'a mut Vec<u8>, status: u16, common: Common<'_>) -> Write
 
 /// Appends an error page; returns the bytes of its body as sent. `detail` is one clause for the reader, "" for none.
 #[cold]
-pub fn page(out: &mut Vec<u8>, status: u16, detail: &str, manner: Manner, common: Common<'_>) -> u64 {
+pub fn page(
+    out: &mut Vec<u8>,
+    status: u16,
+    detail: &str,
+    manner: Manner,
+    common: Common<'_>,
+) -> u64 {
     let mut body = Vec::with_capacity(256);
     body.extend_from_slice(b"<!doctype html>\n<html><head><title>");
     title(&mut body, status);
@@ -61,11 +71,15 @@ pub fn page(out: &mut Vec<u8>, status: u16, detail: &str, manner: Manner, common
     body.extend_from_slice(b"</body></html>\n");
 
     let mut writer = begin(out, status, common);
-    writer.header(b"Content-Type", b"text/html; charset=utf-8").number(b"Content-Length", body.len() as u64);
+    writer
+        .header(b"Content-Type", b"text/html; charset=utf-8")
+        .number(b"Content-Length", body.len() as u64);
     if status == 503 {
         writer.number(b"Retry-After", RETRY_AFTER_S);
     }
-    writer.connection(manner.version, manner.keep_alive).finish();
+    writer
+        .connection(manner.version, manner.keep_alive)
+        .finish();
     if manner.head_only {
         return 0;
     }
@@ -92,8 +106,14 @@ pub fn options(out: &mut Vec<u8>, manner: Manner, common: Common<'_>) {
 mod tests {
     use super::*;
 
-    const COMMON: Common<'_> = Common { date: b"Mon, 23 Nov 2026 01:02:03 GMT", server: "ringgate" };
-    const KEEP: Manner = Manner { keep_alive: true, ..Manner::LAST };
+    const COMMON: Common<'_> = Common {
+        date: b"Mon, 23 Nov 2026 01:02:03 GMT",
+        server: "ringgate",
+    };
+    const KEEP: Manner = Manner {
+        keep_alive: true,
+        ..Manner::LAST
+    };
 
     fn text(status: u16, detail: &str, manner: Manner) -> String {
         let mut out = Vec::new();
@@ -114,11 +134,25 @@ mod tests {
     #[test]
     fn overload_says_when_to_come_back() {
         let text = text(503, "", KEEP);
-        assert!(text.contains("\r\nRetry-After: 1\r\n") && !text.contains("Connection") && !text.contains("<p>"));
+        assert!(
+            text.contains("\r\nRetry-After: 1\r\n")
+                && !text.contains("Connection")
+                && !text.contains("<p>")
+        );
     }
 
     #[test]
     fn head_gets_the_head_alone() {
-        assert!(text(404, "", Manner { head_only: true, ..KEEP }).ends_with("\r\n\r\n"));
+        assert!(
+            text(
+                404,
+                "",
+                Manner {
+                    head_only: true,
+                    ..KEEP
+                }
+            )
+            .ends_with("\r\n\r\n")
+        );
     }
 }

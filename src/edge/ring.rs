@@ -40,7 +40,13 @@ pub struct Times {
 
 impl Times {
     fn new(timeouts: &config::Timeouts) -> Times {
-        let ns = |ms: u64| if ms == 0 { u64::MAX } else { ms.saturating_mul(1_000_000) };
+        let ns = |ms: u64| {
+            if ms == 0 {
+                u64::MAX
+            } else {
+                ms.saturating_mul(1_000_000)
+            }
+        };
         Times {
             header_ns: ns(timeouts.header_ms),
             body_ns: ns(timeouts.body_ms),
@@ -82,8 +88,16 @@ pub struct Ring {
 
 impl Ring {
     /// Opens the static directories; call it inside the runtime.
-    pub fn new(index: usize, config: Arc<Config>, stats: Arc<RingStats>, outbox: Outbox) -> io::Result<Ring> {
-        let format = config.access_log.is_some().then_some(config.access_log_format);
+    pub fn new(
+        index: usize,
+        config: Arc<Config>,
+        stats: Arc<RingStats>,
+        outbox: Outbox,
+    ) -> io::Result<Ring> {
+        let format = config
+            .access_log
+            .is_some()
+            .then_some(config.access_log_format);
         let apps = config
             .apps
             .iter()
@@ -113,7 +127,11 @@ impl Ring {
             draining: Cell::new(false),
             open: Cell::new(0),
             empty: RefCell::default(),
-            connections_max: config.limits.connections.div_ceil(config.rings.max(1)).max(1),
+            connections_max: config
+                .limits
+                .connections
+                .div_ceil(config.rings.max(1))
+                .max(1),
             config,
         })
     }
@@ -127,18 +145,28 @@ impl Ring {
 
     /// What every head of ours carries.
     pub fn common<'a>(&'a self, date: &'a [u8; 29]) -> Common<'a> {
-        Common { date, server: &self.config.server_header }
+        Common {
+            date,
+            server: &self.config.server_header,
+        }
     }
 
     /// Sets a deadline `ns` after `start_ns`; a switched-off timeout clears it.
     pub fn arm(deadline: &Deadline, start_ns: u64, ns: u64) {
-        if ns == u64::MAX { deadline.clear() } else { deadline.set(start_ns.saturating_add(ns)) }
+        if ns == u64::MAX {
+            deadline.clear()
+        } else {
+            deadline.set(start_ns.saturating_add(ns))
+        }
     }
 
     // Pools.
 
     pub fn take_buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+        self.buffers
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
     }
 
     pub fn give_buffer(&self, mut buffer: Vec<u8>) {

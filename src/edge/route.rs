@@ -27,12 +27,22 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(config: &config::Config) -> Routes {
-        let statics = config.statics.iter().enumerate().map(|(i, s)| (s.url.as_bytes().into(), Handler::Static(i)));
-        let apps = config.apps.iter().enumerate().map(|(i, a)| (a.mount.as_bytes().into(), Handler::App(i)));
+        let statics = config
+            .statics
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.url.as_bytes().into(), Handler::Static(i)));
+        let apps = config
+            .apps
+            .iter()
+            .enumerate()
+            .map(|(i, a)| (a.mount.as_bytes().into(), Handler::App(i)));
         let mut entries: Vec<(Box<[u8]>, Handler)> = statics.chain(apps).collect();
         // Stable: statics stay in front of apps.
         entries.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Routes { entries: entries.into() }
+        Routes {
+            entries: entries.into(),
+        }
     }
 
     /// A linear scan: sites have a handful of mounts, and the first bytes tell most of them apart.
@@ -40,9 +50,13 @@ impl Routes {
         self.entries
             .iter()
             .find(|(prefix, _)| {
-                path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+                path.strip_prefix(&**prefix)
+                    .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
             })
-            .map(|(prefix, handler)| Route { handler: *handler, prefix: prefix.len() })
+            .map(|(prefix, handler)| Route {
+                handler: *handler,
+                prefix: prefix.len(),
+            })
     }
 }
 
@@ -52,24 +66,35 @@ mod tests {
 
     fn routes(statics: &[&str], apps: &[&str]) -> Routes {
         let mut config = config::Config::bare();
-        config.statics =
-            statics.iter().map(|url| config::StaticMount::new(*url, "/srv")).collect();
+        config.statics = statics
+            .iter()
+            .map(|url| config::StaticMount::new(*url, "/srv"))
+            .collect();
         config.apps = apps
             .iter()
-            .map(|mount| config::App { name: (*mount).into(), mount: (*mount).into(), target: "m:a".into() })
+            .map(|mount| config::App {
+                name: (*mount).into(),
+                mount: (*mount).into(),
+                target: "m:a".into(),
+            })
             .collect();
         Routes::new(&config)
     }
 
     fn found(routes: &Routes, path: &str) -> Option<(Handler, usize)> {
-        routes.find(path.as_bytes()).map(|route| (route.handler, route.prefix))
+        routes
+            .find(path.as_bytes())
+            .map(|route| (route.handler, route.prefix))
     }
 
     #[test]
     fn the_longest_prefix_wins() {
         let routes = routes(&["/static", "/api/docs"], &["", "/api"]);
         assert_eq!(found(&routes, "/"), Some((Handler::App(0), 0)));
-        assert_eq!(found(&routes, "/static/a.css"), Some((Handler::Static(0), 7)));
+        assert_eq!(
+            found(&routes, "/static/a.css"),
+            Some((Handler::Static(0), 7))
+        );
         assert_eq!(found(&routes, "/api/users"), Some((Handler::App(1), 4)));
         assert_eq!(found(&routes, "/api/docs"), Some((Handler::Static(1), 9)));
     }

@@ -146,7 +146,9 @@ impl RingStats {
 
     /// The codes seen so far, with how often.
     pub fn codes(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        (CODE_FIRST..).zip(self.codes.iter().map(Counter::value)).filter(|(_, n)| *n > 0)
+        (CODE_FIRST..)
+            .zip(self.codes.iter().map(Counter::value))
+            .filter(|(_, n)| *n > 0)
     }
 
     /// Answers with a code beyond 599.
@@ -156,6 +158,9 @@ impl RingStats {
 
     /// Answers of one class: 1 for 1xx ... 5 for 5xx.
     pub fn class(&self, class: u16) -> u64 {
-        self.codes().filter(|(code, _)| code / 100 == class).map(|(_, n)| n).sum()
+        self.codes()
+            .filter(|(code, _)| code / 100 == class)
+            .map(|(_, n)| n)
+            .sum()
     }
 }

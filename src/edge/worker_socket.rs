@@ -25,7 +25,10 @@ pub struct WorkerSocket {
 impl WorkerSocket {
     /// The socket must not block.
     pub fn new(socket: Arc<OwnedFd>) -> WorkerSocket {
-        WorkerSocket { socket, stash: Arc::default() }
+        WorkerSocket {
+            socket,
+            stash: Arc::default(),
+        }
     }
 
     /// The descriptor under this label, if it has come. The worker sends it before it names it.
@@ -33,7 +36,9 @@ impl WorkerSocket {
         let mut stash = self.stash.lock().unwrap_or_else(PoisonError::into_inner);
         self.receive(&mut stash)?;
         let place = stash.iter().position(|(other, _)| *other == label);
-        Ok(place.and_then(|place| stash.remove(place)).map(|(_, fd)| fd))
+        Ok(place
+            .and_then(|place| stash.remove(place))
+            .map(|(_, fd)| fd))
     }
 
     fn receive(&self, stash: &mut VecDeque<(Label, OwnedFd)>) -> io::Result<()> {
@@ -80,14 +85,26 @@ mod tests {
     fn descriptors_find_their_request_in_any_order() {
         let (edge, worker) = pair();
         let other_ring = edge.clone();
-        let labels = [1, 2].map(|slot| Label { slot, ticket: 9, token: 0 });
+        let labels = [1, 2].map(|slot| Label {
+            slot,
+            ticket: 9,
+            token: 0,
+        });
         for label in labels {
-            sys::socket::send_with_fds(worker.as_fd(), &label.encode(), &[worker.as_fd()]).expect("sent");
+            sys::socket::send_with_fds(worker.as_fd(), &label.encode(), &[worker.as_fd()])
+                .expect("sent");
         }
         assert!(edge.take(labels[1]).expect("a socket").is_some());
         assert!(edge.take(labels[1]).expect("a socket").is_none());
         assert!(other_ring.take(labels[0]).expect("a socket").is_some());
-        assert!(edge.take(Label { ticket: 8, ..labels[0] }).expect("a socket").is_none());
+        assert!(
+            edge.take(Label {
+                ticket: 8,
+                ..labels[0]
+            })
+            .expect("a socket")
+            .is_none()
+        );
     }
 
     #[test]
@@ -96,11 +113,39 @@ mod tests {
         sys::socket::send_with_fds(worker.as_fd(), b"x", &[worker.as_fd()]).expect("sent");
         sys::socket::send_with_fds(worker.as_fd(), &[7; 40], &[]).expect("sent");
         for slot in 0..STASH_MAX as u32 + 1 {
-            let label = Label { slot, ticket: 0, token: 0 };
-            sys::socket::send_with_fds(worker.as_fd(), &label.encode(), &[worker.as_fd()]).expect("sent");
-            assert!(edge.take(Label { slot: 1 << 20, ..label }).expect("a socket").is_none());
+            let label = Label {
+                slot,
+                ticket: 0,
+                token: 0,
+            };
+            sys::socket::send_with_fds(worker.as_fd(), &label.encode(), &[worker.as_fd()])
+                .expect("sent");
+            assert!(
+                edge.take(Label {
+                    slot: 1 << 20,
+                    ..label
+                })
+                .expect("a socket")
+                .is_none()
+            );
         }
-        assert!(edge.take(Label { slot: 0, ticket: 0, token: 0 }).expect("a socket").is_none());
-        assert!(edge.take(Label { slot: 1, ticket: 0, token: 0 }).expect("a socket").is_some());
+        assert!(
+            edge.take(Label {
+                slot: 0,
+                ticket: 0,
+                token: 0
+            })
+            .expect("a socket")
+            .is_none()
+        );
+        assert!(
+            edge.take(Label {
+                slot: 1,
+                ticket: 0,
+                token: 0
+            })
+            .expect("a socket")
+            .is_some()
+        );
     }
 }

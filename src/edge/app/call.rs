@@ -17,7 +17,11 @@ use std::task::{Context, Poll};
 pub enum News {
     Head,
     Body(Chunk),
-    File { token: u64, offset: u64, length: u64 },
+    File {
+        token: u64,
+        offset: u64,
+        length: u64,
+    },
     /// The answer is complete.
     End,
     /// The worker gave the answer up.
@@ -47,7 +51,13 @@ pub struct Call {
 
 impl Call {
     pub(super) fn new(app: Rc<App>, slot: SlotId, submitted_ns: u64) -> Call {
-        Call { app, slot, submitted_ns, spool: None, settled: false }
+        Call {
+            app,
+            slot,
+            submitted_ns,
+            spool: None,
+            settled: false,
+        }
     }
 
     pub fn app(&self) -> &Rc<App> {
@@ -61,10 +71,16 @@ impl Call {
     /// Ready when the worker has said something, or died, since the last time this was ready.
     pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.app.inner.borrow_mut();
-        let Some(local) = inner.exchange.as_ref().map(|exchange| exchange.local(self.slot)) else {
+        let Some(local) = inner
+            .exchange
+            .as_ref()
+            .map(|exchange| exchange.local(self.slot))
+        else {
             return Poll::Ready(());
         };
-        let Some(seat) = inner.seats.get_mut(local) else { return Poll::Ready(()) };
+        let Some(seat) = inner.seats.get_mut(local) else {
+            return Poll::Ready(());
+        };
         if std::mem::take(&mut seat.news) {
             return Poll::Ready(());
         }
@@ -81,14 +97,24 @@ impl Call {
         // Each pass uses up one frame, and only one wish is granted.
         loop {
             let inner = &mut *self.app.inner.borrow_mut();
-            let Some(exchange) = &mut inner.exchange else { return Err(Corrupt("no exchange")) };
+            let Some(exchange) = &mut inner.exchange else {
+                return Err(Corrupt("no exchange"));
+            };
             let news = match exchange.next_frame(self.slot)? {
                 Some(Frame::Head(bytes)) => {
                     head(bytes);
                     News::Head
                 }
                 Some(Frame::Body(chunk)) => News::Body(chunk),
-                Some(Frame::File { token, offset, length }) => News::File { token, offset, length },
+                Some(Frame::File {
+                    token,
+                    offset,
+                    length,
+                }) => News::File {
+                    token,
+                    offset,
+                    length,
+                },
                 Some(Frame::End) => News::End,
                 Some(Frame::Abort) => {
                     let local = exchange.local(self.slot);
@@ -97,7 +123,9 @@ impl Call {
                 }
                 Some(Frame::WantBody) => {
                     let Some(spool) = self.spool.take() else {
-                        return Err(Corrupt("the worker asks for a body that is not there, or asks twice"));
+                        return Err(Corrupt(
+                            "the worker asks for a body that is not there, or asks twice",
+                        ));
                     };
                     inner.hand_over(self.slot, &spool)?;
                     continue;
@@ -131,13 +159,22 @@ impl Call {
         let inner = self.app.inner.borrow();
         let exchange = inner.exchange.as_ref()?;
         let worker = exchange.worker_of(self.slot)?;
-        let label = Label { slot: self.slot.index() as u32, ticket: exchange.ticket(self.slot), token };
+        let label = Label {
+            slot: self.slot.index() as u32,
+            ticket: exchange.ticket(self.slot),
+            token,
+        };
         inner.sockets.get(&worker.index)?.take(label).ok().flatten()
     }
 
     /// Who runs it, if somebody does.
     pub fn worker(&self) -> Option<WorkerId> {
-        self.app.inner.borrow().exchange.as_ref()?.worker_of(self.slot)
+        self.app
+            .inner
+            .borrow()
+            .exchange
+            .as_ref()?
+            .worker_of(self.slot)
     }
 
     /// When a worker took it; `None` while it is queued (or if the slot is broken).
@@ -146,24 +183,41 @@ impl Call {
         let exchange = inner.exchange.as_ref()?;
         match exchange.state(self.slot) {
             Ok(SlotState::Queued) | Err(_) => None,
-            Ok(SlotState::Claimed(_) | SlotState::Done(_)) => {
-                Some(exchange.times(self.slot, now_ns).claimed_ns.clamp(self.submitted_ns, now_ns))
-            }
+            Ok(SlotState::Claimed(_) | SlotState::Done(_)) => Some(
+                exchange
+                    .times(self.slot, now_ns)
+                    .claimed_ns
+                    .clamp(self.submitted_ns, now_ns),
+            ),
         }
     }
 
     /// How it fared so far.
     pub fn served(&self, now_ns: u64) -> Served {
         let inner = self.app.inner.borrow();
-        let Some(exchange) = &inner.exchange else { return Served::default() };
+        let Some(exchange) = &inner.exchange else {
+            return Served::default();
+        };
         let worker = exchange.worker_of(self.slot).map(|worker| worker.index);
         let times = exchange.times(self.slot, now_ns);
-        let claimed = if times.claimed_ns == 0 { now_ns } else { times.claimed_ns };
-        let last = if times.last_ns == 0 { now_ns } else { times.last_ns };
+        let claimed = if times.claimed_ns == 0 {
+            now_ns
+        } else {
+            times.claimed_ns
+        };
+        let last = if times.last_ns == 0 {
+            now_ns
+        } else {
+            times.last_ns
+        };
         Served {
             worker,
             queue_ns: claimed.saturating_sub(self.submitted_ns),
-            app_ns: if worker.is_some() { last.saturating_sub(claimed) } else { 0 },
+            app_ns: if worker.is_some() {
+                last.saturating_sub(claimed)
+            } else {
+                0
+            },
         }
     }
 
@@ -198,7 +252,10 @@ impl Call {
             return;
         }
         let inner = &mut *self.app.inner.borrow_mut();
-        if let Some(local) = inner.exchange.as_ref().map(|exchange| exchange.local(self.slot))
+        if let Some(local) = inner
+            .exchange
+            .as_ref()
+            .map(|exchange| exchange.local(self.slot))
             && let Some(seat) = inner.seats.get_mut(local)
         {
             seat.waker = None;
@@ -211,10 +268,21 @@ impl Call {
 impl Inner {
     fn hand_over(&self, slot: SlotId, spool: &File) -> Result<(), Corrupt> {
         let exchange = self.exchange.as_ref().ok_or(Corrupt("no exchange"))?;
-        let worker = exchange.worker_of(slot).ok_or(Corrupt("a wish from nobody"))?;
-        let socket = self.sockets.get(&worker.index).ok_or(Corrupt("a worker without a socket"))?;
-        let label = Label { slot: slot.index() as u32, ticket: exchange.ticket(slot), token: 0 };
-        socket.give(label, spool.as_fd()).map_err(|_| Corrupt("the worker's socket takes no descriptor"))
+        let worker = exchange
+            .worker_of(slot)
+            .ok_or(Corrupt("a wish from nobody"))?;
+        let socket = self
+            .sockets
+            .get(&worker.index)
+            .ok_or(Corrupt("a worker without a socket"))?;
+        let label = Label {
+            slot: slot.index() as u32,
+            ticket: exchange.ticket(slot),
+            token: 0,
+        };
+        socket
+            .give(label, spool.as_fd())
+            .map_err(|_| Corrupt("the worker's socket takes no descriptor"))
     }
 }
 

@@ -107,14 +107,19 @@ impl App {
     }
 
     pub fn worker_socket(&self, index: u16, socket: WorkerSocket) {
-        self.inner.borrow_mut().sockets.insert(index, Rc::new(socket));
+        self.inner
+            .borrow_mut()
+            .sockets
+            .insert(index, Rc::new(socket));
     }
 
     /// Takes in the new view: the state, and workers that are up now.
     pub fn handle_view(&self, view: &AppView) {
         let inner = &mut *self.inner.borrow_mut();
         inner.state = view.state;
-        let Some(exchange) = &mut inner.exchange else { return };
+        let Some(exchange) = &mut inner.exchange else {
+            return;
+        };
         for worker in &view.workers {
             let id = (worker.index, worker.incarnation);
             if !inner.workers.contains(&id) {
@@ -129,7 +134,9 @@ impl App {
     pub fn handle_worker_gone(&self, index: u16, incarnation: u16) {
         let inner = &mut *self.inner.borrow_mut();
         inner.workers.retain(|other| *other != (index, incarnation));
-        let Some(exchange) = &mut inner.exchange else { return };
+        let Some(exchange) = &mut inner.exchange else {
+            return;
+        };
         for slot in exchange.worker_gone(index, incarnation) {
             if let Some(seat) = inner.seats.get_mut(exchange.local(slot)) {
                 seat.lost = true;
@@ -151,7 +158,9 @@ impl App {
     #[inline]
     pub fn poll(&self) {
         let inner = &mut *self.inner.borrow_mut();
-        let Some(exchange) = &mut inner.exchange else { return };
+        let Some(exchange) = &mut inner.exchange else {
+            return;
+        };
         let (seats, first) = (&mut inner.seats, inner.slot_first);
         exchange.dirty(|slot| {
             if let Some(seat) = seats.get_mut(slot.index().wrapping_sub(first)) {
@@ -169,7 +178,11 @@ impl App {
     }
 
     pub fn before_park(&self) -> Park {
-        self.inner.borrow_mut().exchange.as_mut().map_or(Park::Sleep, EdgeRing::before_park)
+        self.inner
+            .borrow_mut()
+            .exchange
+            .as_mut()
+            .map_or(Park::Sleep, EdgeRing::before_park)
     }
 
     pub fn after_park(&self) {
@@ -182,7 +195,11 @@ impl App {
     pub fn errand(&self, worker: WorkerId) -> Option<Errand> {
         let record = self.inner.borrow().segment.as_ref()?.worker(worker.index)?;
         let slot = record.slot?;
-        (record.incarnation == worker.incarnation).then_some(Errand { worker, slot, since_ns: record.since_ns })
+        (record.incarnation == worker.incarnation).then_some(Errand {
+            worker,
+            slot,
+            since_ns: record.since_ns,
+        })
     }
 
     // Requests.
@@ -213,13 +230,19 @@ impl App {
                 Ok(Call::new(Rc::clone(self), slot, now_ns))
             }
             Err(refusal) => {
-                stats.refused.add(u64::from(refusal != Refusal::HeadTooLarge));
+                stats
+                    .refused
+                    .add(u64::from(refusal != Refusal::HeadTooLarge));
                 Err(refusal)
             }
         }
     }
 
-    fn try_submit(&self, now_ns: u64, encode: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<SlotId, Refusal> {
+    fn try_submit(
+        &self,
+        now_ns: u64,
+        encode: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<SlotId, Refusal> {
         let mut inner = self.inner.borrow_mut();
         let live = inner.exchange.as_ref().map_or(0, EdgeRing::live_workers);
         inner.refuse_if_down(live)?;
@@ -243,7 +266,11 @@ impl App {
     /// Slots that are not free.
     #[cfg(test)]
     pub fn in_use(&self) -> usize {
-        self.inner.borrow().exchange.as_ref().map_or(0, EdgeRing::in_use)
+        self.inner
+            .borrow()
+            .exchange
+            .as_ref()
+            .map_or(0, EdgeRing::in_use)
     }
 
     /// Whether a body travels inside its slot, behind a head of `head_bytes` on the wire; else it is spooled to a file.

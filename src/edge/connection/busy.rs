@@ -18,7 +18,12 @@ const HEAD_TOO_SLOW: Reject = Reject::new(408, "the request head took too long")
 
 impl Connection {
     /// Goes on from `step` until everything received is answered and sent.
-    pub(super) async fn busy(&mut self, mut input: Input, mut out: Output, mut step: Step) -> After {
+    pub(super) async fn busy(
+        &mut self,
+        mut input: Input,
+        mut out: Output,
+        mut step: Step,
+    ) -> After {
         self.ring.stats.connections_active.add(1);
         let after = loop {
             let ended = match step {
@@ -35,14 +40,23 @@ impl Connection {
                     Err(_) => Ended::Cut,
                 },
                 Step::Partial => self.more_head(&mut input, &mut out).await,
-                Step::File { open, status, body } => self.send_body(open, status, body, &mut out).await,
-                Step::Cold { open, cold } => self.look_for_file(open, *cold, &mut input, &mut out).await,
+                Step::File { open, status, body } => {
+                    self.send_body(open, status, body, &mut out).await
+                }
+                Step::Cold { open, cold } => {
+                    self.look_for_file(open, *cold, &mut input, &mut out).await
+                }
                 Step::Call { open, call } => self.exchange(call, open, &mut input, &mut out).await,
-                Step::Upload { open, upload } => self.upload_then_call(open, &upload, &mut input, &mut out).await,
+                Step::Upload { open, upload } => {
+                    self.upload_then_call(open, &upload, &mut input, &mut out)
+                        .await
+                }
             };
             step = match ended {
                 Ended::Stay => self.step(&mut input, &mut out),
-                Ended::Close => Step::Last { linger: !input.is_empty() },
+                Ended::Close => Step::Last {
+                    linger: !input.is_empty(),
+                },
                 Ended::Linger => Step::Last { linger: true },
                 Ended::Cut => break After::Close,
             };
@@ -81,9 +95,18 @@ impl Connection {
     }
 
     /// Sends the body of a static answer whose head waits in `out`.
-    async fn send_body(&mut self, open: Open, status: u16, body: files::Body, out: &mut Output) -> Ended {
+    async fn send_body(
+        &mut self,
+        open: Open,
+        status: u16,
+        body: files::Body,
+        out: &mut Output,
+    ) -> Ended {
         let sent = match self.flush_before_body(out).await {
-            Ok(()) => body.send(&self.socket, out.waiting(), self.ring.times.write_ns).await,
+            Ok(()) => {
+                body.send(&self.socket, out.waiting(), self.ring.times.write_ns)
+                    .await
+            }
             Err(error) => Err(error),
         };
         out.forget();
@@ -101,31 +124,54 @@ impl Connection {
     /// Earlier answers that are more than a head's worth go first.
     async fn flush_before_body(&mut self, out: &mut Output) -> std::io::Result<()> {
         const HEAD_MAX_BYTES: usize = 64 * 1024;
-        if out.len() > HEAD_MAX_BYTES { self.flush(out).await } else { Ok(()) }
+        if out.len() > HEAD_MAX_BYTES {
+            self.flush(out).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Waits for the disk, then answers as if it had been in the cache.
-    async fn look_for_file(&mut self, open: Open, cold: files::Cold, input: &mut Input, out: &mut Output) -> Ended {
+    async fn look_for_file(
+        &mut self,
+        open: Open,
+        cold: files::Cold,
+        input: &mut Input,
+        out: &mut Output,
+    ) -> Ended {
         input.own();
         if self.flush(out).await.is_err() {
             return Ended::Cut;
         }
         let ready = cold.wait(&self.ring.files).await;
         let date = self.ring.date();
-        let answer = self.ring.files.finish(&ready, self.ring.common(&date), open.manner, out.buffer());
+        let answer =
+            self.ring
+                .files
+                .finish(&ready, self.ring.common(&date), open.manner, out.buffer());
         match answer {
             files::Answer::Whole { status, body_bytes } => {
                 let keep_alive = open.manner.keep_alive;
                 self.ring.stats.static_requests.add(1);
                 self.close_request(open, status, body_bytes, None);
-                if keep_alive { Ended::Stay } else { Ended::Close }
+                if keep_alive {
+                    Ended::Stay
+                } else {
+                    Ended::Close
+                }
             }
             files::Answer::Body { status, body } => self.send_body(open, status, body, out).await,
             files::Answer::Cold(_) => Ended::Cut,
         }
     }
 
-    async fn upload_then_call(&mut self, open: Open, upload: &Upload, input: &mut Input, out: &mut Output) -> Ended {
+    async fn upload_then_call(
+        &mut self,
+        open: Open,
+        upload: &Upload,
+        input: &mut Input,
+        out: &mut Output,
+    ) -> Ended {
         match self.take_in(upload, open.manner, input, out).await {
             Ok(call) => self.exchange(call, open, input, out).await,
             Err(Failed::Gone) => {
@@ -134,7 +180,15 @@ impl Connection {
             }
             Err(Failed::Answer(status, detail, complete)) => {
                 let keep_alive = open.manner.keep_alive && complete;
-                let sent = self.page(status, detail, Manner { keep_alive, ..open.manner }, out);
+                let sent = self.page(
+                    status,
+                    detail,
+                    Manner {
+                        keep_alive,
+                        ..open.manner
+                    },
+                    out,
+                );
                 self.close_request(open, status, sent, None);
                 match (keep_alive, complete) {
                     (true, _) => Ended::Stay,

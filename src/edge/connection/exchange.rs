@@ -4,19 +4,19 @@
 //! cancels its request (queued: Python never sees it; running: the worker is told); the connection ends without a
 //! terminator when an answer breaks off, never with one.
 
+use super::Connection;
 use super::input::Input;
 use super::output::Output;
 use super::reply::{Fault, Pull, Reply};
 use super::request::Open;
-use super::Connection;
 use crate::app::{Call, Served};
 use crate::files;
 use crate::mailbox::FromRing;
 use crate::ring::Ring;
 use config::LogLevel;
+use shm::WorkerId;
 use std::future::{Future, poll_fn};
 use std::io;
-use shm::WorkerId;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -50,7 +50,13 @@ pub(super) enum Ended {
 
 impl Connection {
     /// Sees a submitted request through. What waited in `out` before it leaves first.
-    pub(super) async fn exchange(&mut self, mut call: Call, open: Open, input: &mut Input, out: &mut Output) -> Ended {
+    pub(super) async fn exchange(
+        &mut self,
+        mut call: Call,
+        open: Open,
+        input: &mut Input,
+        out: &mut Output,
+    ) -> Ended {
         input.own();
         let mut reply = Reply::new(open.manner, out);
         let mut heard_ns = call.submitted_ns;
@@ -66,8 +72,15 @@ impl Connection {
                 Ok(Pull::Waiting) => false,
                 Ok(Pull::Full) => true,
                 Ok(Pull::End) => return self.finish(call, open, &reply, out).await,
-                Ok(Pull::File { token, offset, length }) => {
-                    match self.pass_file(&mut call, &mut reply, token, offset, length, out).await {
+                Ok(Pull::File {
+                    token,
+                    offset,
+                    length,
+                }) => {
+                    match self
+                        .pass_file(&mut call, &mut reply, token, offset, length, out)
+                        .await
+                    {
                         Ok(()) => continue,
                         Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
                     }
@@ -103,12 +116,23 @@ impl Connection {
     }
 
     /// Waits for whatever comes first. `full`: the edge holds all it may; only the client can help.
-    async fn event(&self, call: &Call, reply: &Reply, full: bool, heard_ns: u64, input: &mut Input) -> Event {
+    async fn event(
+        &self,
+        call: &Call,
+        reply: &Reply,
+        full: bool,
+        heard_ns: u64,
+        input: &mut Input,
+    ) -> Event {
         let times = &self.ring.times;
         if full {
             Ring::arm(&self.deadline, uring::now(), times.write_ns);
         } else {
-            let from_ns = if reply.has_head() { heard_ns } else { call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns) };
+            let from_ns = if reply.has_head() {
+                heard_ns
+            } else {
+                call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns)
+            };
             Ring::arm(&self.deadline, from_ns, times.request_ns);
         }
         let mut writable: Option<Writable<'_>> = reply.blocked.then(|| self.socket.writable());
@@ -140,12 +164,22 @@ impl Connection {
     /// The deadline fired; it was armed by what was known then. Has the request been claimed since?
     fn has_time_left(&self, call: &Call, reply: &Reply, heard_ns: u64) -> bool {
         let now_ns = uring::now();
-        let from_ns = if reply.has_head() { heard_ns } else { call.claimed_ns(now_ns).unwrap_or(call.submitted_ns) };
+        let from_ns = if reply.has_head() {
+            heard_ns
+        } else {
+            call.claimed_ns(now_ns).unwrap_or(call.submitted_ns)
+        };
         from_ns.saturating_add(self.ring.times.request_ns) > now_ns
     }
 
     /// The answer is complete: frees the worker, then sees to the client.
-    async fn finish(&mut self, mut call: Call, open: Open, reply: &Reply, out: &mut Output) -> Ended {
+    async fn finish(
+        &mut self,
+        mut call: Call,
+        open: Open,
+        reply: &Reply,
+        out: &mut Output,
+    ) -> Ended {
         let served = call.settle(uring::now());
         if reply.excess {
             self.ring.log(
@@ -158,7 +192,12 @@ impl Connection {
             );
         }
         let flushed = self.flush(out).await;
-        self.close_request(open, reply.status, reply.body_bytes, Some((&call.app().name, served)));
+        self.close_request(
+            open,
+            reply.status,
+            reply.body_bytes,
+            Some((&call.app().name, served)),
+        );
         match flushed {
             Err(_) => Ended::Cut,
             Ok(()) if reply.close => Ended::Close,
@@ -176,24 +215,45 @@ impl Connection {
         length: u64,
         out: &mut Output,
     ) -> Result<(), Fault> {
-        let file = call.file(token).ok_or(Fault::Order("a file that never came"))?;
+        let file = call
+            .file(token)
+            .ok_or(Fault::Order("a file that never came"))?;
         let file = File::from_fd(file);
-        let stat = file.stat().map_err(|_| Fault::Order("a file that is none"))?;
-        let end = offset.checked_add(length).ok_or(Fault::Order("a file beyond all bounds"))?;
+        let stat = file
+            .stat()
+            .map_err(|_| Fault::Order("a file that is none"))?;
+        let end = offset
+            .checked_add(length)
+            .ok_or(Fault::Order("a file beyond all bounds"))?;
         if stat.kind != Kind::Regular || stat.size < end {
-            return Err(Fault::Order("a file that is shorter than announced, or no plain file"));
+            return Err(Fault::Order(
+                "a file that is shorter than announced, or no plain file",
+            ));
         }
         self.flush(out).await.map_err(Fault::Gone)?;
-        files::send_file(&self.socket, b"", &file, offset, length, self.ring.times.write_ns)
-            .await
-            .map_err(Fault::Gone)?;
+        files::send_file(
+            &self.socket,
+            b"",
+            &file,
+            offset,
+            length,
+            self.ring.times.write_ns,
+        )
+        .await
+        .map_err(Fault::Gone)?;
         reply.end_file(out);
         Ok(())
     }
 
     /// The app took too long.
     #[cold]
-    fn overdue(&mut self, mut call: Call, open: Open, reply: &mut Reply, out: &mut Output) -> Ended {
+    fn overdue(
+        &mut self,
+        mut call: Call,
+        open: Open,
+        reply: &mut Reply,
+        out: &mut Output,
+    ) -> Ended {
         let app = call.app().index;
         let name = call.app().name.clone();
         self.ring.stats.apps[app].timed_out.add(1);
@@ -203,10 +263,18 @@ impl Connection {
             let request = Named(&open).to_string();
             self.ring.log(
                 LogLevel::Error,
-                format_args!("app {name}: worker {} ran over the time limit, {request}", worker.index),
+                format_args!(
+                    "app {name}: worker {} ran over the time limit, {request}",
+                    worker.index
+                ),
             );
             let (index, incarnation) = (worker.index, worker.incarnation);
-            self.ring.tell(FromRing::WorkerStuck { app, index, incarnation, request });
+            self.ring.tell(FromRing::WorkerStuck {
+                app,
+                index,
+                incarnation,
+                request,
+            });
         }
         let (status, detail) = match stuck {
             Some(_) => (504, "the application took too long"),
@@ -217,7 +285,14 @@ impl Connection {
 
     /// The answer cannot go on.
     #[cold]
-    fn give_up(&mut self, mut call: Call, open: Open, reply: &mut Reply, fault: Fault, out: &mut Output) -> Ended {
+    fn give_up(
+        &mut self,
+        mut call: Call,
+        open: Open,
+        reply: &mut Reply,
+        fault: Fault,
+        out: &mut Output,
+    ) -> Ended {
         let app = call.app().index;
         let name = call.app().name.clone();
         let now_ns = uring::now();
@@ -229,7 +304,11 @@ impl Connection {
                     self.watch(&call, worker, left_ns, &open);
                 }
                 self.ring.stats.apps[app].abandoned.add(1);
-                let status = if reply.has_head() && reply.status != 0 { reply.status } else { CLIENT_GONE };
+                let status = if reply.has_head() && reply.status != 0 {
+                    reply.status
+                } else {
+                    CLIENT_GONE
+                };
                 self.close_request(open, status, reply.body_bytes, Some((&name, served)));
                 return Ended::Cut;
             }
@@ -241,9 +320,21 @@ impl Connection {
             }
         }
         self.ring.stats.apps[app].broken.add(1);
-        let worker = served.worker.map_or_else(String::new, |worker| format!(" worker {worker}"));
-        self.ring.log(LogLevel::Error, format_args!("app {name}{worker}: {fault}, {}", Named(&open)));
-        self.answer_instead(open, reply, 502, "the application gave no valid answer", out, (&name, served))
+        let worker = served
+            .worker
+            .map_or_else(String::new, |worker| format!(" worker {worker}"));
+        self.ring.log(
+            LogLevel::Error,
+            format_args!("app {name}{worker}: {fault}, {}", Named(&open)),
+        );
+        self.answer_instead(
+            open,
+            reply,
+            502,
+            "the application gave no valid answer",
+            out,
+            (&name, served),
+        )
     }
 
     /// The client of a running request has left. The worker has been told; if it is still at it when the request's time is
@@ -259,7 +350,12 @@ impl Connection {
             uring::time::sleep(left_ns).await;
             if app.errand(worker) == errand {
                 let (app, index, incarnation) = (app.index, worker.index, worker.incarnation);
-                ring.tell(FromRing::WorkerStuck { app, index, incarnation, request });
+                ring.tell(FromRing::WorkerStuck {
+                    app,
+                    index,
+                    incarnation,
+                    request,
+                });
             }
         });
     }
@@ -281,7 +377,11 @@ impl Connection {
         let manner = open.manner;
         let sent = self.page(status, detail, manner, out);
         self.close_request(open, status, sent, Some(app));
-        if manner.keep_alive { Ended::Stay } else { Ended::Close }
+        if manner.keep_alive {
+            Ended::Stay
+        } else {
+            Ended::Close
+        }
     }
 }
 

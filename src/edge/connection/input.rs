@@ -19,7 +19,11 @@ pub struct Input {
 
 impl Input {
     pub fn of(chunk: RecvBuf) -> Input {
-        Input { chunk: Some(chunk), carry: Vec::new(), at: 0 }
+        Input {
+            chunk: Some(chunk),
+            carry: Vec::new(),
+            at: 0,
+        }
     }
 
     /// Everything unread.
@@ -44,7 +48,13 @@ impl Input {
     #[inline]
     pub fn consume(&mut self, count: usize) {
         self.at += count;
-        debug_assert!(self.at <= self.chunk.as_ref().map_or(self.carry.len(), |chunk| chunk.len()));
+        debug_assert!(
+            self.at
+                <= self
+                    .chunk
+                    .as_ref()
+                    .map_or(self.carry.len(), |chunk| chunk.len())
+        );
         if self.bytes().is_empty() {
             self.chunk = None;
             self.at = 0;
@@ -58,7 +68,11 @@ impl Input {
     /// Takes in what has arrived.
     pub fn push(&mut self, chunk: RecvBuf) {
         if self.is_empty() {
-            *self = Input { chunk: Some(chunk), carry: std::mem::take(&mut self.carry), at: 0 };
+            *self = Input {
+                chunk: Some(chunk),
+                carry: std::mem::take(&mut self.carry),
+                at: 0,
+            };
             self.carry.clear();
         } else {
             self.own();

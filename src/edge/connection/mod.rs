@@ -58,7 +58,10 @@ impl Entrance {
                 },
                 server_port: address.port(),
             },
-            config::Address::Unix(_) => Entrance { server_name: "localhost".into(), server_port: 0 },
+            config::Address::Unix(_) => Entrance {
+                server_name: "localhost".into(),
+                server_port: 0,
+            },
         }
     }
 }
@@ -96,10 +99,22 @@ enum Turn<'a> {
 /// Serves a connection to its end. The caller has counted it (`Ring::admit`).
 ///
 /// Not an `async fn`: that would keep its arguments beside the connection made of them, for as long as it lives.
-pub fn serve(ring: Rc<Ring>, entrance: Rc<Entrance>, socket: Socket) -> impl Future<Output = ()> + 'static {
+pub fn serve(
+    ring: Rc<Ring>,
+    entrance: Rc<Entrance>,
+    socket: Socket,
+) -> impl Future<Output = ()> + 'static {
     let peer = socket.peer().ok().flatten();
     let deadline = Deadline::new();
-    let mut connection = Connection { ring, entrance, socket, deadline, peer, started_ns: 0, begun: false };
+    let mut connection = Connection {
+        ring,
+        entrance,
+        socket,
+        deadline,
+        peer,
+        started_ns: 0,
+        begun: false,
+    };
     async move {
         while let Some(chunk) = connection.rest().await {
             let after = match connection.turn(chunk) {
@@ -127,7 +142,11 @@ impl Drop for Connection {
 impl Connection {
     /// Waits for a request's first bytes; `None`: the connection is over. A client that never speaks is closed without a word.
     async fn rest(&mut self) -> Option<RecvBuf> {
-        let ns = if self.begun { self.ring.times.idle_ns } else { self.ring.times.header_ns };
+        let ns = if self.begun {
+            self.ring.times.idle_ns
+        } else {
+            self.ring.times.header_ns
+        };
         Ring::arm(&self.deadline, uring::now(), ns);
         let chunk = poll_fn(|cx| match self.socket.poll_recv(cx) {
             Poll::Ready(Some(Ok(chunk))) => Poll::Ready(Some(chunk)),
@@ -151,7 +170,11 @@ impl Connection {
             Step::Dry | Step::Last { linger: false } => match out.try_flush(&self.socket) {
                 Ok(true) => {
                     self.ring.give_buffer(out.into_buffer());
-                    Turn::Now(if matches!(step, Step::Dry) { After::Rest } else { After::Close })
+                    Turn::Now(if matches!(step, Step::Dry) {
+                        After::Rest
+                    } else {
+                        After::Close
+                    })
                 }
                 Ok(false) => Turn::Busy(Box::pin(self.busy(input, out, step))),
                 Err(_) => Turn::Now(After::Close),
@@ -168,7 +191,9 @@ impl Connection {
     async fn flush(&self, out: &mut Output) -> io::Result<()> {
         while !out.try_flush(&self.socket)? {
             Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
-            within(&self.deadline, self.socket.writable()).await.ok_or(io::ErrorKind::TimedOut)??;
+            within(&self.deadline, self.socket.writable())
+                .await
+                .ok_or(io::ErrorKind::TimedOut)??;
         }
         Ok(())
     }

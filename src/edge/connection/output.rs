@@ -17,7 +17,11 @@ pub struct Output {
 impl Output {
     pub fn new(buffer: Vec<u8>) -> Output {
         debug_assert!(buffer.is_empty());
-        Output { bytes: buffer, sent: 0, before: 0 }
+        Output {
+            bytes: buffer,
+            sent: 0,
+            before: 0,
+        }
     }
 
     /// The buffer, emptied, for the next connection.
@@ -60,7 +64,9 @@ impl Output {
 
     /// Forgets what was appended since `position`; false if some of it has left.
     pub fn rewind(&mut self, position: u64) -> bool {
-        let Some(length) = position.checked_sub(self.before) else { return false };
+        let Some(length) = position.checked_sub(self.before) else {
+            return false;
+        };
         if length < self.sent as u64 {
             return false;
         }
@@ -94,7 +100,14 @@ impl Output {
         ];
         let count = match socket.try_send_parts(&slices, false) {
             Ok(count) => count,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                0
+            }
             Err(error) => return Err(error),
         };
         self.sent += count.min(waiting);

@@ -23,7 +23,8 @@ impl Record {
         let (referer, user_agent) = from_whom(head);
         self.bytes.extend_from_slice(cut(line));
         self.ends[0] = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(head.host.map_or(b"", |host| host.raw.as_bytes()));
+        self.bytes
+            .extend_from_slice(head.host.map_or(b"", |host| host.raw.as_bytes()));
         self.ends[1] = self.bytes.len() as u32;
         self.bytes.extend_from_slice(cut(referer));
         self.ends[2] = self.bytes.len() as u32;
@@ -96,7 +97,10 @@ mod tests {
         for _ in 0..2 {
             record.fill(first_line(bytes), &head);
             assert_eq!(record.line(), b"GET /a HTTP/1.1");
-            assert_eq!((record.host(), record.referer(), record.user_agent()), (&b"x"[..], &b"r"[..], &b"ua"[..]));
+            assert_eq!(
+                (record.host(), record.referer(), record.user_agent()),
+                (&b"x"[..], &b"r"[..], &b"ua"[..])
+            );
         }
     }
 }

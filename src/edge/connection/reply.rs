@@ -50,7 +50,11 @@ pub enum Pull {
     /// Enough waits in the edge; the client has to take some first.
     Full,
     /// Then a file: its piece's head is in the output.
-    File { token: u64, offset: u64, length: u64 },
+    File {
+        token: u64,
+        offset: u64,
+        length: u64,
+    },
     /// The answer is complete in the output.
     End,
 }
@@ -82,7 +86,10 @@ impl fmt::Display for Fault {
             Fault::Corrupt(what) => write!(f, "garbage in the exchange: {what}"),
             Fault::Order(what) => write!(f, "the worker broke the protocol: {what}"),
             Fault::Head(fault) => write!(f, "bad response head: {fault}"),
-            Fault::Short { missing } => write!(f, "the response body is {missing} bytes shorter than its Content-Length"),
+            Fault::Short { missing } => write!(
+                f,
+                "the response body is {missing} bytes shorter than its Content-Length"
+            ),
             Fault::Gone(error) => write!(f, "the client is gone: {error}"),
         }
     }
@@ -133,9 +140,17 @@ impl Reply {
                 None => return Ok(Pull::Waiting),
                 Some(News::Head) => {}
                 Some(News::Body(chunk)) => self.handle_body(call, chunk, socket, out)?,
-                Some(News::File { token, offset, length }) => {
+                Some(News::File {
+                    token,
+                    offset,
+                    length,
+                }) => {
                     if let Some(length) = self.begin_file(length, out)? {
-                        return Ok(Pull::File { token, offset, length });
+                        return Ok(Pull::File {
+                            token,
+                            offset,
+                            length,
+                        });
                     }
                 }
                 Some(News::End) => {
@@ -149,7 +164,12 @@ impl Reply {
     }
 
     /// Judges the head and writes ours.
-    fn handle_head(&mut self, bytes: &[u8], out: &mut Vec<u8>, common: Common<'_>) -> Result<(), Fault> {
+    fn handle_head(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        common: Common<'_>,
+    ) -> Result<(), Fault> {
         if self.framing.is_some() {
             return Err(Fault::Order("a second head"));
         }
@@ -171,11 +191,27 @@ impl Reply {
         if !seen.has_date {
             writer.date(common.date);
         }
-        let method = if self.manner.head_only { Method::Head } else { Method::Get };
-        let framing = Framing::decide(&method, self.manner.version, head.status, seen.content_length);
+        let method = if self.manner.head_only {
+            Method::Head
+        } else {
+            Method::Get
+        };
+        let framing = Framing::decide(
+            &method,
+            self.manner.version,
+            head.status,
+            seen.content_length,
+        );
         self.close |= seen.close || !framing.can_persist();
-        writer.framing(framing).connection(self.manner.version, !self.close).finish();
-        self.left = if let Framing::Length(length) = framing { length } else { 0 };
+        writer
+            .framing(framing)
+            .connection(self.manner.version, !self.close)
+            .finish();
+        self.left = if let Framing::Length(length) = framing {
+            length
+        } else {
+            0
+        };
         self.status = head.status;
         self.framing = Some(framing);
         Ok(())
@@ -190,13 +226,20 @@ impl Reply {
             Some(Framing::Chunked | Framing::Close) => length,
         };
         // A body in answer to HEAD is what a plain app does; anything else is a mistake of the app's.
-        self.excess |= admitted < length && !(self.manner.head_only || status::has_no_content(self.status));
+        self.excess |=
+            admitted < length && !(self.manner.head_only || status::has_no_content(self.status));
         self.left = self.left.saturating_sub(admitted);
         self.body_bytes += admitted;
         Ok(admitted)
     }
 
-    fn handle_body(&mut self, call: &Call, chunk: Chunk, socket: &Socket, out: &mut Output) -> Result<(), Fault> {
+    fn handle_body(
+        &mut self,
+        call: &Call,
+        chunk: Chunk,
+        socket: &Socket,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
         let admitted = self.admit(chunk.len() as u64)? as usize;
         if admitted > 0 {
             let chunked = self.framing == Some(Framing::Chunked);
@@ -229,8 +272,10 @@ impl Reply {
             return Ok(None);
         }
         if self.framing == Some(Framing::Chunked) {
-            let size = usize::try_from(admitted).map_err(|_| Fault::Order("a file beyond all bounds"))?;
-            out.buffer().extend_from_slice(ChunkHead::new(size).as_bytes());
+            let size =
+                usize::try_from(admitted).map_err(|_| Fault::Order("a file beyond all bounds"))?;
+            out.buffer()
+                .extend_from_slice(ChunkHead::new(size).as_bytes());
         }
         Ok(Some(admitted))
     }

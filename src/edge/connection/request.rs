@@ -39,7 +39,11 @@ pub enum Step {
     /// The connection ends when what waits has been sent.
     Last { linger: bool },
     /// The head waits in the output; the body comes from a file.
-    File { open: Open, status: u16, body: files::Body },
+    File {
+        open: Open,
+        status: u16,
+        body: files::Body,
+    },
     /// A file has to be looked for on the disk.
     Cold { open: Open, cold: Box<files::Cold> },
     /// An app has the request.
@@ -87,7 +91,9 @@ impl Connection {
             match verdict {
                 Verdict::Answered => self.started_ns = uring::now(),
                 Verdict::Step(Step::Last { linger }) => {
-                    return Step::Last { linger: linger || !input.is_empty() };
+                    return Step::Last {
+                        linger: linger || !input.is_empty(),
+                    };
                 }
                 Verdict::Step(step) => return step,
             }
@@ -107,23 +113,38 @@ impl Connection {
     /// Answers what could not be read, and ends: the framing is lost.
     #[cold]
     pub(super) fn reject(&self, bytes: &[u8], reject: Reject, out: &mut Output) -> Step {
-        self.ring.log(LogLevel::Debug, format_args!("refused: {reject}"));
+        self.ring
+            .log(LogLevel::Debug, format_args!("refused: {reject}"));
         let sent = self.page(reject.status, reject.reason, Manner::LAST, out);
         self.count(reject.status, sent);
         if self.ring.access.borrow().is_on() {
-            let entry = Entry { line: record::first_line(bytes), ..Entry::default() };
+            let entry = Entry {
+                line: record::first_line(bytes),
+                ..Entry::default()
+            };
             self.write_log(entry, self.started_ns, reject.status, sent, None);
         }
         Step::Last { linger: true }
     }
 
-    fn route(&self, bytes: &[u8], head: &Head<'_, '_>, len: usize, out: &mut Output) -> (Verdict, usize) {
+    fn route(
+        &self,
+        bytes: &[u8],
+        head: &Head<'_, '_>,
+        len: usize,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
         let manner = Manner {
             version: head.version,
             keep_alive: head.keep_alive && self.ring.keeps_alive(),
             head_only: head.method == Method::Head,
         };
-        let asked = Asked { bytes, head, len, manner };
+        let asked = Asked {
+            bytes,
+            head,
+            len,
+            manner,
+        };
         if head.target.form == Form::Asterisk {
             let (manner, used) = asked.without_body();
             let date = self.ring.date();
@@ -137,10 +158,14 @@ impl Connection {
         };
         match self.ring.routes.find(path.bytes) {
             None => self.refuse(&asked, 404, "", out),
-            Some(Route { handler: Handler::Static(mount), prefix }) => {
-                self.serve_file(&asked, mount, prefix, path, out)
-            }
-            Some(Route { handler: Handler::App(app), .. }) => self.serve_app(&asked, app, path, out),
+            Some(Route {
+                handler: Handler::Static(mount),
+                prefix,
+            }) => self.serve_file(&asked, mount, prefix, path, out),
+            Some(Route {
+                handler: Handler::App(app),
+                ..
+            }) => self.serve_app(&asked, app, path, out),
         }
     }
 
@@ -148,7 +173,13 @@ impl Connection {
 
     /// A page in answer to a good head; a body that has not come yet is not waited for.
     #[cold]
-    fn refuse(&self, asked: &Asked<'_, '_, '_>, status: u16, detail: &str, out: &mut Output) -> (Verdict, usize) {
+    fn refuse(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        status: u16,
+        detail: &str,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
         let (manner, used) = asked.without_body();
         let sent = self.page(status, detail, manner, out);
         (self.answered(asked, manner, status, sent, false), used)
@@ -157,7 +188,13 @@ impl Connection {
     /// Appends an error page; the bytes of its body.
     pub(super) fn page(&self, status: u16, detail: &str, manner: Manner, out: &mut Output) -> u64 {
         let date = self.ring.date();
-        respond::page(out.buffer(), status, detail, manner, self.ring.common(&date))
+        respond::page(
+            out.buffer(),
+            status,
+            detail,
+            manner,
+            self.ring.common(&date),
+        )
     }
 
     /// Counts and logs an answer that is complete.
@@ -206,26 +243,43 @@ impl Connection {
         out: &mut Output,
     ) -> (Verdict, usize) {
         let (manner, used) = asked.without_body();
-        let request = files::Request { mount, path, prefix, head: asked.head };
+        let request = files::Request {
+            mount,
+            path,
+            prefix,
+            head: asked.head,
+        };
         let date = self.ring.date();
-        let answer = self.ring.files.answer(&request, self.ring.common(&date), manner, out.buffer());
+        let answer =
+            self.ring
+                .files
+                .answer(&request, self.ring.common(&date), manner, out.buffer());
         let verdict = match answer {
             files::Answer::Whole { status, body_bytes } => {
                 self.answered(asked, manner, status, body_bytes, true)
             }
-            files::Answer::Body { status, body } => {
-                Verdict::Step(Step::File { open: self.open(asked, manner), status, body })
-            }
-            files::Answer::Cold(cold) => {
-                Verdict::Step(Step::Cold { open: self.open(asked, manner), cold })
-            }
+            files::Answer::Body { status, body } => Verdict::Step(Step::File {
+                open: self.open(asked, manner),
+                status,
+                body,
+            }),
+            files::Answer::Cold(cold) => Verdict::Step(Step::Cold {
+                open: self.open(asked, manner),
+                cold,
+            }),
         };
         (verdict, used)
     }
 
     // Apps.
 
-    fn serve_app(&self, asked: &Asked<'_, '_, '_>, app: usize, path: Path<'_>, out: &mut Output) -> (Verdict, usize) {
+    fn serve_app(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        app: usize,
+        path: Path<'_>,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
         let app = &self.ring.apps[app];
         let head = asked.head;
         let content = match head.body {
@@ -236,7 +290,15 @@ impl Connection {
             Body::Length(length) => asked
                 .body(length)
                 .filter(|_| app.fits_inline(asked.len, length))
-                .map(|bytes| (Content::Inline { bytes, chunked: false }, bytes.len())),
+                .map(|bytes| {
+                    (
+                        Content::Inline {
+                            bytes,
+                            chunked: false,
+                        },
+                        bytes.len(),
+                    )
+                }),
             Body::Chunked => None,
         };
         let Some((content, body_bytes)) = content else {
@@ -251,7 +313,10 @@ impl Connection {
         match self.submit(app, head, path, content) {
             Ok(call) => {
                 let open = self.open(asked, asked.manner);
-                (Verdict::Step(Step::Call { open, call }), asked.len + body_bytes)
+                (
+                    Verdict::Step(Step::Call { open, call }),
+                    asked.len + body_bytes,
+                )
             }
             Err(refusal) => {
                 let (status, detail) = explain(refusal);
@@ -267,7 +332,10 @@ impl Connection {
             body: asked.head.body,
             expects: asked.head.expect_continue && asked.bytes.len() == asked.len,
         };
-        Step::Upload { open: self.open(asked, asked.manner), upload: Box::new(upload) }
+        Step::Upload {
+            open: self.open(asked, asked.manner),
+            upload: Box::new(upload),
+        }
     }
 
     /// Writes a request into the exchange.
@@ -300,7 +368,9 @@ impl Connection {
             query: head.target.query.as_bytes(),
             minor_version: head.version.minor(),
             flags,
-            server_name: head.host.map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
+            server_name: head
+                .host
+                .map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
             server_port: self.entrance.server_port,
             remote_addr: address.as_bytes(),
             remote_port,
@@ -314,10 +384,17 @@ impl Connection {
                 .map(|header| (header.name.as_bytes(), header.value));
             let body_at = wire::encode(area, &request, headers)?;
             let body = match content {
-                Content::None => wire::Body::Inline { offset: body_at, len: 0 },
+                Content::None => wire::Body::Inline {
+                    offset: body_at,
+                    len: 0,
+                },
                 Content::Inline { bytes, .. } => {
-                    area.get_mut(body_at..body_at + bytes.len())?.copy_from_slice(bytes);
-                    wire::Body::Inline { offset: body_at, len: bytes.len() }
+                    area.get_mut(body_at..body_at + bytes.len())?
+                        .copy_from_slice(bytes);
+                    wire::Body::Inline {
+                        offset: body_at,
+                        len: bytes.len(),
+                    }
                 }
                 Content::Spooled { length, .. } => wire::Body::File { len: length },
             };
@@ -335,11 +412,21 @@ impl Connection {
         } else {
             record.fill_line(line);
         }
-        Open { manner, started_ns: self.started_ns, record }
+        Open {
+            manner,
+            started_ns: self.started_ns,
+            record,
+        }
     }
 
     /// Counts and logs the answer to an open request.
-    pub(super) fn close_request(&self, open: Open, status: u16, body_bytes: u64, app: Option<(&str, Served)>) {
+    pub(super) fn close_request(
+        &self,
+        open: Open,
+        status: u16,
+        body_bytes: u64,
+        app: Option<(&str, Served)>,
+    ) {
         self.count(status, body_bytes);
         if self.ring.access.borrow().is_on() {
             let entry = Entry {
@@ -360,7 +447,14 @@ impl Connection {
         self.ring.stats.bytes_out.add(body_bytes);
     }
 
-    fn write_log(&self, entry: Entry<'_>, started_ns: u64, status: u16, body_bytes: u64, app: Option<(&str, Served)>) {
+    fn write_log(
+        &self,
+        entry: Entry<'_>,
+        started_ns: u64,
+        status: u16,
+        body_bytes: u64,
+        app: Option<(&str, Served)>,
+    ) {
         let mut remote = AddressText::default();
         if let Some(peer) = self.peer {
             // Fits, and an unprintable address would only leave the field empty.
@@ -374,8 +468,18 @@ impl Connection {
             app_ns: served.app_ns,
         });
         let total_ns = now_ns.saturating_sub(started_ns);
-        let entry = Entry { remote: remote.as_str(), status, body_bytes, total_ns, app, ..entry };
-        self.ring.access.borrow_mut().log(&entry, now_ns, uring::wall());
+        let entry = Entry {
+            remote: remote.as_str(),
+            status,
+            body_bytes,
+            total_ns,
+            app,
+            ..entry
+        };
+        self.ring
+            .access
+            .borrow_mut()
+            .log(&entry, now_ns, uring::wall());
     }
 }
 
@@ -415,7 +519,13 @@ impl<'a> Asked<'a, '_, '_> {
             Body::Length(length) if length <= (self.bytes.len() - self.len) as u64 => {
                 (self.manner, self.len + length as usize)
             }
-            Body::Length(_) | Body::Chunked => (Manner { keep_alive: false, ..self.manner }, self.bytes.len()),
+            Body::Length(_) | Body::Chunked => (
+                Manner {
+                    keep_alive: false,
+                    ..self.manner
+                },
+                self.bytes.len(),
+            ),
         }
     }
 }
@@ -428,7 +538,10 @@ struct AddressText {
 
 impl Default for AddressText {
     fn default() -> AddressText {
-        AddressText { bytes: [0; 46], length: 0 }
+        AddressText {
+            bytes: [0; 46],
+            length: 0,
+        }
     }
 }
 
@@ -445,7 +558,10 @@ impl AddressText {
 impl Write for AddressText {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let end = self.length + text.len();
-        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())
     }

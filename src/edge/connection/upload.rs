@@ -54,7 +54,10 @@ impl Gathered {
         if self.spool.is_none() && self.memory.len() + bytes.len() > self.memory_max {
             let spool = sys::file::temporary(&std::env::temp_dir()).map_err(|_| NO_ROOM)?;
             let memory = std::mem::take(&mut self.memory);
-            self.spool.insert(spool).write_all(&memory).map_err(|_| NO_ROOM)?;
+            self.spool
+                .insert(spool)
+                .write_all(&memory)
+                .map_err(|_| NO_ROOM)?;
         }
         match &mut self.spool {
             Some(spool) => spool.write_all(bytes).map_err(|_| NO_ROOM),
@@ -125,22 +128,33 @@ impl Connection {
 
     fn submit_upload(&self, upload: &Upload, gathered: Gathered) -> Result<Call, Failed> {
         let mut storage = HeaderStorage::new();
-        let Parse::Complete { head, .. } = parse(&upload.head, &mut storage, &self.ring.limits) else {
+        let Parse::Complete { head, .. } = parse(&upload.head, &mut storage, &self.ring.limits)
+        else {
             return Err(Failed::Answer(400, "malformed request", false));
         };
         let mut scratch = self.ring.scratch.borrow_mut();
         let path = path::normalise(head.target.path, &mut scratch).map_err(path::Fault::reject)?;
         let chunked = upload.body == Body::Chunked;
-        let Gathered { memory, spool, length, .. } = gathered;
+        let Gathered {
+            memory,
+            spool,
+            length,
+            ..
+        } = gathered;
         let content = match &spool {
             Some(_) => Content::Spooled { length, chunked },
-            None => Content::Inline { bytes: &memory, chunked },
+            None => Content::Inline {
+                bytes: &memory,
+                chunked,
+            },
         };
         let refused = |refusal: Refusal| {
             let (status, detail) = explain(refusal);
             Failed::Answer(status, detail, true)
         };
-        let mut call = self.submit(&upload.app, &head, path, content).map_err(refused)?;
+        let mut call = self
+            .submit(&upload.app, &head, path, content)
+            .map_err(refused)?;
         if let Some(mut spool) = spool {
             let rewound: io::Result<()> = spool.rewind();
             rewound.map_err(|_| NO_ROOM)?;
@@ -161,7 +175,9 @@ impl Source {
     fn draw(&mut self, input: &mut Input, gathered: &mut Gathered) -> Result<bool, Failed> {
         match self {
             Source::Plain { left } => {
-                let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let count = input
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
                 gathered.push(&input.bytes()[..count])?;
                 input.consume(count);
                 *left -= count as u64;

@@ -41,13 +41,26 @@ impl AppSite {
     fn with(sim: Sim, workers: u16, change: impl FnOnce(&mut config::Config)) -> AppSite {
         sim.add_file("/www/a.txt", "alpha", 1_700_000_000);
         let mut config = config();
-        config.apps.push(App { name: "shop".into(), mount: String::new(), target: "shop:app".into() });
+        config.apps.push(App {
+            name: "shop".into(),
+            mount: String::new(),
+            target: "shop:app".into(),
+        });
         change(&mut config);
-        let layout = Layout { slots: 8, rings: 1, workers: 8, request_bytes: 16 << 10, response_bytes: 8 << 10 };
+        let layout = Layout {
+            slots: 8,
+            rings: 1,
+            workers: 8,
+            request_bytes: 16 << 10,
+            response_bytes: 8 << 10,
+        };
         let (_fd, segment) = Segment::create(&layout).expect("a segment");
         let segment = Arc::new(segment);
         let site = Site::new(sim, config);
-        site.mailbox.post(ToRing::App { app: 0, segment: Arc::clone(&segment) });
+        site.mailbox.post(ToRing::App {
+            app: 0,
+            segment: Arc::clone(&segment),
+        });
         let bells = Arc::new([EventFd::new().expect("an eventfd")]);
         let mut app = AppSite {
             site,
@@ -65,8 +78,15 @@ impl AppSite {
     }
 
     fn show(&self, state: AppState) {
-        let view = AppView { name: "shop".into(), state, message: String::new(), workers: self.views.clone() };
-        self.site.mailbox.post(ToRing::Snapshot(Arc::new(Snapshot { apps: vec![view] })));
+        let view = AppView {
+            name: "shop".into(),
+            state,
+            message: String::new(),
+            workers: self.views.clone(),
+        };
+        self.site
+            .mailbox
+            .post(ToRing::Snapshot(Arc::new(Snapshot { apps: vec![view] })));
     }
 
     fn start_worker(&mut self, index: u16, incarnation: u16) {
@@ -83,8 +103,18 @@ impl AppSite {
         sys::socket::set_nonblocking(edge.as_fd(), true).expect("a flag");
         sys::socket::set_nonblocking(worker.as_fd(), true).expect("a flag");
         let socket = WorkerSocket::new(Arc::new(edge));
-        self.site.mailbox.post(ToRing::WorkerSocket { app: 0, index, socket });
-        self.views.push(WorkerView { index, incarnation, generation: 1, pid: 1, kind: Kind::Processes });
+        self.site.mailbox.post(ToRing::WorkerSocket {
+            app: 0,
+            index,
+            socket,
+        });
+        self.views.push(WorkerView {
+            index,
+            incarnation,
+            generation: 1,
+            pid: 1,
+            kind: Kind::Processes,
+        });
         let (begun, told) = (Rc::clone(&self.begun), Rc::clone(&self.told));
         uring::spawn(async move {
             while !seat.should_drain() {
@@ -120,7 +150,9 @@ enum Worker {
 
 fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
-    let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     shm::response::encode(&mut out, status, b"", headers).expect("a small head");
     out
 }
@@ -174,11 +206,17 @@ fn large() -> Vec<u8> {
 
 /// The app: what it does is in the path.
 async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker {
-    let path = decode(claim.request()).expect("a good request").request.path.to_vec();
+    let path = decode(claim.request())
+        .expect("a good request")
+        .request
+        .path
+        .to_vec();
     let text = [("Content-Type", "text/plain")];
     match &path[..] {
         b"/hello" => {
-            claim.write_head(&head(200, &[text[0], ("Content-Length", "5")])).expect("room");
+            claim
+                .write_head(&head(200, &[text[0], ("Content-Length", "5")]))
+                .expect("room");
             claim.write_body(b"hello");
         }
         b"/echo" => {
@@ -207,7 +245,9 @@ async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker 
             if claim.cancelled() {
                 told.set(told.get() + 1);
             }
-            claim.write_head(&head(200, &[("Content-Length", "4")])).expect("room");
+            claim
+                .write_head(&head(200, &[("Content-Length", "4")]))
+                .expect("room");
             claim.write_body(b"slow");
         }
         b"/never" => {
@@ -230,17 +270,28 @@ async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker 
             return Worker::Dies;
         }
         b"/short" => {
-            claim.write_head(&head(200, &[("Content-Length", "10")])).expect("room");
+            claim
+                .write_head(&head(200, &[("Content-Length", "10")]))
+                .expect("room");
             claim.write_body(b"hello");
         }
         b"/excess" => {
-            claim.write_head(&head(200, &[("Content-Length", "3")])).expect("room");
+            claim
+                .write_head(&head(200, &[("Content-Length", "3")]))
+                .expect("room");
             claim.write_body(b"hello");
         }
-        b"/split" => claim.write_head(&head(200, &[("X", "a\r\nSet-Cookie: b")])).expect("room"),
+        b"/split" => claim
+            .write_head(&head(200, &[("X", "a\r\nSet-Cookie: b")]))
+            .expect("room"),
         b"/status" => claim.write_head(&head(2000, &[])).expect("room"),
         b"/lengths" => {
-            claim.write_head(&head(200, &[("Content-Length", "1"), ("Content-Length", "2")])).expect("room");
+            claim
+                .write_head(&head(
+                    200,
+                    &[("Content-Length", "1"), ("Content-Length", "2")],
+                ))
+                .expect("room");
         }
         b"/garbage" => claim.write_head(b"\x00\xff\xff\xff\xff").expect("room"),
         b"/headless" => {
@@ -274,7 +325,10 @@ fn an_app_answers() {
         }
         peer.write(get("/stream"));
         let answer = peer.answer().await.expect("an answer");
-        assert_eq!((&answer.body[..], answer.header("transfer-encoding")), (&b"one two three"[..], Some("chunked")));
+        assert_eq!(
+            (&answer.body[..], answer.header("transfer-encoding")),
+            (&b"one two three"[..], Some("chunked"))
+        );
         peer.write(get("/large"));
         assert!(peer.answer().await.expect("an answer").body == large());
         peer.write("HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -284,10 +338,17 @@ fn an_app_answers() {
         let old = app.connect();
         old.write("GET /stream HTTP/1.0\r\n\r\n");
         let answer = old.answer().await.expect("an answer");
-        assert_eq!((&answer.body[..], answer.header("connection")), (&b"one two three"[..], Some("close")));
+        assert_eq!(
+            (&answer.body[..], answer.header("connection")),
+            (&b"one two three"[..], Some("close"))
+        );
         let log = app.site.access_log();
         assert_eq!(log.len(), 8);
-        assert!(log.iter().all(|line| line.contains(" shop/") && line.contains("queue=")), "{log:?}");
+        assert!(
+            log.iter()
+                .all(|line| line.contains(" shop/") && line.contains("queue=")),
+            "{log:?}"
+        );
         assert_eq!(app.site.ring.stats.apps[0].in_flight.value(), 0);
         app.stop();
     });
@@ -298,7 +359,14 @@ fn pipelined_requests_to_an_app_keep_their_order() {
     run_seeds(0..30, Faults::harmless, async |sim| {
         let app = AppSite::new(sim, 2);
         let peer = app.connect();
-        let paths = ["/hello", "/static/a.txt", "/stream", "/static/a.txt", "/static/a.txt", "/hello"];
+        let paths = [
+            "/hello",
+            "/static/a.txt",
+            "/stream",
+            "/static/a.txt",
+            "/static/a.txt",
+            "/hello",
+        ];
         peer.write(paths.map(get).concat());
         for path in paths {
             let answer = peer.answer().await.expect("an answer");
@@ -317,7 +385,15 @@ fn pipelined_requests_to_an_app_keep_their_order() {
 fn bodies_are_complete_before_a_worker_is_taken() {
     run_seeds(0..30, Faults::harmless, async |sim| {
         let app = AppSite::new(sim, 1);
-        for (size, chunked) in [(0, false), (10, false), (5_000, false), (60_000, false), (0, true), (7_000, true), (60_000, true)] {
+        for (size, chunked) in [
+            (0, false),
+            (10, false),
+            (5_000, false),
+            (60_000, false),
+            (0, true),
+            (7_000, true),
+            (60_000, true),
+        ] {
             let body: Vec<u8> = (0..size).map(|n| (n % 239) as u8).collect();
             let peer = app.connect();
             let before = app.begun.get();
@@ -332,7 +408,9 @@ fn bodies_are_complete_before_a_worker_is_taken() {
                 assert_eq!(app.begun.get(), before);
                 peer.write("0\r\nTrailer: x\r\n\r\n");
             } else {
-                peer.write(format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"));
+                peer.write(format!(
+                    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+                ));
                 if let Some((last, rest)) = body.split_last() {
                     peer.write(rest);
                     sleep(SECOND_NS).await;
@@ -355,14 +433,19 @@ fn continue_is_said_only_when_the_body_is_wanted() {
     run_seeds(0..30, Faults::harmless, async |sim| {
         let app = AppSite::with(sim, 1, |config| config.limits.body_bytes = 1000);
         let peer = app.connect();
-        peer.write("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        peer.write(
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+        );
         assert_eq!(peer.answer().await.expect("a word").status, 100);
         peer.write("abc");
         let answer = peer.answer().await.expect("an answer");
         assert_eq!((answer.status, &answer.body[..]), (200, &b"abc"[..]));
         peer.write("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\nExpect: 100-continue\r\n\r\n");
         let answer = peer.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (413, Some("close"))
+        );
         assert_eq!(peer.rest().await.expect("an end"), b"");
         app.stop();
     });
@@ -387,7 +470,11 @@ fn broken_bodies_never_reach_the_app() {
                 Some(status) => status,
                 None => 408,
             };
-            assert_eq!(peer.answer().await.expect("an answer").status, expected, "{body:?}");
+            assert_eq!(
+                peer.answer().await.expect("an answer").status,
+                expected,
+                "{body:?}"
+            );
             assert_eq!(peer.rest().await.expect("an end"), b"");
         }
         let peer = app.connect();
@@ -404,14 +491,31 @@ fn mistakes_of_the_app_are_its_own() {
     run_seeds(0..20, Faults::harmless, async |sim| {
         let app = AppSite::new(sim, 1);
         let peer = app.connect();
-        for path in ["/split", "/status", "/lengths", "/garbage", "/headless", "/abort"] {
+        for path in [
+            "/split",
+            "/status",
+            "/lengths",
+            "/garbage",
+            "/headless",
+            "/abort",
+        ] {
             peer.write(get(path));
             let answer = peer.answer().await.expect("an answer");
-            assert_eq!((answer.status, answer.header("set-cookie")), (502, None), "{path}");
+            assert_eq!(
+                (answer.status, answer.header("set-cookie")),
+                (502, None),
+                "{path}"
+            );
             assert_eq!(answer.header("connection"), None, "{path}");
         }
         let (_, said) = app.site.said();
-        assert_eq!(said.iter().filter(|line| line.starts_with("app shop worker 0: ")).count(), 6, "{said:?}");
+        assert_eq!(
+            said.iter()
+                .filter(|line| line.starts_with("app shop worker 0: "))
+                .count(),
+            6,
+            "{said:?}"
+        );
         peer.write(get("/excess"));
         assert_eq!(peer.answer().await.expect("an answer").body, b"hel");
         assert!(app.site.said().1[0].contains("more body"));
@@ -439,7 +543,11 @@ fn a_dead_worker_costs_its_own_request_only() {
         }
         waiting.write(get("/hello"));
         sleep(SECOND_NS).await;
-        app.site.mailbox.post(ToRing::WorkerGone { app: 0, index: 0, incarnation: 1 });
+        app.site.mailbox.post(ToRing::WorkerGone {
+            app: 0,
+            index: 0,
+            incarnation: 1,
+        });
         app.views.clear();
         app.start_worker(0, 2);
         app.show(AppState::Ready);
@@ -454,7 +562,11 @@ fn a_dead_worker_costs_its_own_request_only() {
             sleep(TICK_NS).await;
         }
         sleep(2 * SECOND_NS).await;
-        app.site.mailbox.post(ToRing::WorkerGone { app: 0, index: 0, incarnation: 2 });
+        app.site.mailbox.post(ToRing::WorkerGone {
+            app: 0,
+            index: 0,
+            incarnation: 2,
+        });
         // The answer had begun: it must not look complete.
         assert!(victim.answer().await.is_err());
         assert_eq!(app.site.ring.stats.apps[0].in_flight.value(), 0);
@@ -479,7 +591,10 @@ fn clients_that_leave_cancel_their_requests() {
         app.site.empty().await;
         assert_eq!((app.begun.get(), app.told.get()), (1, 1));
         let log = app.site.access_log();
-        assert!(log.len() == 2 && log.iter().all(|line| line.contains("\" 499 ")), "{log:?}");
+        assert!(
+            log.len() == 2 && log.iter().all(|line| line.contains("\" 499 ")),
+            "{log:?}"
+        );
         let next = app.connect();
         next.write(get("/hello"));
         assert_eq!(next.answer().await.expect("an answer").body, b"hello");
@@ -502,11 +617,16 @@ fn time_limits() {
         waiting.write(get("/hello"));
         assert_eq!(stuck.answer().await.expect("an answer").status, 504);
         let took_ns = uring::now() - begun_ns;
-        assert!((29 * SECOND_NS..33 * SECOND_NS).contains(&took_ns), "{took_ns}");
+        assert!(
+            (29 * SECOND_NS..33 * SECOND_NS).contains(&took_ns),
+            "{took_ns}"
+        );
         assert_eq!(waiting.answer().await.expect("an answer").body, b"hello");
         let (_, said) = app.site.said();
         assert!(
-            said.iter().any(|message| message.starts_with("WorkerStuck { app: 0, index: 0, incarnation: 1")),
+            said.iter().any(
+                |message| message.starts_with("WorkerStuck { app: 0, index: 0, incarnation: 1")
+            ),
             "{said:?}"
         );
         assert_eq!(app.told.get(), 1);
@@ -516,7 +636,10 @@ fn time_limits() {
         sleep(SECOND_NS).await;
         stuck.write(get("/hello"));
         let answer = stuck.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1"))
+        );
     });
 }
 
@@ -534,7 +657,9 @@ fn a_worker_that_a_client_left_behind_is_found_stuck() {
             drop(peer);
             sleep(60 * SECOND_NS).await;
             let (_, said) = app.site.said();
-            let stuck = said.iter().any(|message| message.starts_with("WorkerStuck"));
+            let stuck = said
+                .iter()
+                .any(|message| message.starts_with("WorkerStuck"));
             assert_eq!(stuck, path == "/deaf", "{said:?}");
         }
     });
@@ -550,7 +675,10 @@ fn overload_and_absence_are_said_at_once() {
         let ninth = app.connect();
         ninth.write(get("/hello"));
         let answer = ninth.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1"))
+        );
         drop(peers);
         sleep(SECOND_NS).await;
         app.show(AppState::Failed);
@@ -563,17 +691,24 @@ fn overload_and_absence_are_said_at_once() {
 
 #[test]
 fn slow_readers_hold_no_worker() {
-    run_seeds(0..20, |seed| Faults { window: 2048, ..Faults::harmless(seed) }, async |sim| {
-        let app = AppSite::new(sim, 1);
-        let slow = app.connect();
-        slow.write(get("/large"));
-        sleep(10 * SECOND_NS).await;
-        let quick = app.connect();
-        quick.write(get("/hello"));
-        assert_eq!(quick.answer().await.expect("an answer").body, b"hello");
-        assert!(slow.answer().await.expect("an answer").body == large());
-        app.stop();
-    });
+    run_seeds(
+        0..20,
+        |seed| Faults {
+            window: 2048,
+            ..Faults::harmless(seed)
+        },
+        async |sim| {
+            let app = AppSite::new(sim, 1);
+            let slow = app.connect();
+            slow.write(get("/large"));
+            sleep(10 * SECOND_NS).await;
+            let quick = app.connect();
+            quick.write(get("/hello"));
+            assert_eq!(quick.answer().await.expect("an answer").body, b"hello");
+            assert!(slow.answer().await.expect("an answer").body == large());
+            app.stop();
+        },
+    );
 }
 
 #[test]
@@ -582,8 +717,19 @@ fn peers_of_an_app_may_die_at_any_time() {
         let app = AppSite::new(sim, 2);
         for n in 0..6 {
             let peer = app.connect();
-            let paths = ["/hello", "/large", "/stream", "/static/a.txt", "/excess", "/split"];
-            peer.write((0..=n).map(|n| get(paths[n % paths.len()])).collect::<String>());
+            let paths = [
+                "/hello",
+                "/large",
+                "/stream",
+                "/static/a.txt",
+                "/excess",
+                "/split",
+            ];
+            peer.write(
+                (0..=n)
+                    .map(|n| get(paths[n % paths.len()]))
+                    .collect::<String>(),
+            );
             peer.write("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n");
             peer.write(vec![b'x'; 30_000]);
             for _ in 0..=n {

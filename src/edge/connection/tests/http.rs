@@ -62,15 +62,24 @@ fn what_cannot_be_read_ends_the_connection() {
     let cases: [(&str, u16); 12] = [
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\nHost: x\n\n", 400),
-        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            400,
+        ),
         ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
         ("get / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", 400),
         ("GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505),
         ("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+            400,
+        ),
         ("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ];
     run_seeds(0..20, Faults::harmless, async |sim| {
@@ -101,8 +110,17 @@ fn oversized_heads_are_told_so() {
         let long = "x".repeat(20_000);
         for (request, status) in [
             (format!("GET /{long} HTTP/1.1\r\n"), 414),
-            (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"), 431),
-            (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(200)), 431),
+            (
+                format!("GET / HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
+                431,
+            ),
+            (
+                format!(
+                    "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                    "X: y\r\n".repeat(200)
+                ),
+                431,
+            ),
         ] {
             let peer = site.connect();
             peer.write(request);
@@ -159,23 +177,34 @@ fn a_slow_reader_gets_every_byte() {
             all.extend(bytes);
             uring::time::sleep(SECOND_NS / 10).await;
         }
-        let head_end = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        let head_end = all
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .expect("a head")
+            + 4;
         assert!(all[head_end..] == large);
     });
 }
 
 #[test]
 fn a_reader_that_stops_is_cut_off() {
-    run_seeds(0..20, |seed| Faults { window: 4096, ..Faults::harmless(seed) }, async |sim| {
-        files(&sim);
-        let site = Site::new(sim, config());
-        let peer = site.connect();
-        peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-        let begun_ns = uring::now();
-        site.empty().await;
-        assert!(uring::now() - begun_ns < 100 * SECOND_NS);
-        drop(peer);
-    });
+    run_seeds(
+        0..20,
+        |seed| Faults {
+            window: 4096,
+            ..Faults::harmless(seed)
+        },
+        async |sim| {
+            files(&sim);
+            let site = Site::new(sim, config());
+            let peer = site.connect();
+            peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+            let begun_ns = uring::now();
+            site.empty().await;
+            assert!(uring::now() - begun_ns < 100 * SECOND_NS);
+            drop(peer);
+        },
+    );
 }
 
 #[test]
@@ -186,12 +215,19 @@ fn methods_versions_and_forms() {
         let peer = site.connect();
         peer.write("HEAD /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = peer.head_answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.header("content-length")), (200, Some("5")));
+        assert_eq!(
+            (answer.status, answer.header("content-length")),
+            (200, Some("5"))
+        );
 
         peer.write("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = peer.answer().await.expect("an answer");
         assert_eq!(answer.status, 200);
-        assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")));
+        assert!(
+            answer
+                .header("allow")
+                .is_some_and(|allow| allow.contains("GET"))
+        );
 
         peer.write("GET http://x/static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(peer.answer().await.expect("an answer").body, b"alpha");
@@ -206,13 +242,19 @@ fn methods_versions_and_forms() {
         // A body that nobody wants is passed over when it has come, and ends the connection when it has not.
         peer.write("GET /static/a.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc");
         let answer = peer.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (200, Some("close"))
+        );
         assert_eq!(peer.rest().await.expect("an end"), b"");
 
         let old = site.connect();
         old.write("GET /static/a.txt HTTP/1.0\r\n\r\n");
         let answer = old.answer().await.expect("an answer");
-        assert_eq!((&answer.body[..], answer.header("connection")), (&b"alpha"[..], Some("close")));
+        assert_eq!(
+            (&answer.body[..], answer.header("connection")),
+            (&b"alpha"[..], Some("close"))
+        );
         assert_eq!(old.rest().await.expect("an end"), b"");
     });
 }
@@ -261,39 +303,47 @@ fn draining_ends_connections_at_rest_and_finishes_the_others() {
 
 #[test]
 fn too_many_connections_are_turned_away() {
-    run_seeds(0..5, |_| Faults::NONE, async |sim| {
-        files(&sim);
-        let mut config = config();
-        config.limits.connections = 2;
-        let site = Site::new(sim, config);
-        let first = site.connect();
-        let second = site.connect();
-        first.write(GET);
-        second.write(GET);
-        assert_eq!(first.answer().await.expect("an answer").status, 200);
-        assert_eq!(second.answer().await.expect("an answer").status, 200);
-        let third = site.connect();
-        assert_eq!(third.answer().await.expect("an answer").status, 503);
-        drop(first);
-        uring::time::sleep(SECOND_NS).await;
-        let fourth = site.connect();
-        fourth.write(GET);
-        assert_eq!(fourth.answer().await.expect("an answer").status, 200);
-    });
+    run_seeds(
+        0..5,
+        |_| Faults::NONE,
+        async |sim| {
+            files(&sim);
+            let mut config = config();
+            config.limits.connections = 2;
+            let site = Site::new(sim, config);
+            let first = site.connect();
+            let second = site.connect();
+            first.write(GET);
+            second.write(GET);
+            assert_eq!(first.answer().await.expect("an answer").status, 200);
+            assert_eq!(second.answer().await.expect("an answer").status, 200);
+            let third = site.connect();
+            assert_eq!(third.answer().await.expect("an answer").status, 503);
+            drop(first);
+            uring::time::sleep(SECOND_NS).await;
+            let fourth = site.connect();
+            fourth.write(GET);
+            assert_eq!(fourth.answer().await.expect("an answer").status, 200);
+        },
+    );
 }
 
 #[test]
 fn a_connection_at_rest_is_small() {
-    run_seeds(0..1, |_| Faults::NONE, async |sim| {
-        files(&sim);
-        let site = Site::new(sim, config());
-        let (socket, _client) = site.sim.pair();
-        let at = config::Address::Unix("/x".into());
-        let entrance = std::rc::Rc::new(crate::connection::Entrance::new(&at));
-        let task = crate::connection::serve(std::rc::Rc::clone(&site.ring), entrance, socket);
-        let bytes = size_of_val(&task);
-        assert!(bytes <= 200, "{bytes} bytes");
-        assert!(site.ring.admit());
-        drop(task);
-    });
+    run_seeds(
+        0..1,
+        |_| Faults::NONE,
+        async |sim| {
+            files(&sim);
+            let site = Site::new(sim, config());
+            let (socket, _client) = site.sim.pair();
+            let at = config::Address::Unix("/x".into());
+            let entrance = std::rc::Rc::new(crate::connection::Entrance::new(&at));
+            let task = crate::connection::serve(std::rc::Rc::clone(&site.ring), entrance, socket);
+            let bytes = size_of_val(&task);
+            assert!(bytes <= 200, "{bytes} bytes");
+            assert!(site.ring.admit());
+            drop(task);
+        },
+    );
 }

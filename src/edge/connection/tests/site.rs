@@ -44,11 +44,20 @@ impl Site {
         let bell = sys::eventfd::EventFd::new().expect("an eventfd");
         let mailbox = Arc::new(Mailbox::new(bell));
         look_outside(&ring, Arc::clone(&mailbox), false);
-        Site { sim, ring, address, from_ring: RefCell::new(from_ring), mailbox }
+        Site {
+            sim,
+            ring,
+            address,
+            from_ring: RefCell::new(from_ring),
+            mailbox,
+        }
     }
 
     pub fn connect(&self) -> Peer {
-        Peer { client: self.sim.connect(&self.address), unread: RefCell::default() }
+        Peer {
+            client: self.sim.connect(&self.address),
+            unread: RefCell::default(),
+        }
     }
 
     /// What the access log has seen, whole lines.
@@ -127,8 +136,15 @@ impl Peer {
         };
         let head: Vec<u8> = self.unread.borrow_mut().drain(..head_end).collect();
         let head = String::from_utf8(head).expect("an ASCII head");
-        let status = head.get(9..12).and_then(|code| code.parse().ok()).expect("a status");
-        let mut answer = Answer { status, head, body: Vec::new() };
+        let status = head
+            .get(9..12)
+            .and_then(|code| code.parse().ok())
+            .expect("a status");
+        let mut answer = Answer {
+            status,
+            head,
+            body: Vec::new(),
+        };
         if head_only || status < 200 || status == 204 || status == 304 {
             return Ok(answer);
         }
@@ -146,7 +162,10 @@ impl Peer {
                     self.more().await?;
                 }
                 answer.body.extend(self.unread.borrow_mut().drain(..size));
-                assert_eq!(self.unread.borrow_mut().drain(..2).collect::<Vec<_>>(), b"\r\n");
+                assert_eq!(
+                    self.unread.borrow_mut().drain(..2).collect::<Vec<_>>(),
+                    b"\r\n"
+                );
                 if size == 0 {
                     break;
                 }
