@@ -24,6 +24,10 @@ use uring::{Doorbell, Park, Poller, Runtime};
 /// How long accepting rests when the kernel has no descriptor or no memory for a connection: armed again at once, it would
 /// spin.
 const ACCEPT_BACKOFF_NS: u64 = 100_000_000;
+/// Until when after its start a ring thread looks again for connections that nobody told it about: the first time after
+/// `LOOK_AGAIN_NS`, then after twice as long each time. A dead predecessor's ring is gone long before.
+const LOOK_AGAIN_NS: u64 = 5_000_000;
+const LOOK_AGAIN_MAX_NS: u64 = 6_000_000_000;
 /// How often the loop's own figures are shown to the control thread.
 const FIGURES_NS: u64 = 250_000_000;
 
@@ -45,7 +49,9 @@ pub struct Spec {
 
 /// Starts the thread. It reports `FromRing::Up` or `FromRing::Failed`.
 pub fn spawn(spec: Spec) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("ring-{}", spec.ring)).spawn(move || run(spec))
+    std::thread::Builder::new()
+        .name(format!("ring-{}", spec.ring))
+        .spawn(move || run(spec))
 }
 
 fn run(spec: Spec) {
@@ -60,7 +66,10 @@ fn run(spec: Spec) {
         return failed(format!("cannot pin a ring thread to CPU {cpu}: {error}"));
     }
     // One connection's bug ends that connection, with its message in the error log; the others go on.
-    let options = uring::Options { isolate_panics: true, ..uring::Options::default() };
+    let options = uring::Options {
+        isolate_panics: true,
+        ..uring::Options::default()
+    };
     let mut runtime = match Runtime::real(options) {
         Ok(runtime) => runtime,
         Err(error) => return failed(error.to_string()),
@@ -143,7 +152,11 @@ impl House {
                     app.worker_socket(index, socket);
                 }
             }
-            ToRing::WorkerGone { app, index, incarnation } => {
+            ToRing::WorkerGone {
+                app,
+                index,
+                incarnation,
+            } => {
                 if let Some(app) = ring.apps.get(app) {
                     app.handle_worker_gone(index, incarnation);
                 }
@@ -235,7 +248,11 @@ impl Poller for Outside {
         if self.mailbox.is_waiting() {
             return Park::Stay;
         }
-        let due_ns = ring.access.borrow().due_ns().map(|due_ns| due_ns.saturating_sub(uring::now()));
+        let due_ns = ring
+            .access
+            .borrow()
+            .due_ns()
+            .map(|due_ns| due_ns.saturating_sub(uring::now()));
         match (park, due_ns) {
             (shm::Park::Stay, _) => Park::Stay,
             (shm::Park::Nap(ns), None) => Park::Nap(ns),
@@ -259,11 +276,25 @@ fn listen(ring: &Rc<Ring>, entrance: Rc<Entrance>, socket: OwnedFd) {
 
 /// Takes connections in until the ring drains.
 pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: AcceptStream) {
+    let mut look_again_ns = LOOK_AGAIN_NS;
+    let look_again = Deadline::new();
+    look_again.set_after(look_again_ns);
     loop {
-        let next = poll_fn(|cx| match stream.poll_next(cx) {
-            Poll::Ready(next) => Poll::Ready(Some(next)),
-            Poll::Pending if ring.is_draining() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        let next = poll_fn(|cx| {
+            while look_again.poll_expired(cx).is_ready() {
+                look_again.clear();
+                // On the listener that it shared with us, a killed edge's ring may have taken a wake-up with it.
+                stream.look_again();
+                look_again_ns *= 2;
+                if look_again_ns < LOOK_AGAIN_MAX_NS {
+                    look_again.set_after(look_again_ns);
+                }
+            }
+            match stream.poll_next(cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending if ring.is_draining() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         });
         match next.await {
             None => return,
@@ -273,7 +304,10 @@ pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: A
             Some(Ok(socket)) => turn_away(&ring, &socket),
             Some(Err(error)) => {
                 ring.stats.accept_failures.add(1);
-                ring.log(LogLevel::Error, format_args!("cannot accept connections: {error}"));
+                ring.log(
+                    LogLevel::Error,
+                    format_args!("cannot accept connections: {error}"),
+                );
                 if ring.is_draining() {
                     return;
                 }
@@ -289,10 +323,19 @@ fn turn_away(ring: &Ring, socket: &Socket) {
     let mut answer = ring.take_buffer();
     let date = ring.date();
     let manner = crate::respond::Manner::LAST;
-    crate::respond::page(&mut answer, 503, "too many connections", manner, ring.common(&date));
+    crate::respond::page(
+        &mut answer,
+        503,
+        "too many connections",
+        manner,
+        ring.common(&date),
+    );
     ring.stats.answered(503);
     if let Err(error) = socket.try_send(&answer) {
-        ring.log(LogLevel::Debug, format_args!("a connection beyond the limit left by itself: {error}"));
+        ring.log(
+            LogLevel::Debug,
+            format_args!("a connection beyond the limit left by itself: {error}"),
+        );
     }
     ring.give_buffer(answer);
 }

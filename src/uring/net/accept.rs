@@ -74,6 +74,14 @@ impl AcceptStream {
         }
     }
 
+    /// Makes the kernel look at the queue of connections once more, by ending the armed operation: the next call of `next`
+    /// arms a new one, which begins with a look. For connections whose wake-up went to another process's operation on the
+    /// same socket, which then died with it (kernel-notes/accept-wakes-one.md).
+    pub fn look_again(&self) {
+        let Some(key) = self.armed.get() else { return };
+        with(|core| core.cancel(key.user_data()));
+    }
+
     fn arm(&self) -> Key {
         let listener = self.listener.as_ref().expect("present until drop").handle();
         with(|core| {
