@@ -4,13 +4,13 @@
 //! are other steps' business (`world`, the supervisor).
 
 use crate::Mistake;
-use crate::files::StaticMount;
+use crate::files::{StaticMount, StaticOptions, Try};
 use crate::model::*;
 use crate::options::{Form, option};
 use crate::raw::Raw;
 use crate::value;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a check may know about where it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,23 +38,34 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         .iter()
         .find(|app| statics.iter().any(|files| files.url == app.mount))
     {
+        let what = if raw.file.is_some() {
+            "the location"
+        } else {
+            "--static"
+        };
         return Err(Mistake(format!(
-            "--static {}/ and the application {} are at the same URL; move one of them",
+            "{what} {}/ and the application {} are at the same URL; move one of them",
             app.mount, app.target
         )));
     }
     let chdir = raw.one("chdir").map_or_else(
         || around.cwd.clone(),
-        |dir| value::absolute(dir, &around.cwd),
+        |dir| value::absolute(dir, raw.base("chdir", &around.cwd)),
     );
-    let path = |name: &str| raw.one(name).map(|path| value::absolute(path, &around.cwd));
-    Ok(Config {
+    let path = |name: &str| {
+        let base = raw.base(name, &around.cwd);
+        raw.one(name).map(|path| value::absolute(path, base))
+    };
+    let config = Config {
         binds: binds(raw, around)?,
         rings: count(raw, "rings", around.processors.clamp(1, RINGS_MAX))?,
         apps,
         statics,
+        sendfile_roots: sendfile_roots(raw, around)?,
         workers: count(raw, "workers", around.processors.clamp(2, WORKERS_MAX))?,
-        python: raw.one("python").map(|python| program(python, around)),
+        python: raw
+            .one("python")
+            .map(|python| program(python, raw.base("python", &around.cwd))),
         kind: match choice(raw, "kind")? {
             "interpreters" => KindChoice::Interpreters,
             "processes" => KindChoice::Processes,
@@ -79,8 +90,8 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         control_socket: path("control-socket").unwrap_or_else(|| default_control_socket(around)),
         control_socket_chosen: raw.one("control-socket").is_some(),
         env: variables(raw)?,
-        pythonpath: split_paths(raw)
-            .map(|dir| value::absolute(dir, &chdir))
+        pythonpath: split_paths(raw, "pythonpath")
+            .map(|dir| value::absolute(dir, raw.base("pythonpath", &chdir)))
             .collect(),
         chdir,
         server_header: server_header(raw)?,
@@ -92,7 +103,22 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
             .map(|_| number(raw, "ready-fd"))
             .transpose()?
             .map(|fd| fd as i32),
-    })
+        file: raw.file.clone(),
+    };
+    fits_a_message(&config).map(|()| config)
+}
+
+/// The edge gets its configuration in one message.
+fn fits_a_message(config: &Config) -> Result<(), Mistake> {
+    // Of 64 KiB; the rest is for what stands around it.
+    const BYTES_MAX: usize = 60 * 1024;
+    let bytes = serde_json::to_vec(config).map_or(usize::MAX, |json| json.len());
+    if bytes > BYTES_MAX {
+        return Err(Mistake(format!(
+            "the configuration is too large ({bytes} bytes inside, {BYTES_MAX} at most); fewer locations or cache rules will do"
+        )));
+    }
+    Ok(())
 }
 
 /// Where `ringgate status` looks and a server listens unless told otherwise.
@@ -135,14 +161,20 @@ fn apps(raw: &Raw) -> Result<Vec<App>, Mistake> {
             target,
         });
     }
+    let from_file = raw.file_apps.iter();
+    let free: Vec<App> = from_file
+        .filter(|app| apps.iter().all(|each| each.mount != app.mount))
+        .cloned()
+        .collect();
+    apps.extend(free);
     name_apps(&mut apps);
     Ok(apps)
 }
 
-/// The first part of the module for the root, the prefix for the others; numbered where two are alike.
+/// A file's names stay; else the first part of the module for the root, the prefix for the others; numbered where two are alike.
 fn name_apps(apps: &mut [App]) {
-    let mut taken = HashSet::new();
-    for app in apps {
+    let mut taken: HashSet<String> = apps.iter().map(|app| app.name.clone()).collect();
+    for app in apps.iter_mut().filter(|app| app.name.is_empty()) {
         let module = app.target.split([':', '.']).next().unwrap_or_default();
         let stem = match app.mount.trim_start_matches('/') {
             "" => module.to_owned(),
@@ -161,15 +193,63 @@ fn name_apps(apps: &mut [App]) {
 
 fn statics(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, Mistake> {
     let mut statics: Vec<StaticMount> = Vec::new();
-    for text in raw.many("static") {
-        let (url, dir) = pair(raw, "static", text)?;
-        let url = value::prefix(url).map_err(|why| wrong(raw, "static", &why))?;
-        if statics.iter().any(|files| files.url == url) {
-            return Err(wrong(raw, "static", &format!("two directories at {url}/")));
+    for name in ["static", "spa"] {
+        for text in raw.many(name) {
+            let (url, dir) = pair(raw, name, text)?;
+            let url = value::prefix(url).map_err(|why| wrong(raw, name, &why))?;
+            if statics.iter().any(|files| files.url == url) {
+                return Err(wrong(raw, name, &format!("two directories at {url}/")));
+            }
+            let mut files = StaticMount::new(url, value::absolute(dir, &around.cwd));
+            if name == "spa" {
+                files.options.try_files = Try::single_page();
+            }
+            statics.push(files);
         }
-        statics.push(StaticMount::new(url, value::absolute(dir, &around.cwd)));
     }
+    let from_file = raw.file_statics.iter();
+    let free: Vec<StaticMount> = from_file
+        .filter(|files| statics.iter().all(|each| each.url != files.url))
+        .cloned()
+        .collect();
+    statics.extend(free);
     Ok(statics)
+}
+
+/// An app names a file, so nothing stands in for it or is added to it.
+fn sendfile_roots(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, Mistake> {
+    let name = "sendfile-roots";
+    let base = raw.base(name, &around.cwd);
+    let mut roots: Vec<StaticMount> = Vec::new();
+    for dir in split_paths(raw, name) {
+        let dir = value::absolute(dir, base);
+        if dir
+            .components()
+            .any(|part| part == std::path::Component::ParentDir)
+        {
+            let why = format!(
+                "{} goes through '..'; name the directory itself",
+                dir.display()
+            );
+            return Err(wrong(raw, name, &why));
+        }
+        if roots.iter().any(|root| root.dir == dir) {
+            return Err(wrong(
+                raw,
+                name,
+                &format!("{} is given twice", dir.display()),
+            ));
+        }
+        let options = StaticOptions {
+            index: Vec::new(),
+            precompressed: Vec::new(),
+            internal: true,
+            ..StaticOptions::default()
+        };
+        let url = String::new();
+        roots.push(StaticMount { url, dir, options });
+    }
+    Ok(roots)
 }
 
 fn binds(raw: &Raw, around: &Surroundings) -> Result<Vec<Address>, Mistake> {
@@ -191,8 +271,8 @@ fn binds(raw: &Raw, around: &Surroundings) -> Result<Vec<Address>, Mistake> {
     };
     let mut binds = Vec::new();
     for (text, label) in texts {
-        let address =
-            value::address(&text, &around.cwd).map_err(|why| Mistake(format!("{label}: {why}")))?;
+        let address = value::address(&text, raw.base("bind", &around.cwd))
+            .map_err(|why| Mistake(format!("{label}: {why}")))?;
         let any_port = matches!(&address, Address::Tcp(tcp) if tcp.port() == 0);
         if !any_port && binds.contains(&address) {
             return Err(Mistake(format!("{label}: {address} is given twice")));
@@ -279,21 +359,24 @@ fn log_target(
     match raw.one(name).or(option(name).default) {
         None | Some("" | "off" | "none" | "None") => None,
         Some("-") => Some(stream),
-        Some(path) => Some(LogTarget::File(value::absolute(path, &around.cwd))),
+        Some(path) => Some(LogTarget::File(value::absolute(
+            path,
+            raw.base(name, &around.cwd),
+        ))),
     }
 }
 
 /// A bare name stays one, to be looked up on PATH.
-fn program(text: &str, around: &Surroundings) -> PathBuf {
+fn program(text: &str, base: &Path) -> PathBuf {
     if text.contains('/') {
-        value::absolute(text, &around.cwd)
+        value::absolute(text, base)
     } else {
         PathBuf::from(text)
     }
 }
 
-fn split_paths(raw: &Raw) -> impl Iterator<Item = &str> {
-    raw.many("pythonpath")
+fn split_paths<'r>(raw: &'r Raw, name: &str) -> impl Iterator<Item = &'r str> {
+    raw.many(name)
         .iter()
         .flat_map(|text| text.split(','))
         .filter(|path| !path.is_empty())

@@ -1,15 +1,17 @@
-//! Arguments and environment into an [`Invocation`].
+//! Arguments, environment and configuration file into an [`Invocation`].
 //!
-//! Owns the subcommands' names and the wording of refusals. Touches nothing: the environment comes in as a function.
+//! Owns the subcommands' names and the wording of refusals. Touches nothing: environment and files come in as functions.
 
 use crate::check::{Surroundings, check, default_control_socket};
+use crate::document;
 use crate::gunicorn::ADVICE;
 use crate::options::OPTIONS;
 use crate::raw::{Raw, Source};
 use crate::{Config, Mistake, help, reference, value};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// What the user asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +33,11 @@ pub enum Invocation {
     Print(String),
 }
 
-/// `arguments` without the program's name.
+/// `arguments` without the program's name; `read` is how a configuration file is read.
 pub fn parse(
     arguments: &[String],
     environment: impl Fn(&str) -> Option<String>,
+    read: impl Fn(&Path) -> io::Result<String>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     match arguments.split_first() {
@@ -42,13 +45,20 @@ pub fn parse(
         Some((first, rest)) if first == "status" => ask(help::status(), rest, environment, around),
         Some((first, rest)) if first == "reload" => ask(help::reload(), rest, environment, around),
         Some((first, rest)) if first == "check" => {
-            let invocation = serve("ringgate check", rest, environment, around)?;
+            let invocation = serve("ringgate check", rest, environment, read, around)?;
             Ok(match invocation {
                 Invocation::Serve(config) => Invocation::Check(config),
                 other => other,
             })
         }
-        _ => serve("ringgate", arguments, environment, around),
+        Some((first, rest)) if first == "config" => match matches(help::config(), rest)? {
+            Ok(matches) if matches.get_flag("reference") => {
+                Ok(Invocation::Print(document::page::page()))
+            }
+            Ok(_) => Ok(Invocation::Print(document::sample::sample())),
+            Err(print) => Ok(print),
+        },
+        _ => serve("ringgate", arguments, environment, read, around),
     }
 }
 
@@ -56,6 +66,7 @@ fn serve(
     name: &'static str,
     arguments: &[String],
     environment: impl Fn(&str) -> Option<String>,
+    read: impl Fn(&Path) -> io::Result<String>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     let matches = match matches(help::serve(name), arguments)? {
@@ -86,7 +97,36 @@ fn serve(
         }
     }
     raw.fill_from(environment);
+    if let Some(path) = raw.one("config").map(str::to_owned) {
+        fill_from_file(&mut raw, &path, read, around)?;
+    }
     check(&raw, around).map(|config| Invocation::Serve(Box::new(config)))
+}
+
+fn fill_from_file(
+    raw: &mut Raw,
+    name: &str,
+    read: impl Fn(&Path) -> io::Result<String>,
+    around: &Surroundings,
+) -> Result<(), Mistake> {
+    let label = raw.label("config");
+    if name.ends_with(".py") {
+        return Err(Mistake(format!(
+            "{label}: '{name}' is Python, as gunicorn has it; ringgate reads TOML, of which `ringgate config --sample` prints an example"
+        )));
+    }
+    let path = value::absolute(name, &around.cwd);
+    let text = read(&path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+            _ => crate::world::plain(&error),
+        };
+        Mistake(format!("{label}: '{name}' cannot be read ({why})"))
+    })?;
+    let base = path.parent().unwrap_or(&around.cwd);
+    let document = document::read(&text, name, base)?;
+    raw.fill_from_file(path, document);
+    Ok(())
 }
 
 /// `status` and `reload`: which server to ask.

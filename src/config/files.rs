@@ -90,6 +90,14 @@ pub enum Try {
     Status(u16),
 }
 
+impl Try {
+    /// The file, its directory's index, else the page that runs the application in the browser.
+    pub fn single_page() -> Vec<Try> {
+        let page = Try::Path("/index.html".into());
+        vec![Try::Uri(String::new()), Try::Uri("/".into()), page]
+    }
+}
+
 /// What a directory without an index file answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

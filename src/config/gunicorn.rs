@@ -15,14 +15,6 @@ pub const ADVICE: &[(&str, &str)] = &[
         "leave it out; --kind says how workers live, and --workers how many there are",
     ),
     (
-        "config",
-        "there is no configuration file yet; give options on the command line or as RINGGATE_* variables",
-    ),
-    (
-        "c",
-        "there is no configuration file yet; give options on the command line or as RINGGATE_* variables",
-    ),
-    (
         "preload",
         "leave it out; process workers are always forked from one process that has imported the application",
     ),

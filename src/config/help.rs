@@ -19,6 +19,8 @@ Examples:
       Two applications on one port; log requests to stdout.
   ringgate --static /=./public -b unix:/run/site.sock
       Files only, behind another server.
+  ringgate --config shop.toml
+      What a file says; `ringgate config --sample` prints one, `ringgate check --config shop.toml` judges it.
   ringgate status
       What every process and worker of the running server is doing.
   ringgate reload
@@ -28,7 +30,8 @@ const DETAILS: &str = "\
 Values:
   Times are seconds, or have a unit: 500ms, 30s, 2m, 1h.
   Sizes are bytes, or have a unit: 64k, 100m, 1g (powers of 1024).
-  Every option is also read from the environment, e.g. RINGGATE_WORKERS=4; the command line wins.
+  Every option is also read from the environment, e.g. RINGGATE_WORKERS=4, and from the configuration file;
+  the command line wins over the environment, the environment over the file.
   Where an option is repeatable, its variable holds the values separated by commas.
 
 Signals:
@@ -43,13 +46,13 @@ Exit codes:
   3  the server failed
   4  no application could be loaded
 
-Documentation: docs/options.md, README.md";
+Documentation: docs/options.md, docs/configuration.md, README.md";
 
 /// The serving command line, which is also that of `ringgate check`.
 pub fn serve(name: &'static str) -> Command {
     let mut command = base(name)
         .about(ABOUT)
-        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload"))
+        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload | config --sample"))
         .after_help(format!("{EXAMPLES}\n\n--help tells more: what each option means, units, signals, exit codes."))
         .after_long_help(format!("{EXAMPLES}\n\n{DETAILS}"))
         .arg(
@@ -92,6 +95,24 @@ pub fn reload() -> Command {
     base("ringgate reload")
         .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
         .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
+        .arg(help_flag())
+}
+
+pub fn config() -> Command {
+    base("ringgate config")
+        .about("Prints a configuration file with every key, its default and what it means.")
+        .arg(
+            Arg::new("sample")
+                .long("sample")
+                .action(ArgAction::SetTrue)
+                .help("Print the sample (also without this flag)"),
+        )
+        .arg(
+            Arg::new("reference")
+                .long("reference")
+                .action(ArgAction::SetTrue)
+                .hide(true),
+        )
         .arg(help_flag())
 }
 

@@ -1,11 +1,12 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! Floors inside: `files`, `model`, `options`, `gunicorn`, `value` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
+//! Floors inside: `files`, `model`, `options`, `gunicorn`, `value` | `document` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
 //! environment into an [`Invocation`] without looking at files or sockets; `world::check` does look.
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod cli;
+pub mod document;
 pub mod files;
 mod gunicorn;
 mod help;

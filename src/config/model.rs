@@ -25,6 +25,9 @@ pub struct Config {
     pub rings: usize,
     pub apps: Vec<App>,
     pub statics: Vec<StaticMount>,
+    /// Directories whose files an app may send by `X-Sendfile`; each is a location without a URL.
+    #[serde(default)]
+    pub sendfile_roots: Vec<StaticMount>,
     /// Workers per app.
     pub workers: usize,
     /// The interpreter that was asked for; `None`: the active virtual environment, else `python3`.
@@ -56,6 +59,9 @@ pub struct Config {
     pub extension: Option<PathBuf>,
     /// Where to report readiness; the descriptor was inherited.
     pub ready_fd: Option<i32>,
+    /// The configuration file, if there is one.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
 }
 
 /// A Python application and where it hangs in the URL space.
@@ -232,6 +238,7 @@ impl Config {
             rings: 1,
             apps: Vec::new(),
             statics: Vec::new(),
+            sendfile_roots: Vec::new(),
             workers: 1,
             python: None,
             kind: KindChoice::Auto,
@@ -251,6 +258,7 @@ impl Config {
             pid_file: None,
             extension: None,
             ready_fd: None,
+            file: None,
         }
     }
 }

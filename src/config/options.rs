@@ -26,6 +26,8 @@ pub struct Opt {
     pub group: Group,
     pub change: Change,
     pub hidden: bool,
+    /// Whether a configuration file may give it.
+    pub file: bool,
     /// One line.
     pub help: &'static str,
     /// Further paragraphs for `--help` and the reference.
@@ -120,6 +122,7 @@ const PLAIN: Opt = Opt {
     group: Group::Application,
     change: Change::Restart,
     hidden: false,
+    file: true,
     help: "",
     more: "",
 };
@@ -139,9 +142,21 @@ pub const APP: Opt = Opt {
 /// In the order in which the help shows them.
 pub const OPTIONS: &[Opt] = &[
     Opt {
+        name: "config",
+        short: Some('c'),
+        value: "FILE",
+        form: Form::Path,
+        file: false,
+        help: "Read a configuration file (TOML); the command line and the environment win over it",
+        more: "`ringgate config --sample` prints one with every key, docs/configuration.md explains them. Relative paths in a file \
+               are relative to the file's directory.",
+        ..PLAIN
+    },
+    Opt {
         name: "mount",
         value: "PREFIX=MODULE:CALLABLE",
         many: true,
+        file: false,
         help: "Serve another application below a prefix, e.g. /blog=blog:app (repeatable)",
         more: "The application sees the prefix as SCRIPT_NAME. The longest matching prefix wins; prefixes match whole path \
                segments. Each application has workers of its own.",
@@ -151,8 +166,26 @@ pub const OPTIONS: &[Opt] = &[
         name: "static",
         value: "URL=DIR",
         many: true,
+        file: false,
         help: "Serve files of a directory, e.g. /static=./static (repeatable)",
         more: "Python never sees these requests. DIR is relative to the directory in which ringgate was started.",
+        ..PLAIN
+    },
+    Opt {
+        name: "spa",
+        value: "URL=DIR",
+        many: true,
+        file: false,
+        help: "Serve a single-page application, e.g. /=./dist: as --static, with its index.html for every other path (repeatable)",
+        ..PLAIN
+    },
+    Opt {
+        name: "sendfile-roots",
+        value: "DIR[,DIR]",
+        many: true,
+        help: "Directories whose files applications may send by an X-Sendfile header (repeatable, or separated by commas)",
+        more: "The application answers with `X-Sendfile: /absolute/path` and no body, and the edge sends the file. Without this option the \
+               header is refused with 502. X-Accel-Redirect, which names a URL of a location, needs no option.",
         ..PLAIN
     },
     Opt {
@@ -467,6 +500,7 @@ pub const OPTIONS: &[Opt] = &[
         value: "NUMBER",
         form: Form::Integer { min: 1, max: 63 },
         env: false,
+        file: false,
         group: Group::Operation,
         help: "Write a line `ready ADDRESS ...` to this inherited descriptor once requests are served",
         more: "For scripts and tests: nothing needs to poll or sleep. 1 is stdout. The descriptor is closed after the line.",

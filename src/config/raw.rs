@@ -1,15 +1,25 @@
 //! Options as texts, each with where it came from.
 //!
-//! Owns the ranking: command line over `RINGGATE_*` over the variables of other servers. Knows no meaning of a value.
+//! Owns the ranking: command line over `RINGGATE_*` over the variables of other servers over the configuration file. Knows no
+//! meaning of a value.
 
+use crate::document::Document;
+use crate::files::StaticMount;
+use crate::model::App;
 use crate::options::{OPTIONS, option};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     CommandLine,
     Environment(String),
+    /// `shop.toml:3:1: workers`, and the directory that relative paths start from.
+    File {
+        label: String,
+        base: PathBuf,
+    },
 }
 
 /// Every option that was given.
@@ -18,6 +28,10 @@ pub struct Raw {
     /// The positional argument.
     pub app: Option<(String, Source)>,
     values: BTreeMap<&'static str, (Vec<String>, Source)>,
+    /// The configuration file, and what it serves.
+    pub file: Option<PathBuf>,
+    pub file_apps: Vec<App>,
+    pub file_statics: Vec<StaticMount>,
 }
 
 impl Raw {
@@ -25,7 +39,7 @@ impl Raw {
     pub fn new(app: Option<String>) -> Raw {
         Raw {
             app: app.map(|app| (app, Source::CommandLine)),
-            values: BTreeMap::new(),
+            ..Raw::default()
         }
     }
 
@@ -63,6 +77,27 @@ impl Raw {
         }
     }
 
+    /// Fills what command line and environment left open from a file.
+    pub fn fill_from_file(&mut self, path: PathBuf, document: Document) {
+        for (name, given) in document.options {
+            let (label, base) = (given.label, document.base.clone());
+            self.values
+                .entry(name)
+                .or_insert((given.values, Source::File { label, base }));
+        }
+        self.file = Some(path);
+        self.file_apps = document.apps;
+        self.file_statics = document.statics;
+    }
+
+    /// The directory that a relative path of this option starts from.
+    pub fn base<'r>(&'r self, name: &str, cwd: &'r Path) -> &'r Path {
+        match self.values.get(option(name).name) {
+            Some((_, Source::File { base, .. })) => base,
+            _ => cwd,
+        }
+    }
+
     /// The last value given.
     pub fn one(&self, name: &str) -> Option<&str> {
         self.many(name).last().map(String::as_str)
@@ -78,6 +113,7 @@ impl Raw {
     pub fn label(&self, name: &str) -> String {
         match self.values.get(option(name).name) {
             Some((_, Source::Environment(variable))) => format!("${variable}"),
+            Some((_, Source::File { label, .. })) => label.clone(),
             _ => format!("--{name}"),
         }
     }

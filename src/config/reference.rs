@@ -13,7 +13,8 @@ const HEAD: &str = "\
 `ringgate status [--json]` asks a running server what it is doing, `ringgate reload` has it load the applications' code
 anew and waits for the outcome (exit code 4: the new code does not start and the old one keeps serving).
 
-Options stand on the command line or in the environment; the command line wins. Times are seconds or have a unit
+Options stand on the command line, in the environment or in a [configuration file](configuration.md); the command line wins over
+the environment, and that over the file. Times are seconds or have a unit
 (`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's
 variable holds its values separated by commas. A change of any option takes a restart; `HUP` loads the applications'
 code anew under the options that hold.

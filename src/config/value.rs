@@ -36,7 +36,7 @@ fn within(value: u64, min: u64, max: u64, show: impl Fn(u64) -> String) -> Resul
     ))
 }
 
-/// `30`, `0.5`, `500ms`, `30s`, `2m`, `1h` in milliseconds.
+/// `30`, `0.5`, `500ms`, `30s`, `2m`, `1h`, `7d`, `1y` (365 days) in milliseconds.
 fn duration_ms(text: &str) -> Result<u64, String> {
     let wrong =
         || format!("expected seconds, or a time with a unit (500ms, 30s, 2m, 1h), not '{text}'");
@@ -46,6 +46,8 @@ fn duration_ms(text: &str) -> Result<u64, String> {
         "" | "s" => 1000.0,
         "m" => 60_000.0,
         "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        "y" => 365.0 * 86_400_000.0,
         _ => return Err(wrong()),
     };
     if digits.is_empty()

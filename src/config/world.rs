@@ -10,7 +10,10 @@ use std::path::Path;
 pub fn check(config: &Config) -> Result<(), Mistake> {
     directory("--chdir", &config.chdir)?;
     for files in &config.statics {
-        directory(&format!("--static {}/", files.url), &files.dir)?;
+        directory(&place(config, &files.url), &files.dir)?;
+    }
+    for root in &config.sendfile_roots {
+        directory("sendfile-roots", &root.dir)?;
     }
     // Python passes over directories of its path that are not there, and so do we.
     let logs = [
@@ -26,6 +29,14 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
         parent("--pid", path)?;
     }
     parent("--control-socket", &config.control_socket)
+}
+
+/// How to call a location; where both a file and the command line may have named it, the file's words are the wider ones.
+fn place(config: &Config, url: &str) -> String {
+    match &config.file {
+        Some(file) => format!("location {url}/ ({})", file.display()),
+        None => format!("--static {url}/"),
+    }
 }
 
 fn directory(name: &str, path: &Path) -> Result<(), Mistake> {

@@ -12,9 +12,13 @@ fn around() -> Surroundings {
     }
 }
 
+fn no_file(_: &Path) -> io::Result<String> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
 fn run(line: &str) -> Result<Invocation, Mistake> {
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    parse(&arguments, |_| None, &around())
+    parse(&arguments, |_| None, no_file, &around())
 }
 
 fn config(line: &str) -> Config {
@@ -106,7 +110,9 @@ fn the_environment_is_read() {
         "RINGGATE_WORKERS" => Some("many".to_owned()),
         _ => None,
     };
-    let refused = parse(&[], environment, &around()).expect_err("refused").0;
+    let refused = parse(&[], environment, no_file, &around())
+        .expect_err("refused")
+        .0;
     assert_eq!(
         refused,
         "$RINGGATE_WORKERS: expected a whole number, not 'many'"
@@ -145,5 +151,178 @@ fn help_names_every_option_its_default_and_the_exit_codes() {
     assert!(short.len() < help.len());
     assert!(
         matches!(run("--version"), Ok(Invocation::Print(text)) if text.starts_with("ringgate "))
+    );
+}
+
+/// With this file at /etc/ringgate/shop.toml.
+fn with_file(line: &str, text: &str) -> Result<Config, String> {
+    let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let environment = |name: &str| match name {
+        "RINGGATE_RINGS" => Some("2".to_owned()),
+        _ => None,
+    };
+    let read = |path: &Path| match path.to_str() {
+        Some("/etc/ringgate/shop.toml") => Ok(text.to_owned()),
+        _ => Err(io::Error::from_raw_os_error(2)),
+    };
+    match parse(&arguments, environment, read, &around()) {
+        Ok(Invocation::Serve(config) | Invocation::Check(config)) => Ok(*config),
+        Ok(other) => panic!("{other:?}"),
+        Err(mistake) => Err(mistake.0),
+    }
+}
+
+const SHOP: &str = "workers = 5
+rings = 3
+timeout = '1m'
+chdir = 'code'
+pythonpath = ['lib']
+access_log = 'access.log'
+bind = 'unix:shop.sock'
+sendfile_roots = 'media'
+[app.shop]
+target = 'shop.wsgi'
+[app.blog]
+target = 'blog:app'
+mount = '/blog'
+[[server.location]]
+path = '/static'
+dir = 'static'
+[[server.location]]
+path = '/media'
+dir = '/srv/media'
+internal = true
+";
+
+#[test]
+fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
+    let config = with_file("--config /etc/ringgate/shop.toml -w 7", SHOP).expect("good");
+    assert_eq!(
+        (config.workers, config.rings, config.timeouts.request_ms),
+        (7, 2, 60_000)
+    );
+    assert_eq!(config.file, Some("/etc/ringgate/shop.toml".into()));
+    let names: Vec<&str> = config.apps.iter().map(|app| app.name.as_str()).collect();
+    assert_eq!(names, ["blog", "shop"]);
+}
+
+#[test]
+fn paths_of_a_file_start_from_its_directory() {
+    let config = with_file("check -c ../etc/ringgate/shop.toml", SHOP);
+    // `..` is kept as it is written: what it leads to is for the kernel to say.
+    assert!(config.expect_err("not read").contains("cannot be read"));
+    let config = with_file("check -c /etc/ringgate/shop.toml --static /x=x", SHOP).expect("good");
+    let at = |name: &str| PathBuf::from("/etc/ringgate").join(name);
+    assert_eq!(config.chdir, at("code"));
+    assert_eq!(config.pythonpath, [at("lib")]);
+    assert_eq!(
+        config.access_log,
+        Some(crate::LogTarget::File(at("access.log")))
+    );
+    assert_eq!(config.binds, [crate::Address::Unix(at("shop.sock"))]);
+    assert_eq!(config.sendfile_roots[0].dir, at("media"));
+    let dirs: Vec<PathBuf> = config
+        .statics
+        .iter()
+        .map(|files| files.dir.clone())
+        .collect();
+    assert_eq!(dirs, ["/srv/x".into(), at("static"), "/srv/media".into()]);
+}
+
+#[test]
+fn what_the_command_line_serves_takes_the_files_place_at_the_same_url() {
+    let config = with_file(
+        "-c /etc/ringgate/shop.toml other:app --static /static=x --mount /api=api",
+        SHOP,
+    )
+    .expect("good");
+    let apps: Vec<(&str, &str)> = config
+        .apps
+        .iter()
+        .map(|app| (app.name.as_str(), app.target.as_str()))
+        .collect();
+    assert_eq!(
+        apps,
+        [
+            ("other", "other:app"),
+            ("api", "api:application"),
+            ("blog", "blog:app")
+        ]
+    );
+    let statics: Vec<(&str, &str)> = config
+        .statics
+        .iter()
+        .map(|files| (files.url.as_str(), files.dir.to_str().unwrap_or("")))
+        .collect();
+    assert_eq!(statics, [("/static", "/srv/x"), ("/media", "/srv/media")]);
+    let refused =
+        with_file("-c /etc/ringgate/shop.toml --mount /static=x", SHOP).expect_err("both");
+    assert_eq!(
+        refused,
+        "the location /static/ and the application x:application are at the same URL; move one of them"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused() {
+    for (line, text, expected) in [
+        (
+            "-c nowhere.toml",
+            "",
+            "--config: 'nowhere.toml' cannot be read (No such file or directory)",
+        ),
+        (
+            "-c gunicorn.conf.py",
+            "",
+            "--config: 'gunicorn.conf.py' is Python, as gunicorn has it; ringgate reads TOML, of which `ringgate config --sample` prints an example",
+        ),
+        (
+            "-c /etc/ringgate/shop.toml",
+            "workers = 0",
+            "/etc/ringgate/shop.toml:1:11: workers: 0 is out of range: from 1 to 128",
+        ),
+        (
+            "a -c /etc/ringgate/shop.toml",
+            "bind = ['x:y']",
+            "/etc/ringgate/shop.toml:1:1: bind: a port is a number from 0 to 65535: 'x:y' (write 127.0.0.1:8000, [::1]:8000, :8000 or unix:/run/shop.sock)",
+        ),
+        (
+            "-c /etc/ringgate/shop.toml",
+            "sendfile_roots = '../x'",
+            "nothing to serve: name an application (ringgate shop.wsgi:application) or a directory (--static /=./public); ringgate --help tells more",
+        ),
+        (
+            "a -c /etc/ringgate/shop.toml",
+            "sendfile_roots = '../x'",
+            "/etc/ringgate/shop.toml:1:1: sendfile_roots: /etc/ringgate/../x goes through '..'; name the directory itself",
+        ),
+    ] {
+        assert_eq!(
+            with_file(line, text).expect_err("refused"),
+            expected,
+            "{line}"
+        );
+    }
+    let rules = "{ match = 'a-rather-long-pattern-of-a-name-*.css', control = 'public, max-age=31536000' },".repeat(1000);
+    let many = format!("[[server.location]]\npath = '/'\ndir = 'd'\ncache = [{rules}]");
+    let refused = with_file("-c /etc/ringgate/shop.toml", &many).expect_err("too large");
+    assert!(
+        refused.starts_with("the configuration is too large"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_single_page_application_on_the_command_line() {
+    let config = config("--spa /=dist --static /s=s");
+    let spa = config
+        .statics
+        .iter()
+        .find(|files| files.url.is_empty())
+        .expect("at the root");
+    assert_eq!(spa.options.try_files, crate::Try::single_page());
+    assert_eq!(
+        refused("--spa /=a --static /=b"),
+        "--spa: two directories at /"
     );
 }
