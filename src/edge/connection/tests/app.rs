@@ -466,10 +466,7 @@ fn broken_bodies_never_reach_the_app() {
             let peer = app.connect();
             peer.write("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
             peer.write(body);
-            let expected = match status {
-                Some(status) => status,
-                None => 408,
-            };
+            let expected = status.unwrap_or(408);
             assert_eq!(
                 peer.answer().await.expect("an answer").status,
                 expected,
