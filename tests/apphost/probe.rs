@@ -41,7 +41,7 @@ fn an_app_that_loads_may_have_interpreters() {
 }
 
 /// A module of CPython's own tests that refuses; not every distribution has it.
-fn has_single_phase() -> bool {
+pub fn has_single_phase() -> bool {
     let there = python::run(&[
         "-c",
         "import importlib.util; print(importlib.util.find_spec('_testsinglephase') is not None)",

@@ -246,6 +246,74 @@ def app(environ, start_response):
 }
 
 #[test]
+fn deep_recursion_is_an_exception() {
+    const DEEP: &str = "
+import json
+def down(n):
+    return down(n + 1)
+class Nested:
+    def __init__(self, inner):
+        self.inner = inner
+    def __eq__(self, other):
+        return self.inner == other.inner
+def app(environ, start_response):
+    seen = []
+    value = other = None
+    for _ in range(100_000):
+        value, other = Nested(value), Nested(other)
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    for attempt in (lambda: down(0), lambda: value == other, lambda: repr(nested), lambda: json.dumps(nested)):
+        try:
+            attempt()
+            seen.append('nothing')
+        except RecursionError:
+            seen.append('deep')
+    while value is not None:
+        value, other = value.inner, other.inner
+    start_response('200 OK', [])
+    return [' '.join(seen).encode()]
+";
+    for kind in kinds() {
+        let (setup, _dir) = Setup::source(DEEP, kind, 1);
+        assert_eq!(
+            setup.ready().call(&get("/")).text(),
+            "deep deep deep deep",
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn a_module_that_refuses_late_is_reported() {
+    if !interpreters() || !crate::probe::has_single_phase() {
+        return;
+    }
+    const LATE: &str = "
+def app(environ, start_response):
+    try:
+        import _testsinglephase
+    except ImportError as error:
+        start_response('200 OK', [])
+        return [str(error).encode()]
+";
+    let (setup, _dir) = Setup::source(LATE, Kind::Interpreters, 1);
+    let mut host = setup.ready();
+    let text = "module _testsinglephase does not support loading in subinterpreters";
+    for _ in 0..2 {
+        assert_eq!(host.call(&get("/")).text(), text);
+    }
+    let late = host.until(|message| matches!(message, FromHost::LateRefusal { .. }));
+    assert_eq!(
+        late,
+        FromHost::LateRefusal {
+            module: "_testsinglephase".to_owned()
+        }
+    );
+}
+
+#[test]
 fn threads_of_the_app_are_not_daemons_by_inheritance() {
     const THREADS: &str = "
 import threading

@@ -73,6 +73,95 @@ fn speed() {
     }
 }
 
+/// Every way through the gateway, many times: the worker's memory does not grow.
+#[test]
+#[ignore = "a measurement"]
+fn memory() {
+    const WAYS: &str = "
+import io
+from pathlib import Path
+kept = []
+def app(environ, start_response):
+    way = environ['QUERY_STRING']
+    if way == 'raise':
+        raise ValueError('x' * 100)
+    if way == 'bad':
+        try:
+            start_response('200', [('a b', 'c')])
+        except ValueError:
+            pass
+        try:
+            start_response('200 OK', [])
+        except AssertionError as error:
+            start_response('500 Oops', [], (type(error), error, error.__traceback__))
+        return []
+    if way == 'keep':
+        kept[:] = [start_response, environ]
+    write = start_response('200 OK', [('Content-Type', 'text/plain')])
+    if way == 'write':
+        write(b'written')
+    if way == 'read':
+        return [environ['wsgi.input'].read(3), environ['wsgi.input'].readline()]
+    if way == 'file':
+        return environ['wsgi.file_wrapper'](open(__file__, 'rb'))
+    if way == 'bytesio':
+        return environ['wsgi.file_wrapper'](io.BytesIO(b'abc'))
+    if way == 'yield':
+        return (block for block in [b'a', b'', b'b'])
+    return [b'Hello']
+";
+    let ways = [
+        "/?plain",
+        "/?raise",
+        "/?bad",
+        "/?keep",
+        "/?write",
+        "/?read",
+        "/?file",
+        "/?bytesio",
+        "/?yield",
+    ];
+    for kind in crate::kinds() {
+        let (setup, _dir) = Setup::source(WAYS, kind, 1);
+        let mut host = setup.ready();
+        for way in ways {
+            let mut call = crate::driver::post(way, b"some body\n".to_vec());
+            call.headers.push((b"x-repeated", b"one"));
+            call.headers.push((b"x-repeated", b"two"));
+            for _ in 0..3000 {
+                host.call(&call);
+            }
+            let before = resident_kb(&host);
+            for _ in 0..15_000 {
+                host.call(&call);
+            }
+            println!(
+                "{kind:?} {way}: {} KiB more after 15000 requests",
+                resident_kb(&host) - before
+            );
+        }
+    }
+}
+
+/// Resident memory of the host and its workers.
+fn resident_kb(host: &Host) -> i64 {
+    let status = pids(host)
+        .into_iter()
+        .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default());
+    status
+        .filter_map(|text| {
+            text.lines().find_map(|line| {
+                line.strip_prefix("VmRSS:")?
+                    .trim()
+                    .split(' ')
+                    .next()?
+                    .parse::<i64>()
+                    .ok()
+            })
+        })
+        .sum()
+}
+
 fn browser() -> Call {
     let mut call = get("/");
     call.headers.extend::<[(&[u8], &[u8]); 10]>([

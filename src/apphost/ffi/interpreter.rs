@@ -11,7 +11,7 @@ use std::ptr;
 
 /// Creates an own-GIL interpreter in this thread and runs `work` in it. The thread must not be attached to any interpreter.
 ///
-/// What is allowed inside: threads, daemon threads and exec; not fork. Extension modules that do not support it are refused.
+/// What is allowed inside: threads and daemon threads; not fork, not exec. Extension modules that do not support it are refused.
 pub fn create_interpreter<R>(work: impl FnOnce(Python<'_>) -> R) -> Result<R, String> {
     let Some(create) = version::symbols().new_interpreter else {
         return Err(
@@ -22,7 +22,8 @@ pub fn create_interpreter<R>(work: impl FnOnce(Python<'_>) -> R) -> Result<R, St
     let config = InterpreterConfig {
         use_main_obmalloc: 0,
         allow_fork: 0,
-        allow_exec: 1,
+        // os.exec would take every other worker of the process along; starting programs is not concerned.
+        allow_exec: 0,
         allow_threads: 1,
         // Background workers of common libraries are daemon threads.
         allow_daemon_threads: 1,
