@@ -166,6 +166,8 @@ impl Supervisor {
     }
 
     fn start_host(&mut self, order: HostOrder) {
+        // An exec takes a millisecond or more; what the edge must know (workers that have gone) is not to wait for it.
+        self.flush_edge();
         let host = order.host;
         match self.try_start_host(&order) {
             Ok(child) => {

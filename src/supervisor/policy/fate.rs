@@ -12,10 +12,11 @@ impl App {
     pub fn ended(&mut self, id: HostId, end: &End, ctx: &mut Context<'_>) {
         let Some(at) = self.position(id) else { return };
         let host = self.hosts.remove(at);
-        for seat in host.seats.iter().filter(|seat| seat.pid.is_some()) {
-            let (index, incarnation) = (seat.index, seat.incarnation);
+        // Also those never reported up: a worker may claim a request before its host gets to say that it is there.
+        for seat in &host.seats {
+            let (app, index, incarnation) = (self.index, seat.index, seat.incarnation);
             ctx.edge(ToEdge::WorkerGone {
-                app: self.index,
+                app,
                 index,
                 incarnation,
                 reason: end.to_string(),

@@ -181,6 +181,10 @@ impl App {
         };
         let was_up = seat.pid.take().is_some();
         seat.stuck = None;
+        // The life that the host starts next; if the host dies before it can speak of it, it is this one that has gone.
+        let next = incarnation.wrapping_add(1).max(1);
+        seat.incarnation = next;
+        self.incarnations[usize::from(index)] = next;
         if !was_up {
             return;
         }

@@ -45,6 +45,7 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seat {
     pub index: u16,
+    /// Of the worker that is up, or of the next one.
     pub incarnation: u16,
     /// Set while the worker is up.
     pub pid: Option<u32>,

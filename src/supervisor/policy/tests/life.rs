@@ -41,6 +41,38 @@ fn a_killed_host_is_replaced_at_once_and_its_workers_are_reported_gone() {
 }
 
 #[test]
+fn a_worker_that_was_never_reported_up_is_reported_gone_for_it_may_have_claimed_a_request() {
+    let mut world = World::serving();
+    world.ended(1, KILLED);
+    let order = world.host_order();
+    world.ended(order.host, KILLED);
+    assert!(
+        world.did(&gone(0, 2, "killed by SIGKILL")) && world.did(&gone(1, 2, "killed by SIGKILL"))
+    );
+    let order = world.host_order();
+    world.bring_up(&order);
+    // The same for a life that the host began without getting to say so; its number is not given away again.
+    world.host(
+        order.host,
+        FromHost::WorkerGone {
+            index: 0,
+            incarnation: 3,
+            pid: 1003,
+            reason: "x".into(),
+        },
+    );
+    world.ended(order.host, KILLED);
+    assert!(world.did(&gone(0, 4, "killed by SIGKILL")));
+    assert_eq!(
+        world.host_order().workers[0],
+        WorkerSpec {
+            index: 0,
+            incarnation: 5
+        }
+    );
+}
+
+#[test]
 fn twenty_kills_in_a_row_cost_no_pause_and_a_crash_loop_slows_down() {
     let mut world = World::serving();
     let mut host = 1;
