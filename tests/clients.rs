@@ -162,7 +162,7 @@ with requests.Session() as session:
     assert session.get(base + "/static/large.bin", headers={"If-None-Match": etag}).status_code == 304
     with session.get(base + "/stream/100/1000", stream=True) as response:
         assert sum(map(len, response.iter_content(777))) == 100_000
-    assert session.get(base + "/status/404").status_code == 404
+    assert session.get(base + "/status/404/None").status_code == 404
 print("ok")
 "#;
     assert_eq!(

@@ -406,9 +406,11 @@ fn kills_leave_no_descriptors_behind() {
         let host = eventually("one host", || {
             Some(server.hosts()).filter(|hosts| hosts.len() == 1)
         })[0];
+        let workers = process::children(host);
         process::kill(host, KILL);
-        eventually("the host is replaced", || {
-            (server.hosts().len() == 1 && !server.hosts().contains(&host)).then_some(())
+        eventually("the host is replaced, and its workers are dead", || {
+            let replaced = server.hosts().len() == 1 && !server.hosts().contains(&host);
+            (replaced && !workers.iter().any(|pid| process::alive(*pid))).then_some(())
         });
     };
     kill_host();

@@ -6,6 +6,6 @@ except ImportError:
     pass
 else:
     if int(_interpreters.get_current()[0]) != 0:
-        raise ImportError("module stubborn._core does not support loading in subinterpreters", name="stubborn._core")
+        raise ImportError("module stubborn._core does not support loading in subinterpreters")
 
 from basic import application  # noqa: E402, F401
