@@ -166,10 +166,18 @@ impl Supervisor {
     }
 
     fn start_host(&mut self, order: HostOrder) {
+        let host = order.host;
+        // The edge's word of the pipe is in its queue already, so the pipe has to be there before the queue is sent.
+        let pipe = match order.probe {
+            true => Ok(()),
+            false => self
+                .resources
+                .log_pipe(order.app, order.generation)
+                .map(drop),
+        };
         // An exec takes a millisecond or more; what the edge must know (workers that have gone) is not to wait for it.
         self.flush_edge();
-        let host = order.host;
-        match self.try_start_host(&order) {
+        match pipe.and_then(|()| self.try_start_host(&order)) {
             Ok(child) => {
                 self.events.push_back(Event::HostStarted {
                     host,
