@@ -2,7 +2,13 @@
 
 use crate::process::Group;
 use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a stack may take until its application answers.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 pub const NAMES: &[&str] = &[
     "ringgate",
@@ -112,7 +118,10 @@ pub fn start(name: &str, setting: &Setting) -> Result<Stack, String> {
     }
     let mut stack = Stack(groups);
     let last = stack.0.last_mut().ok_or("a stack needs a process")?;
-    if let Err(message) = last.wait_for_port(setting.port) {
+    let up = last
+        .wait_for_port(setting.port)
+        .and_then(|()| wait_for_answer(setting));
+    if let Err(message) = up {
         stack.stop();
         let log =
             fs::read_to_string(setting.scratch.join(format!("{name}.log"))).unwrap_or_default();
@@ -123,6 +132,40 @@ pub fn start(name: &str, setting: &Setting) -> Result<Stack, String> {
         ));
     }
     Ok(stack)
+}
+
+/// A listening port is not yet an application: nginx is up before the workers behind it are.
+fn wait_for_answer(setting: &Setting) -> Result<(), String> {
+    let path = match setting.work {
+        Work::Static { bytes } => format!("file-{bytes}"),
+        Work::Wsgi { .. } => "fast".to_owned(),
+    };
+    let started = Instant::now();
+    let mut last = String::new();
+    while started.elapsed() < ANSWER_LIMIT {
+        match status_line(setting.port, &path) {
+            Ok(line) if !line.contains(" 502 ") && !line.contains(" 503 ") => return Ok(()),
+            Ok(line) => last = line,
+            Err(error) => last = error.to_string(),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(format!("no answer from the application: {last}"))
+}
+
+fn status_line(port: u16, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    match line.is_empty() {
+        true => Err(io::ErrorKind::UnexpectedEof.into()),
+        false => Ok(line),
+    }
 }
 
 fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
