@@ -101,6 +101,7 @@ pub(crate) fn look_outside(ring: &Rc<Ring>, mailbox: Arc<Mailbox>, recover: bool
         mailbox,
         mail: VecDeque::new(),
         figures_due_ns: 0,
+        stalls: 0,
     }));
     house
 }
@@ -208,6 +209,8 @@ struct Outside {
     mailbox: Arc<Mailbox>,
     mail: VecDeque<ToRing>,
     figures_due_ns: u64,
+    /// Turns that ran too long, as last said.
+    stalls: u64,
 }
 
 impl Poller for Outside {
@@ -229,6 +232,17 @@ impl Poller for Outside {
             let figures = uring::stats();
             ring.stats.turns.set(figures.turns);
             ring.stats.turn_max_ns.set(figures.turn_longest_ns);
+            let fresh = figures.stalls - self.stalls;
+            if fresh > 0 {
+                self.stalls = figures.stalls;
+                ring.log(
+                    LogLevel::Debug,
+                    format_args!(
+                        "{fresh} turns of the loop took too long; the longest so far: {} ms",
+                        figures.turn_longest_ns / 1_000_000
+                    ),
+                );
+            }
         }
     }
 
