@@ -1,20 +1,21 @@
 //! A file as the cache knows it: identity, validators, prepared heads, and for a small file its bytes.
 //!
 //! Owns the memory or the open file. Invariants: a prepared head says exactly `stat.size` bytes, and in memory exactly that many
-//! follow; `Date` stands at a fixed place and is overwritten per answer. Must not know paths or how files are opened.
+//! follow; `Date` and `Expires` stand at fixed places and are overwritten per answer. Must not know how files are opened.
 
 use super::Answer;
 use super::cache::{Cost, Weigh};
+use super::location::{Location, append_line};
 use super::send::{Body, OpenFile, Piece};
 use crate::respond::{self, Common, Manner};
-use proto::Version;
+use proto::accept_encoding::{Coding, Preferences};
 use proto::conditional::Validators;
 use proto::date;
 use proto::etag::ETag;
 use proto::http1::response::Writer;
-use proto::mime::{self, Mime};
 use proto::multipart::Multipart;
 use proto::range::ByteRange;
+use proto::{Head, Version};
 use std::rc::Rc;
 use uring::fs::{File, Stat};
 
@@ -22,12 +23,18 @@ use uring::fs::{File, Stat};
 /// than sendfile's second call: at 16 KiB, 64 connections, 6.4 us against 5.5 (nginx: 6.4; loopback, Linux 6.18).
 pub const MEMORY_FILE_BYTES_MAX: u64 = 8 * 1024;
 
-/// Why there is no file to send.
+/// Why there is no file of its own to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
     /// A directory asked for without its slash.
     Directory,
-    /// 403, 404, 500 or 503.
+    /// A directory without an index, to be shown.
+    Listing,
+    /// The fixed path of this step of the location answers instead.
+    Instead(usize),
+    /// A method that files do not know.
+    Method,
+    /// 403, 404, 500 or 503, or what `try_files` says.
     Status(u16),
 }
 
@@ -40,20 +47,27 @@ impl Weigh for Absent {
     }
 }
 
-/// A regular file.
+/// A regular file: one representation of a resource, and its precompressed siblings.
 #[derive(Debug)]
 pub struct Entry {
     stat: Stat,
+    /// The path it was found at.
+    path: Box<[u8]>,
+    coding: Coding,
     etag: ETag,
     /// Last-Modified as it was sent, seconds.
     modified: Option<u64>,
-    mime: Mime,
-    /// The lines that describe the file: Content-Type, ETag, Last-Modified, Accept-Ranges.
+    content_type: Box<[u8]>,
+    /// The lines that describe the file, but for Content-Type: ETag, Last-Modified, the location's own.
     lines: Box<[u8]>,
+    /// `Expires` lies so many seconds ahead.
+    expires_s: Option<u64>,
     full: Prepared,
     not_modified: Prepared,
     /// `None`: the bytes stand in `full`.
     file: Option<Rc<OpenFile>>,
+    /// In the server's order of preference.
+    siblings: Box<[Entry]>,
 }
 
 /// A whole head, and perhaps a body behind it.
@@ -64,18 +78,19 @@ struct Prepared {
     head: usize,
     /// Where the 29 bytes of `Date` stand.
     date: usize,
+    /// Where those of `Expires` stand, and how far it lies ahead.
+    expires: Option<(usize, u64)>,
 }
 
 impl Weigh for Rc<Entry> {
     fn cost(&self) -> Cost {
-        let bytes = size_of::<Entry>()
-            + self.lines.len()
-            + self.full.bytes.len()
-            + self.not_modified.bytes.len();
-        Cost {
-            bytes,
-            descriptors: usize::from(self.file.is_some()),
+        let mut cost = self.own_cost();
+        for sibling in &self.siblings {
+            let more = sibling.own_cost();
+            cost.bytes += more.bytes;
+            cost.descriptors += more.descriptors;
         }
+        cost
     }
 }
 
@@ -86,58 +101,130 @@ pub enum Content {
     File(File),
 }
 
+/// What an entry is made of.
+pub struct Source<'a> {
+    pub location: &'a Location,
+    /// The resource's path: it gives type and rules, also to a sibling.
+    pub path: &'a [u8],
+    pub stat: Stat,
+    pub content: Content,
+    pub coding: Coding,
+    /// Whether answers depend on `Accept-Encoding`.
+    pub varies: bool,
+    pub server: &'a str,
+    /// Now: a file from the future is said to be modified now (RFC 9110 8.8.2.1).
+    pub wall_s: u64,
+}
+
 impl Entry {
-    /// `name` gives the media type. `wall_s` is now: a file from the future is said to be modified now (RFC 9110 8.8.2.1).
-    pub fn new(name: &[u8], stat: Stat, content: Content, server: &str, wall_s: u64) -> Entry {
+    pub fn new(source: Source<'_>, siblings: Vec<Entry>) -> Entry {
+        let Source {
+            location,
+            path,
+            stat,
+            server,
+            coding,
+            ..
+        } = source;
         let modified = u64::try_from(stat.modified_s)
             .ok()
-            .map(|modified| modified.min(wall_s));
-        // Time in nanoseconds and size, no inode: machines that hold copies of one file agree on its tag. A tag is as strong as
-        // the file system's clock: since Linux 6.13 a change after a look always gets a new time, before it two changes
-        // within a tick (1 to 10 ms) at equal size share one.
-        let modified_ns = (stat.modified_s as u64)
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(u64::from(stat.modified_ns));
-        let etag = ETag::of_file(modified_ns, stat.size, None);
-        let mime = mime::of_path(name);
-        let mut validators = Vec::with_capacity(96);
-        line(&mut validators, b"ETag", |out| {
-            out.extend_from_slice(etag.as_bytes())
-        });
-        if let Some(modified) = modified {
-            line(&mut validators, b"Last-Modified", |out| {
-                out.extend_from_slice(&date::imf_fixdate(modified))
-            });
-        }
+            .map(|modified| modified.min(source.wall_s));
+        let etag = etag_of(&stat, coding);
+        // What a 304 repeats (RFC 9110 15.4.5).
         let mut lines = Vec::with_capacity(192);
-        line(&mut lines, b"Content-Type", |out| mime.append(out));
-        lines.extend_from_slice(&validators);
-        lines.extend_from_slice(b"Accept-Ranges: bytes\r\n");
-        let (memory, file) = match content {
+        append_line(&mut lines, b"ETag", etag.as_bytes());
+        if let Some(modified) = modified {
+            append_line(&mut lines, b"Last-Modified", &date::imf_fixdate(modified));
+        }
+        if source.varies {
+            append_line(&mut lines, b"Vary", b"Accept-Encoding");
+        }
+        let expires_s = location.append_lines(path, &mut lines);
+        if expires_s.is_some() {
+            append_line(&mut lines, b"Expires", DATE);
+        }
+        let content_type = location.content_type(path);
+        let (memory, file) = match source.content {
             Content::Memory(bytes) => (bytes, None),
             Content::File(file) => (Vec::new(), Some(Rc::new(OpenFile::new(file)))),
         };
-        let full = prepare(200, server, &memory, |writer| {
-            writer.lines(&lines).number(b"Content-Length", stat.size);
+        let full = Prepared::new(200, server, &memory, expires_s, |writer| {
+            writer.header(b"Content-Type", &content_type).lines(&lines);
+            // Ranges are taken from the plain file alone.
+            match coding {
+                Coding::Identity => writer.header(b"Accept-Ranges", b"bytes"),
+                _ => writer.header(b"Content-Encoding", coding.as_str().as_bytes()),
+            };
+            writer.number(b"Content-Length", stat.size);
         });
-        let not_modified = prepare(304, server, b"", |writer| {
-            writer.lines(&validators);
+        let not_modified = Prepared::new(304, server, b"", expires_s, |writer| {
+            writer.lines(&lines);
         });
         Entry {
             stat,
+            path: path.into(),
+            coding,
             etag,
             modified,
-            mime,
+            content_type: content_type.into(),
             lines: lines.into(),
+            expires_s,
             full,
             not_modified,
             file,
+            siblings: siblings.into(),
         }
     }
 
-    /// Whether a fresh look at the path has found the same file, unchanged.
-    pub fn is(&self, stat: &Stat) -> bool {
+    /// Whether a fresh look has found the same file, unchanged, with the same siblings.
+    pub fn stands<'a>(
+        &self,
+        path: &[u8],
+        stat: &Stat,
+        siblings: impl ExactSizeIterator<Item = (Coding, &'a Stat)>,
+    ) -> bool {
         self.stat == *stat
+            && *self.path == *path
+            && self.siblings.len() == siblings.len()
+            && self
+                .siblings
+                .iter()
+                .zip(siblings)
+                .all(|(known, (coding, stat))| known.coding == coding && known.stat == *stat)
+    }
+
+    /// The representation that suits the request best. Ranges are of the plain file: a client that resumes has the bytes it knows.
+    #[inline]
+    pub fn select(&self, head: &Head<'_, '_>) -> &Entry {
+        if self.siblings.is_empty() || !head.notes.accept_encoding || head.notes.range {
+            return self;
+        }
+        self.select_coded(head)
+    }
+
+    fn select_coded(&self, head: &Head<'_, '_>) -> &Entry {
+        let preferences = Preferences::read(head.header_all("accept-encoding"));
+        let coded = self.siblings.iter().map(|sibling| sibling.coding);
+        let best = preferences.best(coded.chain([Coding::Identity]));
+        // A client that refuses everything gets the plain file (RFC 9110 12.5.3 leaves that to us).
+        let chosen = self
+            .siblings
+            .iter()
+            .find(|sibling| Some(sibling.coding) == best);
+        chosen.unwrap_or(self)
+    }
+
+    fn own_cost(&self) -> Cost {
+        let bytes = size_of::<Entry>()
+            + self.path.len()
+            + self.content_type.len()
+            + self.lines.len()
+            + self.full.bytes.len()
+            + self.not_modified.bytes.len();
+        Cost {
+            bytes,
+            descriptors: usize::from(self.file.is_some()),
+        }
     }
 
     pub fn length(&self) -> u64 {
@@ -175,7 +262,9 @@ impl Entry {
         manner: Manner,
         out: &mut Vec<u8>,
     ) -> Answer {
+        let start = out.len();
         respond::begin(out, 206, common)
+            .header(b"Content-Type", &self.content_type)
             .lines(&self.lines)
             .compose(b"Content-Range", |out| {
                 range.append_content_range(self.length(), out)
@@ -183,6 +272,7 @@ impl Entry {
             .number(b"Content-Length", range.len())
             .connection(manner.version, manner.keep_alive)
             .finish();
+        self.set_expires(&mut out[start..]);
         match &self.file {
             None => {
                 out.extend_from_slice(self.memory(range));
@@ -207,21 +297,16 @@ impl Entry {
         manner: Manner,
         out: &mut Vec<u8>,
     ) -> Answer {
-        let mut content_type = Vec::with_capacity(64);
-        self.mime.append(&mut content_type);
-        let multipart = Multipart::new(seed, &content_type, self.length());
+        let multipart = Multipart::new(seed, &self.content_type, self.length());
         let length = multipart.content_length(ranges);
-        // `lines` says the file's own type; here the answer's type is another.
+        let start = out.len();
         respond::begin(out, 206, common)
             .compose(b"Content-Type", |out| multipart.append_content_type(out))
-            .lines(
-                self.lines
-                    .get(content_type.len() + b"Content-Type: \r\n".len()..)
-                    .unwrap_or(b""),
-            )
+            .lines(&self.lines)
             .number(b"Content-Length", length)
             .connection(manner.version, manner.keep_alive)
             .finish();
+        self.set_expires(&mut out[start..]);
         match &self.file {
             None => {
                 for range in ranges {
@@ -256,6 +341,50 @@ impl Entry {
         }
     }
 
+    /// As the page of an error: the bytes are the file's, the head is the error's. `lines` are those that the status asks for.
+    pub fn answer_error(
+        &self,
+        status: u16,
+        lines: &[u8],
+        common: Common<'_>,
+        manner: Manner,
+        out: &mut Vec<u8>,
+    ) -> Answer {
+        respond::begin(out, status, common)
+            .header(b"Content-Type", &self.content_type)
+            .lines(lines)
+            .number(b"Content-Length", self.length())
+            .connection(manner.version, manner.keep_alive)
+            .finish();
+        match &self.file {
+            _ if manner.head_only => Answer::Whole {
+                status,
+                body_bytes: 0,
+            },
+            None => {
+                out.extend_from_slice(&self.full.bytes[self.full.head..]);
+                Answer::Whole {
+                    status,
+                    body_bytes: self.length(),
+                }
+            }
+            Some(file) => Answer::Body {
+                status,
+                body: Body::whole(Rc::clone(file), self.length()),
+            },
+        }
+    }
+
+    /// Writes `Expires` into a head that was made of `lines`.
+    fn set_expires(&self, head: &mut [u8]) {
+        let Some(ahead_s) = self.expires_s else {
+            return;
+        };
+        if let Some(at) = find_expires(head) {
+            head[at..at + DATE.len()].copy_from_slice(&expires(ahead_s));
+        }
+    }
+
     /// A range lies within the file, and a file in memory is there whole.
     fn memory(&self, range: ByteRange) -> &[u8] {
         let body = &self.full.bytes[self.full.head..];
@@ -285,34 +414,67 @@ impl Prepared {
             out.extend_from_slice(&self.bytes[self.head..end]);
         }
         out[start + self.date..][..date.len()].copy_from_slice(date);
+        if let Some((at, ahead_s)) = self.expires {
+            out[start + at..][..DATE.len()].copy_from_slice(&expires(ahead_s));
+        }
         (end - self.head) as u64
     }
 }
 
-fn prepare(
-    status: u16,
-    server: &str,
-    body: &[u8],
-    lines: impl FnOnce(&mut Writer<'_>),
-) -> Prepared {
-    const DATE: &[u8; 29] = b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let mut bytes = Vec::with_capacity(384 + body.len());
-    let mut writer = respond::begin(&mut bytes, status, Common { date: DATE, server });
-    lines(&mut writer);
-    writer.finish();
-    let head = bytes.len();
-    let date = memchr::memmem::find(&bytes, DATE).expect("respond::begin writes the date");
-    bytes.extend_from_slice(body);
-    Prepared {
-        bytes: bytes.into(),
-        head,
-        date,
+impl Prepared {
+    fn new(
+        status: u16,
+        server: &str,
+        body: &[u8],
+        expires_s: Option<u64>,
+        lines: impl FnOnce(&mut Writer<'_>),
+    ) -> Prepared {
+        let mut bytes = Vec::with_capacity(384 + body.len());
+        let mut writer = respond::begin(&mut bytes, status, Common { date: DATE, server });
+        lines(&mut writer);
+        writer.finish();
+        let head = bytes.len();
+        let date = memchr::memmem::find(&bytes, DATE).expect("respond::begin writes the date");
+        let expires = find_expires(&bytes).zip(expires_s);
+        bytes.extend_from_slice(body);
+        Prepared {
+            bytes: bytes.into(),
+            head,
+            date,
+            expires,
+        }
     }
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    value(out);
-    out.extend_from_slice(b"\r\n");
+/// Where a date stands until the true one is known.
+const DATE: &[u8; 29] = b"Thu, 01 Jan 1970 00:00:00 GMT";
+
+/// Where the value of the `Expires` that stands for itself is. No configured header is called so.
+fn find_expires(head: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"\r\nExpires: Thu, 01 Jan 1970";
+    memchr::memmem::find(head, NAME).map(|at| at + b"\r\nExpires: ".len())
+}
+
+fn expires(ahead_s: u64) -> [u8; 29] {
+    /// The last second that four digits of a year can say.
+    const LAST_S: u64 = 253_402_300_799;
+    date::imf_fixdate(
+        (uring::wall() / 1_000_000_000)
+            .saturating_add(ahead_s)
+            .min(LAST_S),
+    )
+}
+
+/// Time in nanoseconds and size, no inode: machines that hold copies of one file agree on its tag. A tag is as strong as the file
+/// system's clock: since Linux 6.13 a change after a look always gets a new time, before it two changes within a tick (1 to
+/// 10 ms) at equal size share one.
+fn etag_of(stat: &Stat, coding: Coding) -> ETag {
+    let modified_ns = (stat.modified_s as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(u64::from(stat.modified_ns));
+    let etag = ETag::of_file(modified_ns, stat.size, None);
+    match coding {
+        Coding::Identity => etag,
+        coded => etag.with_suffix(coded.as_str()),
+    }
 }

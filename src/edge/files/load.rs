@@ -1,44 +1,44 @@
-//! From a path to an entry: opened, judged, read; inline where the kernel's caches answer, through the ring where not.
+//! Requests that the caches do not answer: a walk inline, and where that would sleep, the same walk through the ring.
 //!
-//! Owns the policy of what may be served. Invariants: a path is resolved by `openat2` below its mount and cannot leave it;
-//! nothing but regular files is read; no call here sleeps on the ring thread. What was learned goes into the caches.
+//! Owns what a request must keep while it waits. Must not know how a path is walked or how answers are written.
 
 use super::cache::Found;
-use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX};
+use super::entry::{Absent, Entry};
+use super::listing::{Page, Task};
 use super::request::{OwnedRequest, Request};
-use super::{Files, INDEX};
-use std::ffi::CString;
+use super::walk::{Outcome, Walk, relative, status_of};
+use super::{Files, errand};
+use config::Autoindex;
+use proto::accept;
+use proto::listing::Order;
 use std::io;
 use std::rc::Rc;
-use sys::errno;
-use uring::fs::{Directory, File, Kind, OpenHow, Stat, Symlinks, Walk};
+use uring::fs::Directory;
 
-/// What a path has come to.
-pub type Outcome = Result<Rc<Entry>, Absent>;
-
-/// How often a file may change under a reader before we give up.
-const ATTEMPTS_MAX: usize = 3;
-
-/// A request that has to wait for the disk, with all it needs of its connection.
+/// A request that has to wait, with all it needs of its connection.
 pub struct Cold {
     request: OwnedRequest,
-    /// What the path is resolved from; if the mount has moved meanwhile, the outcome is not kept.
+    /// What the path is resolved from; if the location has moved meanwhile, the outcome is not kept.
     directory: Rc<Directory>,
-    stale: Option<Rc<Entry>>,
-    step: Step,
+    wants: Wants,
 }
 
-enum Step {
-    /// Names on the way are not in the kernel's cache, or descriptors have run out.
-    Open,
-    /// The bytes are not.
-    Read(File, Stat),
+enum Wants {
+    Path {
+        stale: Option<Rc<Entry>>,
+    },
+    /// What the path has come to is known: a directory to be listed, or an error whose page is not at hand.
+    More {
+        outcome: Outcome,
+        status: Option<u16>,
+    },
 }
 
 /// A request whose wait is over.
 pub struct Ready {
     request: OwnedRequest,
     pub(super) outcome: Outcome,
+    pub(super) listing: Option<Page>,
 }
 
 impl Ready {
@@ -48,42 +48,96 @@ impl Ready {
 }
 
 impl Cold {
-    /// Waits for the disk, on the kernel's workers.
+    /// Knows what the path has come to and needs what belongs to that.
+    pub(super) fn for_more(
+        files: &Files,
+        request: &Request<'_>,
+        outcome: Outcome,
+        status: Option<u16>,
+    ) -> Box<Cold> {
+        Box::new(Cold {
+            request: OwnedRequest::new(request),
+            directory: files.locations[request.mount].mount.directory(),
+            wants: Wants::More { outcome, status },
+        })
+    }
+
+    /// Waits for the disk, on the kernel's workers or on a thread.
     pub async fn wait(self, files: &Files) -> Ready {
         let Cold {
             request,
             directory,
-            stale,
-            mut step,
+            wants,
         } = self;
-        let ready = |request: OwnedRequest, outcome| files.ready(request, &directory, outcome);
-        for _ in 0..ATTEMPTS_MAX {
-            let (file, stat) = match step {
-                Step::Read(file, stat) => (file, stat),
-                Step::Open => match open_cold(&directory, &request).await {
-                    Ok(opened) => opened,
-                    Err(error) => return ready(request, Err(absent(&error))),
-                },
-            };
-            if let Some(outcome) = files.judge(request.rest(), &stat, stale.as_ref()) {
-                return ready(request, outcome);
+        let walk = Walk {
+            files,
+            mount: request.mount(),
+            directory: &directory,
+            waits: true,
+        };
+        let (mut outcome, mut status) = match wants {
+            Wants::More { outcome, status } => (outcome, status),
+            Wants::Path { stale } => {
+                let outcome = walk.resolve(request.rest(), stale.as_ref()).await;
+                (
+                    outcome.unwrap_or_else(|error| Err(Absent::Status(status_of(&error)))),
+                    None,
+                )
             }
-            if stat.size > MEMORY_FILE_BYTES_MAX {
-                let outcome = Ok(files.entry(request.rest(), stat, Content::File(file)));
-                return ready(request, outcome);
-            }
-            match read_whole(&file, &stat).await {
-                Ok(Some(bytes)) => {
-                    let outcome = Ok(files.entry(request.rest(), stat, Content::Memory(bytes)));
-                    return ready(request, outcome);
-                }
-                // It changed meanwhile: open it anew.
-                Ok(None) => step = Step::Open,
-                Err(error) => return ready(request, Err(absent(&error))),
+        };
+        let mut listing = None;
+        if let Err(Absent::Listing) = outcome {
+            match list(files, &request, &directory).await {
+                Ok(page) => listing = Some(page),
+                Err(error) => outcome = Err(Absent::Status(status_of(&error))),
             }
         }
-        ready(request, Err(Absent::Status(503)))
+        if let Err(Absent::Status(refused)) = outcome {
+            status = Some(refused);
+        }
+        // What the conditions of the request may yet lead to.
+        let chosen: &[u16] = if outcome.is_ok() && request.is_choosy() {
+            &[412, 416]
+        } else {
+            &[]
+        };
+        for status in status.iter().chain(chosen) {
+            if let Some(page) = files.locations[request.mount()].page(*status) {
+                // It is in the cache now, or there is none and the plain words must do.
+                drop(walk.fixed(page).await);
+            }
+        }
+        Ready {
+            request,
+            outcome,
+            listing,
+        }
     }
+}
+
+async fn list(files: &Files, request: &OwnedRequest, directory: &Directory) -> io::Result<Page> {
+    let location = &files.locations[request.mount()];
+    let path = match relative(request.rest()) {
+        b"." => Vec::new(),
+        path => path.to_vec(),
+    };
+    let root = directory.duplicate()?;
+    let task = request.with(|request| {
+        let weigh = |essence| accept::weight_of(request.head.header_all("accept"), essence);
+        let prefers_json = || weigh("application/json") > weigh("text/html");
+        Task {
+            root,
+            has_parent: !path.is_empty(),
+            path,
+            shown_path: request.path.bytes.to_vec(),
+            order: Order::of_query(request.head.target.query),
+            json: location.options.autoindex == Autoindex::Json || prefers_json(),
+            show_hidden: location.options.dotfiles,
+            symlinks: location.symlinks(),
+            asks_owners: location.asks_owners(),
+        }
+    });
+    errand::run(move || task.run()).await
 }
 
 impl Files {
@@ -93,7 +147,7 @@ impl Files {
         request: &Request<'_>,
         stale: Option<Rc<Entry>>,
     ) -> Result<Outcome, Box<Cold>> {
-        let mount = &self.mounts[request.mount];
+        let mount = &self.locations[request.mount].mount;
         let mut stale = stale;
         if mount.has_moved(uring::now(), self.fresh_ns) {
             self.found.borrow_mut().clear(request.mount);
@@ -101,236 +155,49 @@ impl Files {
             stale = None;
         }
         let directory = mount.directory();
-        let cold = |stale, step| {
-            Err(Box::new(Cold {
-                request: OwnedRequest::new(request),
-                directory: Rc::clone(&directory),
-                stale,
-                step,
-            }))
+        let walk = Walk {
+            files: self,
+            mount: request.mount,
+            directory: &directory,
+            waits: false,
         };
-        let rest = request.rest();
-        let Some(path) = path_of(rest) else {
-            return Ok(self.learn(request.mount, rest, Err(Absent::Status(404))));
-        };
-        let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::CachedOnly);
-        let opened = directory.try_open_file(&path, &how);
-        let (file, stat) = match opened.and_then(with_stat) {
-            Ok(opened) => opened,
+        match Walk::now(walk.resolve(request.rest(), stale.as_ref())) {
+            Ok(outcome) => Ok(outcome),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return cold(stale, Step::Open);
+                let request = OwnedRequest::new(request);
+                Err(Box::new(Cold {
+                    request,
+                    directory,
+                    wants: Wants::Path { stale },
+                }))
             }
-            Err(error) if is_out_of_descriptors(&error) => {
-                // The close goes through the ring, so the descriptor is free a moment later.
-                self.found.borrow_mut().release_descriptor();
-                return cold(stale, Step::Open);
-            }
-            Err(error) => return Ok(self.learn(request.mount, rest, Err(absent(&error)))),
-        };
-        if let Some(outcome) = self.judge(rest, &stat, stale.as_ref()) {
-            return Ok(self.learn(request.mount, rest, outcome));
-        }
-        if stat.size > MEMORY_FILE_BYTES_MAX {
-            return Ok(self.learn(
-                request.mount,
-                rest,
-                Ok(self.entry(rest, stat, Content::File(file))),
-            ));
-        }
-        match read_whole_now(&file, &stat) {
-            Some(bytes) => Ok(self.learn(
-                request.mount,
-                rest,
-                Ok(self.entry(rest, stat, Content::Memory(bytes))),
-            )),
-            None => cold(stale, Step::Read(file, stat)),
+            Err(error) => Ok(Err(Absent::Status(status_of(&error)))),
         }
     }
 
-    /// Whether the file's kind, or its being unchanged, settles the outcome.
-    fn judge(&self, rest: &[u8], stat: &Stat, stale: Option<&Rc<Entry>>) -> Option<Outcome> {
-        match stat.kind {
-            Kind::Regular => stale
-                .filter(|entry| entry.is(stat))
-                .map(|entry| Ok(Rc::clone(entry))),
-            // An index that is a directory is none.
-            Kind::Directory if rest.ends_with(b"/") => Some(Err(Absent::Status(404))),
-            Kind::Directory => Some(Err(Absent::Directory)),
-            Kind::Fifo | Kind::Socket | Kind::Device | Kind::Symlink | Kind::Unknown => {
-                Some(Err(Absent::Status(403)))
-            }
-        }
-    }
-
-    fn entry(&self, rest: &[u8], stat: Stat, content: Content) -> Rc<Entry> {
-        let name = if rest.ends_with(b"/") { INDEX } else { rest };
-        Rc::new(Entry::new(
-            name,
-            stat,
-            content,
-            &self.server,
-            uring::wall() / 1_000_000_000,
-        ))
-    }
-
-    /// Puts an outcome into the cache it belongs to.
-    fn learn(&self, mount: usize, rest: &[u8], outcome: Outcome) -> Outcome {
+    /// Remembers what a key has come to.
+    pub(super) fn learn(&self, mount: usize, key: &[u8], outcome: &Outcome) {
         let fresh_until_ns = uring::now().saturating_add(self.fresh_ns);
         let mut found = self.found.borrow_mut();
-        match &outcome {
+        match outcome {
             Ok(entry) => {
-                let is_known = match found.find(mount, rest, 0) {
+                self.absent.borrow_mut().remove(mount, key);
+                let is_known = match found.find(mount, key, 0) {
                     Found::Fresh(known) | Found::Stale(known) => Rc::ptr_eq(known, entry),
                     Found::Nothing => false,
                 };
                 if is_known {
-                    found.confirm(mount, rest, fresh_until_ns);
+                    found.confirm(mount, key, fresh_until_ns);
                 } else {
-                    found.insert(mount, rest, Rc::clone(entry), fresh_until_ns);
+                    found.insert(mount, key, Rc::clone(entry), fresh_until_ns);
                 }
             }
             Err(absent) => {
-                found.remove(mount, rest);
-                // A shortage of ours says nothing about the path.
-                if *absent != Absent::Status(503) {
-                    self.absent
-                        .borrow_mut()
-                        .insert(mount, rest, *absent, fresh_until_ns);
-                }
+                found.remove(mount, key);
+                self.absent
+                    .borrow_mut()
+                    .insert(mount, key, *absent, fresh_until_ns);
             }
-        }
-        outcome
-    }
-
-    fn ready(&self, request: OwnedRequest, directory: &Rc<Directory>, outcome: Outcome) -> Ready {
-        let is_current = Rc::ptr_eq(directory, &self.mounts[request.mount()].directory());
-        let outcome = if is_current {
-            self.learn(request.mount(), request.rest(), outcome)
-        } else {
-            outcome
-        };
-        Ready { request, outcome }
-    }
-}
-
-/// The path to open, relative to the mount: the index below a directory, the mount itself for "".
-fn path_of(rest: &[u8]) -> Option<CString> {
-    let start = rest
-        .iter()
-        .position(|&byte| byte != b'/')
-        .unwrap_or(rest.len());
-    let relative = &rest[start..];
-    let mut path = Vec::with_capacity(relative.len() + INDEX.len() + 1);
-    path.extend_from_slice(relative);
-    if rest.ends_with(b"/") {
-        path.extend_from_slice(INDEX);
-    } else if relative.is_empty() {
-        path.push(b'.');
-    }
-    // A NUL has been refused with the path already; here it would be no such file.
-    CString::new(path).ok()
-}
-
-async fn open_cold(directory: &Directory, request: &OwnedRequest) -> io::Result<(File, Stat)> {
-    let path = path_of(request.rest()).ok_or(io::ErrorKind::NotFound)?;
-    let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::MayBlock);
-    with_stat(directory.open_file(path, how).await?)
-}
-
-fn with_stat(file: File) -> io::Result<(File, Stat)> {
-    let stat = file.stat()?;
-    Ok((file, stat))
-}
-
-/// The whole file from the page cache; `None` if the disk would be asked, or if it is not as long as it was.
-fn read_whole_now(file: &File, stat: &Stat) -> Option<Vec<u8>> {
-    let length = usize::try_from(stat.size).ok()?;
-    // One byte more, to notice growth.
-    let mut bytes = vec![0; length + 1];
-    let mut read = 0;
-    while read < bytes.len() {
-        match file.try_read_at(&mut bytes[read..], read as u64) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(_) => return None,
-        }
-    }
-    bytes.truncate(read);
-    (read == length && file.stat().ok()? == *stat).then_some(bytes)
-}
-
-/// As `read_whole_now`, through the ring; `None` if the file changed.
-async fn read_whole(file: &File, stat: &Stat) -> io::Result<Option<Vec<u8>>> {
-    let length = usize::try_from(stat.size).map_err(io::Error::other)?;
-    let mut bytes = Vec::with_capacity(length + 1);
-    while bytes.len() <= length {
-        let (offset, room) = (bytes.len() as u64, length + 1 - bytes.len());
-        let (count, returned) = file.read_at(bytes, room, offset).await;
-        bytes = returned;
-        if count? == 0 {
-            break;
-        }
-    }
-    Ok((bytes.len() == length && file.stat()? == *stat).then_some(bytes))
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE))
-}
-
-/// What an error of opening, looking or reading means to the client.
-fn absent(error: &io::Error) -> Absent {
-    Absent::Status(match error.raw_os_error() {
-        // Nothing there; or a way that leaves the mount (EXDEV), or links in a circle: as if it were not there.
-        Some(
-            errno::ENOENT | errno::ENOTDIR | errno::EXDEV | errno::ELOOP | errno::ENAMETOOLONG,
-        ) => 404,
-        // Not for us; ENXIO is what a socket answers, EISDIR and the like what odd file systems do.
-        Some(errno::EACCES | errno::EPERM | errno::ENXIO) => 403,
-        // A shortage, or (EAGAIN) a tree that is being rearranged under the walk.
-        Some(errno::EMFILE | errno::ENFILE | errno::ENOMEM | errno::EAGAIN) => 503,
-        None if error.kind() == io::ErrorKind::NotFound => 404,
-        _ => 500,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_relative() {
-        for (rest, path) in [
-            ("", "."),
-            ("/", "index.html"),
-            ("//", "index.html"),
-            ("/a", "a"),
-            ("//etc/passwd", "etc/passwd"),
-            ("/a/", "a/index.html"),
-            ("/a//b", "a//b"),
-        ] {
-            let found = path_of(rest.as_bytes()).expect("no NUL");
-            assert_eq!(found.to_str(), Ok(path), "{rest}");
-        }
-        assert!(path_of(b"/a\0b").is_none());
-    }
-
-    #[test]
-    fn every_error_has_its_status() {
-        for (number, status) in [
-            (errno::ENOENT, 404),
-            (errno::EXDEV, 404),
-            (errno::ELOOP, 404),
-            (errno::EACCES, 403),
-            (errno::ENXIO, 403),
-            (errno::EMFILE, 503),
-            (errno::EIO, 500),
-        ] {
-            assert_eq!(
-                absent(&io::Error::from_raw_os_error(number)),
-                Absent::Status(status),
-                "{number}"
-            );
         }
     }
 }

@@ -26,7 +26,9 @@ impl<'a> Request<'a> {
 }
 
 /// Fields that decide about an answer; nothing else is copied.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 8] = [
+    "accept",
+    "accept-encoding",
     "if-match",
     "if-none-match",
     "if-modified-since",
@@ -102,6 +104,11 @@ impl OwnedRequest {
             prefix: self.prefix,
             head: &head,
         })
+    }
+
+    /// Whether it has conditions or ranges.
+    pub fn is_choosy(&self) -> bool {
+        self.notes.conditional || self.notes.range
     }
 
     pub fn mount(&self) -> usize {

@@ -8,6 +8,8 @@ use std::path::Path;
 use uring::net::Socket;
 use uring::sim::Sim;
 
+mod autoindex;
+mod options;
 mod real;
 mod selection;
 mod simulated;
@@ -29,9 +31,14 @@ struct Server {
 impl Server {
     /// One mount, `/s`; inside a runtime.
     fn new(directory: &Path, wire: Wire) -> Server {
+        Server::with(directory, config::StaticOptions::default(), wire)
+    }
+
+    fn with(directory: &Path, options: config::StaticOptions, wire: Wire) -> Server {
         let mut config = config::Config::bare();
         config.server_header = "ringgate".into();
-        config.statics = vec![config::StaticMount::new("/s", directory)];
+        let mount = config::StaticMount::new("/s", directory);
+        config.statics = vec![config::StaticMount { options, ..mount }];
         Server {
             files: Files::new(&config).expect("the directory is there"),
             wire,
@@ -65,6 +72,10 @@ impl Server {
     }
 
     async fn try_ask(&self, request: &str, keep_alive: bool) -> io::Result<Reply> {
+        self.ask_as(request, keep_alive, false).await
+    }
+
+    async fn ask_as(&self, request: &str, keep_alive: bool, internal: bool) -> io::Result<Reply> {
         let (line, fields) = request.split_once("\r\n").unwrap_or((request, ""));
         let version = if line.ends_with("HTTP/1.0") {
             ""
@@ -103,7 +114,12 @@ impl Server {
         };
         // What is in the buffer before stays there.
         let mut out = b"earlier".to_vec();
-        let mut answer = self.files.answer(&request, common, manner, &mut out);
+        let mut answer = if internal {
+            self.files
+                .answer_internal(&request, common, manner, &mut out)
+        } else {
+            self.files.answer(&request, common, manner, &mut out)
+        };
         if let Answer::Cold(cold) = answer {
             let ready = cold.wait(&self.files).await;
             answer = self.files.finish(&ready, common, manner, &mut out);

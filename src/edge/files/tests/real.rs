@@ -27,15 +27,29 @@ impl Site {
         self
     }
 
-    fn link(&self, path: &str, target: impl AsRef<Path>) {
+    pub fn link(&self, path: &str, target: impl AsRef<Path>) {
         std::os::unix::fs::symlink(target, self.path(path)).expect("symlink");
+    }
+
+    /// Beside what is served.
+    pub fn outside(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     /// Runs a test inside a ring thread's runtime.
     pub fn serve(&self, test: impl AsyncFnOnce(Server)) {
+        self.serve_with(config::StaticOptions::default(), test);
+    }
+
+    pub fn serve_with(&self, options: config::StaticOptions, test: impl AsyncFnOnce(Server)) {
         let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
         runtime.block_on(async {
-            test(Server::new(&self.root.join("www"), Wire::Socketpair)).await;
+            test(Server::with(
+                &self.root.join("www"),
+                options,
+                Wire::Socketpair,
+            ))
+            .await;
         });
     }
 }
@@ -222,7 +236,7 @@ fn well_known_is_public_at_the_root_of_the_site() {
         ("/.s/a", 3, false),
         ("/.s/.a", 3, true),
     ] {
-        assert_eq!(is_hidden(path.as_bytes(), prefix), hidden, "{path}");
+        assert_eq!(answer::is_hidden(path.as_bytes(), prefix), hidden, "{path}");
     }
 }
 
@@ -257,8 +271,9 @@ fn directories() {
             }
         }
         assert_eq!(server.ask("GET /s/docs/").await.body, b"docs");
-        assert_eq!(server.status("GET /s/bare/").await, 404);
-        assert_eq!(server.status("GET /s/odd/").await, 404);
+        assert_eq!(server.status("GET /s/bare/").await, 403);
+        assert_eq!(server.status("GET /s/odd/").await, 403);
+        assert_eq!(server.status("GET /s/absent/").await, 404);
         assert_eq!(server.status("GET /s/odd/index.html").await, 301);
     });
 }

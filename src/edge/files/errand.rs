@@ -1,0 +1,70 @@
+//! Work that may sleep in ways no ring operation covers (reading a directory, following a link by its owner), done on a thread of
+//! its own while the task waits.
+//!
+//! Owns the bound on such threads. Invariants: the ring thread never waits; at most `THREADS_MAX` at a time per ring thread, the
+//! rest queue up in order of their patience; a thread that panics is an error of its errand, no more.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use uring::fs::File;
+
+/// More would only take the processors from the requests that need none of this.
+const THREADS_MAX: usize = 4;
+/// How often a waiting errand looks for a place, and how long it is patient.
+const LOOK_NS: u64 = 1_000_000;
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+thread_local! {
+    static RUNNING: Arc<AtomicUsize> = Arc::new(AtomicUsize::new(0));
+}
+
+/// The right to one thread; goes with the thread, which may outlive the request.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    async fn take() -> io::Result<Place> {
+        let running = RUNNING.with(Arc::clone);
+        let start_ns = uring::now();
+        // Only this thread adds.
+        while running.load(Ordering::Relaxed) >= THREADS_MAX {
+            if uring::now() - start_ns > PATIENCE_NS {
+                // EAGAIN: 503, as any other shortage.
+                return Err(io::Error::from_raw_os_error(sys::errno::EAGAIN));
+            }
+            uring::time::sleep(LOOK_NS).await;
+        }
+        running.fetch_add(1, Ordering::Relaxed);
+        Ok(Place(running))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Does `work` elsewhere.
+pub async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let place = Place::take().await?;
+    let (ours, theirs) = io::pipe()?;
+    let result = Arc::new(Mutex::new(None));
+    let result_there = Arc::clone(&result);
+    std::thread::Builder::new()
+        .name("errand".into())
+        .spawn(move || {
+            // Both go at the end, also at that of a panic: the pipe's end of file is the news.
+            let _held = (theirs, place);
+            let done = work();
+            *result_there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+        })?;
+    let pipe = File::from_fd(OwnedFd::from(ours));
+    let (ended, _) = pipe.read_at(Vec::with_capacity(1), 1, 0).await;
+    ended?;
+    let done = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+    done.unwrap_or_else(|| Err(io::Error::other("the thread of an errand died")))
+}

@@ -1,0 +1,125 @@
+//! A directory's listing, made on a thread of its own.
+//!
+//! Invariants: nothing is shown that a request could not get (hidden names, what is no file or directory, links that the policy
+//! refuses); at most `ITEMS_MAX` entries are read, so that a directory of millions costs no more than one of thousands.
+//! Must not know requests.
+
+use proto::listing::{Item, Listing, Order};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use sys::file::{self, Entries, Kind, OpenHow, Stat, Symlinks, Walk};
+
+/// Entries read of one directory; some 20 ms of the thread.
+pub const ITEMS_MAX: usize = 10_000;
+
+/// What is to be listed and how.
+pub struct Task {
+    pub root: OwnedFd,
+    /// Below `root`, ends with a slash; "" for the root itself.
+    pub path: Vec<u8>,
+    /// As the client knows it.
+    pub shown_path: Vec<u8>,
+    pub has_parent: bool,
+    pub order: Order,
+    pub json: bool,
+    pub show_hidden: bool,
+    pub symlinks: Symlinks,
+    /// Refused links are judged by their owners.
+    pub asks_owners: bool,
+}
+
+/// A listing that is ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub json: bool,
+    pub truncated: bool,
+    pub body: Vec<u8>,
+}
+
+impl Task {
+    /// Reads and writes; may sleep.
+    pub fn run(self) -> io::Result<Page> {
+        let name: &[u8] = if self.path.is_empty() {
+            b"."
+        } else {
+            &self.path
+        };
+        let mut entries = Entries::of(self.open(name)?)?;
+        let mut items = Vec::new();
+        let mut truncated = false;
+        while let Some(entry) = entries.next() {
+            if items.len() >= ITEMS_MAX {
+                truncated = true;
+                break;
+            }
+            let (name, kind) = entry?;
+            items.extend(self.item(&entries, &name, kind));
+        }
+        self.order.sort(&mut items);
+        let listing = Listing {
+            path: &self.shown_path,
+            has_parent: self.has_parent,
+            items: &items,
+            order: self.order,
+            truncated,
+        };
+        let mut body = Vec::new();
+        if self.json {
+            listing.append_json(&mut body);
+        } else {
+            listing.append_html(&mut body);
+        }
+        Ok(Page {
+            json: self.json,
+            truncated,
+            body,
+        })
+    }
+
+    fn item(&self, entries: &Entries, name: &CStr, kind: Kind) -> Option<Item> {
+        let bytes = name.to_bytes();
+        let is_hidden = bytes.starts_with(b".") && !self.show_hidden;
+        // A name with a backslash is refused when it is asked for.
+        if is_hidden
+            || bytes.contains(&b'\\')
+            || matches!(kind, Kind::Fifo | Kind::Socket | Kind::Device)
+        {
+            return None;
+        }
+        let mut stat = entries.stat(name).ok()?;
+        if stat.kind == Kind::Symlink {
+            stat = self.look_through(bytes)?;
+        }
+        let is_directory = match stat.kind {
+            Kind::Directory => true,
+            Kind::Regular => false,
+            _ => return None,
+        };
+        Some(Item {
+            name: bytes.to_vec(),
+            is_directory,
+            size: if is_directory { 0 } else { stat.size },
+            modified: u64::try_from(stat.modified_s).unwrap_or(0),
+        })
+    }
+
+    /// What a link leads to, if a request may follow it.
+    fn look_through(&self, name: &[u8]) -> Option<Stat> {
+        let mut path = self.path.clone();
+        path.extend_from_slice(name);
+        let file = self.open(&path).ok()?;
+        file::stat(file.as_fd()).ok()
+    }
+
+    fn open(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        let how = OpenHow::beneath(self.symlinks, Walk::MayBlock);
+        let opened = file::open_beneath(self.root.as_fd(), &CString::new(path)?, &how);
+        match opened {
+            Err(error) if self.asks_owners && error.raw_os_error() == Some(sys::errno::ELOOP) => {
+                file::open_owned(self.root.as_fd(), path)
+            }
+            opened => opened,
+        }
+    }
+}
