@@ -8,6 +8,8 @@
 pub enum Handler {
     /// Index into `config.statics`.
     Static(usize),
+    /// Likewise, but clients get 404: only an app's `X-Accel-Redirect` leads there.
+    Internal(usize),
     /// Index into `config.apps`.
     App(usize),
 }
@@ -27,11 +29,14 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(config: &config::Config) -> Routes {
-        let statics = config
-            .statics
-            .iter()
-            .enumerate()
-            .map(|(i, s)| (s.url.as_bytes().into(), Handler::Static(i)));
+        let statics = config.statics.iter().enumerate().map(|(i, s)| {
+            let handler = if s.options.internal {
+                Handler::Internal(i)
+            } else {
+                Handler::Static(i)
+            };
+            (s.url.as_bytes().into(), handler)
+        });
         let apps = config
             .apps
             .iter()
@@ -112,6 +117,19 @@ mod tests {
         let routes = routes(&["/x", ""], &["", "/x"]);
         assert_eq!(found(&routes, "/x/y"), Some((Handler::Static(0), 2)));
         assert_eq!(found(&routes, "/y"), Some((Handler::Static(1), 0)));
+    }
+
+    #[test]
+    fn an_internal_location_hides_what_is_below_it() {
+        let mut config = config::Config::bare();
+        config.statics = vec![
+            config::StaticMount::new("", "/srv"),
+            config::StaticMount::new("/in", "/srv"),
+        ];
+        config.statics[1].options.internal = true;
+        let routes = Routes::new(&config);
+        assert_eq!(found(&routes, "/in/x"), Some((Handler::Internal(1), 3)));
+        assert_eq!(found(&routes, "/inner"), Some((Handler::Static(0), 0)));
     }
 
     #[test]

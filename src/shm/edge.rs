@@ -150,6 +150,12 @@ impl EdgeRing {
         self.segment.request_area(slot.0).bytes_mut()
     }
 
+    /// A copy of a submitted request, while the slot is this side's. The worker can have changed it: judge it like anything from outside.
+    pub fn request_copy(&self, slot: SlotId) -> Vec<u8> {
+        let len = self.block(slot).request_len.load(Ordering::Relaxed);
+        self.segment.request_area(slot.0).bytes(0, len).to_vec()
+    }
+
     /// Queues the request: the first `request_len` bytes of its area. Wakes nobody yet. `false`: the queue is full (only a misbehaving app brings
     /// that about); the slot is still reserved, answer 503 and `abandon` it.
     #[must_use]

@@ -140,6 +140,15 @@ impl Call {
         }
     }
 
+    /// What the worker was asked, as it stands now: the worker could have changed it.
+    pub fn asked(&self) -> Vec<u8> {
+        let inner = self.app.inner.borrow();
+        inner
+            .exchange
+            .as_ref()
+            .map_or_else(Vec::new, |exchange| exchange.request_copy(self.slot))
+    }
+
     /// Lets `use_bytes` send or copy a piece of the body where it lies.
     pub fn with_bytes<T>(&self, chunk: Chunk, use_bytes: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let inner = self.app.inner.borrow();

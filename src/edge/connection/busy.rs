@@ -5,6 +5,7 @@ use super::output::Output;
 use super::request::{Open, Step, Upload};
 use super::upload::Failed;
 use super::{After, Connection};
+use crate::app::Served;
 use crate::connection::exchange::Ended;
 use crate::files;
 use crate::respond::Manner;
@@ -41,7 +42,7 @@ impl Connection {
                 },
                 Step::Partial => self.more_head(&mut input, &mut out).await,
                 Step::File { open, status, body } => {
-                    self.send_body(open, status, body, &mut out).await
+                    self.send_body(open, status, body, &mut out, None).await
                 }
                 Step::Cold { open, cold } => {
                     self.look_for_file(open, *cold, &mut input, &mut out).await
@@ -95,12 +96,13 @@ impl Connection {
     }
 
     /// Sends the body of a static answer whose head waits in `out`.
-    async fn send_body(
+    pub(super) async fn send_body(
         &mut self,
         open: Open,
         status: u16,
         body: files::Body,
         out: &mut Output,
+        app: Option<(&str, Served)>,
     ) -> Ended {
         let sent = match self.flush_before_body(out).await {
             Ok(()) => {
@@ -113,7 +115,7 @@ impl Connection {
         self.ring.stats.static_requests.add(1);
         let keep_alive = open.manner.keep_alive;
         let length = if sent.is_ok() { body.length() } else { 0 };
-        self.close_request(open, status, length, None);
+        self.close_request(open, status, length, app);
         match sent {
             Err(_) => Ended::Cut,
             Ok(()) if keep_alive => Ended::Stay,
@@ -160,7 +162,9 @@ impl Connection {
                     Ended::Close
                 }
             }
-            files::Answer::Body { status, body } => self.send_body(open, status, body, out).await,
+            files::Answer::Body { status, body } => {
+                self.send_body(open, status, body, out, None).await
+            }
             files::Answer::Cold(_) => Ended::Cut,
         }
     }

@@ -71,7 +71,14 @@ impl Connection {
             let full = match pull {
                 Ok(Pull::Waiting) => false,
                 Ok(Pull::Full) => true,
-                Ok(Pull::End) => return self.finish(call, open, &reply, out).await,
+                Ok(Pull::End) => {
+                    return match reply.handover.take() {
+                        None => self.finish(call, open, &reply, out).await,
+                        Some(handover) => {
+                            Box::pin(self.hand_over(call, open, &mut reply, *handover, out)).await
+                        }
+                    };
+                }
                 Ok(Pull::File {
                     token,
                     offset,
@@ -361,7 +368,7 @@ impl Connection {
     }
 
     /// Puts a page in the place of an answer of which nothing has left; else breaks it off.
-    fn answer_instead(
+    pub(super) fn answer_instead(
         &mut self,
         open: Open,
         reply: &mut Reply,
@@ -386,7 +393,7 @@ impl Connection {
 }
 
 /// A request's name in messages: `GET /path` of its request line.
-struct Named<'a>(&'a Open);
+pub(super) struct Named<'a>(pub(super) &'a Open);
 
 impl std::fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

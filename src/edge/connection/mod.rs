@@ -6,10 +6,11 @@
 //! across a wait of unknown length; every wait has a deadline, and every buffer a bound.
 //!
 //! Floors, ground first: `input`, `output`, `record` | `request` (one head: route it, answer it or say what it needs) |
-//! `upload`, `reply` | `exchange`, `busy` | this file.
+//! `upload`, `reply` | `handover`, `exchange`, `busy` | this file.
 
 mod busy;
 mod exchange;
+mod handover;
 mod input;
 mod output;
 mod record;

@@ -5,6 +5,7 @@
 //! appended can be taken back until a byte of it has left; at most `BUFFER_MAX_BYTES` wait in the edge for a slow client,
 //! beyond that the worker waits. Must not wait itself.
 
+use super::handover::{Handover, is_wish};
 use super::output::Output;
 use crate::app::{Call, News};
 use crate::respond::{Common, Manner};
@@ -35,6 +36,8 @@ pub struct Reply {
     left: u64,
     /// Bytes of the body handed on.
     pub body_bytes: u64,
+    /// The app asks the edge to send something else; nothing of its answer goes out.
+    pub handover: Option<Box<Handover>>,
     /// The connection ends after this answer.
     pub close: bool,
     /// The app sent more than it announced, or a body where none belongs.
@@ -104,6 +107,7 @@ impl Reply {
             status: 0,
             left: 0,
             body_bytes: 0,
+            handover: None,
             close: !manner.keep_alive,
             excess: false,
             blocked: false,
@@ -175,15 +179,25 @@ impl Reply {
         }
         let head = shm::response::decode(bytes).map_err(|corrupt| Fault::Corrupt(corrupt.0))?;
         app_head::check_status(head.status, head.reason).map_err(Fault::Head)?;
+        let start = out.len();
         let mut writer = match head.reason {
             b"" => Writer::start(out, head.status),
             reason => Writer::start_with(out, head.status, reason),
         };
-        let mut seen = AppHead::new();
+        let (mut seen, mut wished) = (AppHead::new(), false);
         for (name, value) in head.headers {
             if seen.admit(name, value).map_err(Fault::Head)? == Disposition::Send {
+                wished |= is_wish(name);
                 writer.header(name, value);
             }
+        }
+        if wished {
+            self.handover = Handover::new(head.headers).map(Box::new);
+            self.close |= seen.close;
+            self.status = head.status;
+            self.framing = Some(Framing::NoBody { announced: None });
+            out.truncate(start);
+            return Ok(());
         }
         if !seen.has_server && !common.server.is_empty() {
             writer.server(common.server);
@@ -226,8 +240,9 @@ impl Reply {
             Some(Framing::Chunked | Framing::Close) => length,
         };
         // A body in answer to HEAD is what a plain app does; anything else is a mistake of the app's.
-        self.excess |=
-            admitted < length && !(self.manner.head_only || status::has_no_content(self.status));
+        let none_belongs =
+            self.manner.head_only || self.handover.is_some() || status::has_no_content(self.status);
+        self.excess |= admitted < length && !none_belongs;
         self.left = self.left.saturating_sub(admitted);
         self.body_bytes += admitted;
         Ok(admitted)

@@ -163,6 +163,10 @@ impl Connection {
                 prefix,
             }) => self.serve_file(&asked, mount, prefix, path, out),
             Some(Route {
+                handler: Handler::Internal(_),
+                ..
+            }) => self.refuse(&asked, 404, "", out),
+            Some(Route {
                 handler: Handler::App(app),
                 ..
             }) => self.serve_app(&asked, app, path, out),
