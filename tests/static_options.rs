@@ -1,0 +1,494 @@
+//! What a location of the configuration file can be told, over raw sockets: one server with many locations, tables of requests.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use harness::{Client, Server, Setup, shared};
+use std::os::unix::fs::symlink;
+use std::sync::OnceLock;
+
+const LARGE: usize = 70_000;
+
+fn large() -> Vec<u8> {
+    (0..LARGE).map(|index| (index % 253) as u8).collect()
+}
+
+const CONFIG: &str = r#"
+[[server.location]]
+path = "/plain"
+dir = "plain"
+
+[[server.location]]
+path = "/assets"
+dir = "assets"
+precompressed = ["br", "gzip"]
+cache = [
+    { match = "hashed", control = "public, max-age=31536000, immutable" },
+    { match = "/fonts/**", max_age = "1d", expires = true },
+    { match = "*.html", control = "no-cache" },
+]
+[server.location.headers]
+X-Content-Type-Options = "nosniff"
+Access-Control-Allow-Origin = "*"
+
+[[server.location]]
+path = "/app"
+dir = "app"
+spa = true
+
+[[server.location]]
+path = "/site"
+dir = "site"
+try_files = ["$uri", "$uri.html", "$uri/", "=404"]
+index = ["home.html", "index.html"]
+default_type = "text/plain"
+charset = "koi8-r"
+[server.location.types]
+".foo" = "application/x-foo"
+[server.location.error_pages]
+404 = "/missing.html"
+405 = "/missing.html"
+
+[[server.location]]
+path = "/list"
+dir = "list"
+autoindex = true
+
+[[server.location]]
+path = "/json"
+dir = "list"
+autoindex = "json"
+dotfiles = true
+
+[[server.location]]
+path = "/nolinks"
+dir = "links"
+symlinks = "off"
+
+[[server.location]]
+path = "/anylinks"
+dir = "links"
+symlinks = "any"
+
+[[server.location]]
+path = "/owners"
+dir = "links"
+symlinks = "owner"
+
+[[server.location]]
+path = "/internal"
+dir = "plain"
+internal = true
+"#;
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    shared(&SERVER, || {
+        let setup = Setup::bare();
+        let dir = setup.dir();
+        dir.write("plain/a.txt", "alpha\n");
+        dir.write("assets/app.3f9c2a7b1d0e.css", "body{}");
+        dir.write("assets/app.3f9c2a7b1d0e.css.br", "brotli-css");
+        dir.write("assets/app.3f9c2a7b1d0e.css.gz", "gz-css");
+        dir.write("assets/large.js", large());
+        dir.write("assets/large.js.gz", &large()[..LARGE / 2]);
+        dir.write("assets/fonts/a.woff2", "font");
+        dir.write("assets/page.html", "<p>page</p>");
+        dir.write("app/index.html", "<p>the app</p>");
+        dir.write("app/main.js", "main()");
+        dir.write("site/home.html", "<p>home</p>");
+        dir.write("site/about.html", "<p>about</p>");
+        dir.write("site/docs/index.html", "<p>docs</p>");
+        dir.write("site/empty/nothing.txt", "x");
+        dir.write("site/x.foo", "foo");
+        dir.write("site/README", "readme");
+        dir.write("site/missing.html", "<p>we looked</p>");
+        dir.write("list/b.txt", "12");
+        dir.write("list/<b>.txt", "1");
+        dir.write("list/.hidden", "h");
+        dir.write("list/sub/größe.txt", "x");
+        dir.write("links/a.txt", "a");
+        dir.write("secret.txt", "secret");
+        let links = dir.path().join("links");
+        symlink("a.txt", links.join("in")).unwrap();
+        symlink("../secret.txt", links.join("out")).unwrap();
+        let config = dir.write("ringgate.toml", CONFIG);
+        setup.option("--config", config)
+    })
+}
+
+/// Request, status, header lines that must be there (a name with nothing behind the colon: must not), the body unless "*".
+type Row<'a> = (&'a str, u16, &'a [&'a str], &'a str);
+
+#[track_caller]
+fn check(rows: &[Row<'_>]) {
+    let mut client = server().client();
+    // Twice: as found on the disk, then as remembered.
+    for (request, status, headers, body) in rows.iter().chain(rows) {
+        let (line, fields) = request.split_once('\n').unwrap_or((request, ""));
+        let (method, target) = line.split_once(' ').unwrap();
+        let fields: String = fields.lines().map(|field| format!("{field}\r\n")).collect();
+        let response = client.request(method, target, &fields, b"");
+        assert_eq!(response.status, *status, "{request}");
+        for header in *headers {
+            let (name, value) = header.split_once(':').unwrap();
+            let expected = Some(value.trim()).filter(|value| !value.is_empty());
+            assert_eq!(
+                response.header(&name.to_ascii_lowercase()),
+                expected,
+                "{request}: {name}"
+            );
+        }
+        if *body != "*" {
+            assert_eq!(response.text(), *body, "{request}");
+        }
+    }
+}
+
+#[test]
+fn precompressed_files() {
+    const CSS: &str = "GET /assets/app.3f9c2a7b1d0e.css";
+    let with = |accept: &str| format!("{CSS}\nAccept-Encoding: {accept}");
+    let (br, gzip, both, worse, none, refuse) = (
+        with("br"),
+        with("gzip"),
+        with("gzip, br, zstd"),
+        with("br;q=0.1, gzip;q=0.2"),
+        with("zstd"),
+        with("identity;q=0, *;q=0"),
+    );
+    check(&[
+        (
+            CSS,
+            200,
+            &[
+                "Content-Encoding:",
+                "Vary: Accept-Encoding",
+                "Content-Type: text/css; charset=utf-8",
+                "Accept-Ranges: bytes",
+            ],
+            "body{}",
+        ),
+        (
+            &br,
+            200,
+            &[
+                "Content-Encoding: br",
+                "Vary: Accept-Encoding",
+                "Content-Type: text/css; charset=utf-8",
+                "Content-Length: 10",
+            ],
+            "brotli-css",
+        ),
+        (
+            &gzip,
+            200,
+            &["Content-Encoding: gzip", "Content-Length: 6"],
+            "gz-css",
+        ),
+        (&both, 200, &["Content-Encoding: br"], "brotli-css"),
+        (&worse, 200, &["Content-Encoding: gzip"], "gz-css"),
+        (&none, 200, &["Content-Encoding:"], "body{}"),
+        (&refuse, 200, &["Content-Encoding:"], "body{}"),
+        (
+            &format!("{br}\nRange: bytes=0-3"),
+            206,
+            &[
+                "Content-Encoding:",
+                "Content-Range: bytes 0-3/6",
+                "Vary: Accept-Encoding",
+            ],
+            "body",
+        ),
+        (
+            &format!("HEAD{}\nAccept-Encoding: br", &CSS[3..]),
+            200,
+            &["Content-Encoding: br", "Content-Length: 10"],
+            "",
+        ),
+        (
+            "GET /assets/page.html\nAccept-Encoding: gzip",
+            200,
+            &["Content-Encoding:", "Vary:"],
+            "<p>page</p>",
+        ),
+    ]);
+    let mut client = server().client();
+    let plain = client
+        .request("GET", "/assets/large.js", "", b"")
+        .expect(200);
+    assert!(plain.body == large());
+    let coded = client
+        .request("GET", "/assets/large.js", "Accept-Encoding: gzip\r\n", b"")
+        .expect(200);
+    assert!(coded.body == large()[..LARGE / 2] && coded.header("content-encoding") == Some("gzip"));
+    assert_ne!(plain.header("etag"), coded.header("etag"));
+    let fields = format!(
+        "Accept-Encoding: gzip\r\nIf-None-Match: {}\r\n",
+        coded.header("etag").unwrap()
+    );
+    let response = client
+        .request("GET", "/assets/large.js", &fields, b"")
+        .expect(304);
+    assert_eq!(
+        (response.header("vary"), response.header("etag")),
+        (Some("Accept-Encoding"), coded.header("etag"))
+    );
+}
+
+#[test]
+fn cache_rules_and_headers() {
+    const OWN: &str = "X-Content-Type-Options: nosniff";
+    check(&[
+        (
+            "GET /assets/app.3f9c2a7b1d0e.css",
+            200,
+            &[
+                "Cache-Control: public, max-age=31536000, immutable",
+                "Expires:",
+                OWN,
+            ],
+            "*",
+        ),
+        (
+            "GET /assets/app.3f9c2a7b1d0e.css\nIf-None-Match: *",
+            304,
+            &["Cache-Control: public, max-age=31536000, immutable", OWN],
+            "",
+        ),
+        (
+            "GET /assets/fonts/a.woff2",
+            200,
+            &["Cache-Control: max-age=86400", OWN],
+            "font",
+        ),
+        (
+            "GET /assets/page.html",
+            200,
+            &["Cache-Control: no-cache", OWN],
+            "*",
+        ),
+        (
+            "GET /assets/large.js\nRange: bytes=0-0",
+            206,
+            &["Cache-Control:", OWN],
+            "*",
+        ),
+        (
+            "GET /assets/fonts",
+            301,
+            &["Location: /assets/fonts/", OWN],
+            "",
+        ),
+        (
+            "OPTIONS /assets/page.html",
+            204,
+            &[
+                "Allow: GET, HEAD, OPTIONS",
+                "Access-Control-Allow-Origin: *",
+            ],
+            "",
+        ),
+        (
+            "GET /assets/absent.js",
+            404,
+            &["X-Content-Type-Options:", "Cache-Control:"],
+            "*",
+        ),
+        ("GET /assets/fonts/", 403, &["X-Content-Type-Options:"], "*"),
+    ]);
+    let response = server().get("/assets/fonts/a.woff2");
+    let (date, expires) = (
+        response.header("date").unwrap(),
+        response.header("expires").unwrap(),
+    );
+    let seconds = |text: &str| proto::date::parse(text.as_bytes()).unwrap();
+    assert!(
+        (86_399..=86_401).contains(&(seconds(expires) - seconds(date))),
+        "{date} {expires}"
+    );
+}
+
+#[test]
+fn a_single_page_application() {
+    check(&[
+        (
+            "GET /app/",
+            200,
+            &["Content-Type: text/html; charset=utf-8"],
+            "<p>the app</p>",
+        ),
+        ("GET /app", 301, &["Location: /app/"], ""),
+        ("GET /app?x=1", 301, &["Location: /app/?x=1"], ""),
+        (
+            "GET /app/main.js",
+            200,
+            &["Content-Type: text/javascript; charset=utf-8"],
+            "main()",
+        ),
+        (
+            "GET /app/users/7",
+            200,
+            &["Content-Type: text/html; charset=utf-8"],
+            "<p>the app</p>",
+        ),
+        ("HEAD /app/users/7", 200, &["Content-Length: 14"], ""),
+        ("GET /app/users/7\nIf-None-Match: *", 304, &[], ""),
+        (
+            "POST /app/users/7",
+            405,
+            &["Allow: GET, HEAD, OPTIONS"],
+            "*",
+        ),
+        ("GET /app/.git/config", 404, &[], "*"),
+        ("GET /app/..%2fsecret.txt", 404, &[], "*"),
+    ]);
+}
+
+#[test]
+fn steps_types_and_error_pages() {
+    const MISSING: &str = "<p>we looked</p>";
+    check(&[
+        (
+            "GET /site/",
+            200,
+            &["Content-Type: text/html; charset=koi8-r"],
+            "<p>home</p>",
+        ),
+        ("GET /site/about", 200, &[], "<p>about</p>"),
+        ("GET /site/docs", 301, &["Location: /site/docs/"], ""),
+        ("GET /site/docs/", 200, &[], "<p>docs</p>"),
+        (
+            "GET /site/x.foo",
+            200,
+            &["Content-Type: application/x-foo"],
+            "foo",
+        ),
+        (
+            "GET /site/README",
+            200,
+            &["Content-Type: text/plain; charset=koi8-r"],
+            "readme",
+        ),
+        (
+            "GET /site/empty/",
+            404,
+            &["Content-Type: text/html; charset=koi8-r", "ETag:"],
+            MISSING,
+        ),
+        ("GET /site/nowhere", 404, &["Content-Length: 16"], MISSING),
+        ("HEAD /site/nowhere", 404, &["Content-Length: 16"], ""),
+        (
+            "DELETE /site/about",
+            405,
+            &["Allow: GET, HEAD, OPTIONS"],
+            MISSING,
+        ),
+        ("GET /site/missing.html", 200, &[], MISSING),
+    ]);
+}
+
+#[test]
+fn listings() {
+    let mut client = server().client();
+    let page = client.get("/list/").expect(200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let text = page.text();
+    for part in [
+        "href=\"./b.txt\"",
+        "href=\"./%3Cb%3E.txt\">&lt;b&gt;.txt",
+        "href=\"./sub/\"",
+        "prefers-color-scheme",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("hidden") && !text.contains("../"), "{text}");
+    assert!(
+        client
+            .get("/list/sub/")
+            .expect(200)
+            .text()
+            .contains("./gr%C3%B6%C3%9Fe.txt")
+    );
+    // Every link leads to what it names.
+    for link in text
+        .split("href=\"./")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+    {
+        client.get(&format!("/list/{link}")).expect(200);
+    }
+    let wanted = client
+        .request("GET", "/list/", "Accept: application/json\r\n", b"")
+        .expect(200);
+    assert_eq!(wanted.json().as_array().unwrap().len(), 3);
+    let json = client.get("/json/?sort=size&order=desc").expect(200).json();
+    let names: Vec<_> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["sub", "b.txt", "<b>.txt", ".hidden"]);
+    check(&[
+        ("HEAD /list/", 200, &["Vary: Accept"], ""),
+        ("GET /list", 301, &["Location: /list/"], ""),
+        ("GET /list/absent/", 404, &[], "*"),
+        ("GET /list/sub?x", 301, &["Location: /list/sub/?x"], ""),
+        ("POST /list/", 405, &[], "*"),
+    ]);
+}
+
+#[test]
+fn links_and_internal_locations() {
+    check(&[
+        ("GET /nolinks/a.txt", 200, &[], "a"),
+        ("GET /nolinks/in", 404, &[], "*"),
+        ("GET /nolinks/out", 404, &[], "*"),
+        ("GET /anylinks/in", 200, &[], "a"),
+        ("GET /anylinks/out", 200, &[], "secret"),
+        ("GET /anylinks/../secret.txt", 404, &[], "*"),
+        ("GET /anylinks/%2e%2e/secret.txt", 404, &[], "*"),
+        ("GET /anylinks/..%2fsecret.txt", 404, &[], "*"),
+        ("GET /owners/in", 200, &[], "a"),
+        ("GET /owners/out", 200, &[], "secret"),
+        ("GET /internal/a.txt", 404, &[], "*"),
+        ("OPTIONS /internal/a.txt", 404, &[], "*"),
+        ("GET /plain/a.txt", 200, &[], "alpha\n"),
+    ]);
+}
+
+/// A kept-alive connection stays in step whatever is asked of it, pipelined.
+#[test]
+fn pipelined_answers_of_every_kind_stay_in_step() {
+    let requests = [
+        ("GET", "/assets/large.js", "Accept-Encoding: gzip\r\n", 200),
+        ("GET", "/list/", "", 200),
+        ("HEAD", "/list/", "", 200),
+        ("GET", "/site/nowhere", "", 404),
+        ("GET", "/app/some/route", "", 200),
+        (
+            "GET",
+            "/assets/large.js",
+            "Range: bytes=0-9,5000-6000\r\n",
+            206,
+        ),
+        ("GET", "/owners/out", "", 200),
+        ("GET", "/plain/a.txt", "", 200),
+    ];
+    let mut client: Client = server().client();
+    for _ in 0..3 {
+        for (method, target, fields, _) in requests {
+            client.send(format!(
+                "{method} {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
+            ));
+        }
+        for (method, target, _, status) in requests {
+            assert_eq!(client.response_to(method).status, status, "{target}");
+        }
+    }
+}
