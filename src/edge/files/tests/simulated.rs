@@ -238,3 +238,120 @@ fn slow_is_not_stuck() {
         assert!(uring::now() - start_ns > WRITE_NS);
     });
 }
+
+/// Siblings, steps, fallback and pages, under everything that may go wrong without being lost.
+fn serve_with_options(sim: &Sim) -> Server {
+    use config::{StaticOptions, Try};
+    sim.add_file("/www/a.css", "plain", OLD_S);
+    sim.add_file("/www/a.css.br", "brotli", OLD_S);
+    sim.add_file("/www/b.js", pattern(50_000), OLD_S);
+    sim.add_file("/www/b.js.gz", pattern(20_000), OLD_S);
+    sim.add_file("/www/page.html", "page", OLD_S);
+    sim.add_file("/www/docs/home.html", "docs", OLD_S);
+    sim.add_file("/www/app.html", "app", OLD_S);
+    sim.add_file("/www/405.html", pattern(9_000), OLD_S);
+    let uri = |suffix: &str| Try::Uri(suffix.into());
+    let options = StaticOptions {
+        index: vec!["index.html".into(), "home.html".into()],
+        try_files: vec![
+            uri(""),
+            uri(".html"),
+            uri("/"),
+            Try::Path("/app.html".into()),
+        ],
+        error_pages: vec![(405, "/405.html".into()), (412, "/page.html".into())],
+        ..StaticOptions::default()
+    };
+    Server::with(Path::new("/www"), options, Wire::Simulated(sim.clone()))
+}
+
+const OPTIONS_REQUESTS: [(&str, u16, usize); 11] = [
+    ("GET /s/a.css", 200, 5),
+    ("GET /s/a.css\r\nAccept-Encoding: br, gzip", 200, 6),
+    ("GET /s/b.js\r\nAccept-Encoding: gzip", 200, 20_000),
+    ("GET /s/b.js", 200, 50_000),
+    ("GET /s/page", 200, 4),
+    ("GET /s/docs", 301, 0),
+    ("GET /s/docs/", 200, 4),
+    ("GET /s/some/route", 200, 3),
+    ("POST /s/a.css", 405, 9_000),
+    ("GET /s/a.css\r\nIf-Match: \"x\"", 412, 4),
+    (
+        "GET /s/b.js\r\nAccept-Encoding: gzip\r\nRange: bytes=5-9",
+        206,
+        5,
+    ),
+];
+
+#[test]
+fn faults_of_the_machine_do_not_show_in_options_either() {
+    run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+        let server = serve_with_options(&sim);
+        for (request, status, length) in OPTIONS_REQUESTS.into_iter().chain(OPTIONS_REQUESTS) {
+            let reply = server.ask(request).await;
+            assert_eq!(
+                (reply.status, reply.body.len()),
+                (status, length),
+                "{request}"
+            );
+        }
+    });
+}
+
+/// A disk that fails: the answer is the right one, or 500, or breaks off; a sibling that cannot be read is an error, not a wrong
+/// body; and afterwards all is well.
+#[test]
+fn a_bad_disk_never_yields_another_file() {
+    let faults = |seed| Faults {
+        io_error: 300,
+        would_block: 500,
+        ..Faults::harmless(seed)
+    };
+    let (mut failed, mut broken) = (0, 0);
+    run_seeds(SEEDS, faults, async |sim: Sim| {
+        let server = serve_with_options(&sim);
+        for (request, status, length) in OPTIONS_REQUESTS {
+            match server.try_ask(request, true).await {
+                Ok(reply) if reply.status == 500 => failed += 1,
+                // The page of an error may be what could not be read.
+                Ok(reply) if reply.status == status => {
+                    assert!(reply.body.len() == length || status > 400, "{request}");
+                }
+                Ok(reply) => panic!("{request}: {}", reply.status),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(sys::errno::EIO), "{error}");
+                    broken += 1;
+                }
+            }
+        }
+        sim.set_faults(Faults::NONE);
+        uring::time::sleep(FRESH_NS).await;
+        for (request, status, length) in OPTIONS_REQUESTS {
+            let reply = server.ask(request).await;
+            assert_eq!(
+                (reply.status, reply.body.len()),
+                (status, length),
+                "{request}"
+            );
+        }
+    });
+    assert!(failed > 0 && broken > 0, "{failed} {broken}");
+}
+
+/// Files that are replaced and vanish between requests: after the bound the next answer is the next file's.
+#[test]
+fn siblings_and_fallbacks_are_followed_after_the_bound() {
+    run_seeds(SEEDS, Faults::harmless, async |sim: Sim| {
+        let server = serve_with_options(&sim);
+        let coded = "GET /s/a.css\r\nAccept-Encoding: br";
+        assert_eq!(server.ask(coded).await.body, b"brotli");
+        assert_eq!(server.ask("GET /s/some/route").await.body, b"app");
+        sim.add_file("/www/a.css.br", "brotli two", OLD_S + 1);
+        sim.add_file("/www/app.html", "app two", OLD_S + 1);
+        sim.add_file("/www/some/route", "a file now", OLD_S + 1);
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(server.ask(coded).await.body, b"brotli two");
+        assert_eq!(server.ask("GET /s/some/route").await.body, b"a file now");
+        assert_eq!(server.ask("GET /s/other/route").await.body, b"app two");
+    });
+}
