@@ -10,6 +10,7 @@
 #[expect(unsafe_code, reason = "the C API is called here and nowhere else")]
 mod ffi;
 
+mod afterwork;
 mod backoff;
 mod host;
 mod interpreters;

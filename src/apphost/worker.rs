@@ -2,7 +2,7 @@
 //!
 //! The same for an interpreter's thread and for a process. The GIL is kept while the queue has work, and given up around sleep.
 
-use crate::ffi::{Handle, Object, Python};
+use crate::ffi::{Handle, Kind, Object, Python};
 use crate::lease::Lease;
 use crate::load::LoadError;
 use crate::prelude::Prelude;
@@ -123,7 +123,9 @@ impl Worker {
             let Some(claim) = self.seat.try_claim() else {
                 let seat = &mut self.seat;
                 py.detached(|| seat.park(PARK));
-                self.check_signals(py);
+                if self.asks_to_leave(py) {
+                    break;
+                }
                 continue;
             };
             self.progress.step();
@@ -142,11 +144,12 @@ impl Worker {
         End::Drained
     }
 
-    /// Lets Python-level signal handlers run that came due during the sleep.
-    fn check_signals(&self, py: Python<'_>) {
-        if let Err(raised) = py.check_signals() {
-            // An exception out of a handler belongs to no request.
-            drop(raised);
+    /// Lets Python-level signal handlers run that came due during the sleep. One of the application's own may ask the process to end.
+    fn asks_to_leave(&self, py: Python<'_>) -> bool {
+        match py.check_signals() {
+            Ok(()) => false,
+            // Any other exception out of a handler belongs to no request and goes nowhere.
+            Err(raised) => raised.is(Kind::SystemExit),
         }
     }
 }

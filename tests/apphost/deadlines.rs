@@ -119,3 +119,35 @@ fn a_worker_between_requests_is_left_alone() {
     assert_eq!(host.call(&get("/")).text(), "ok");
     assert_eq!(host.log(), "");
 }
+
+/// The client has its answer, and then the application does not come back.
+const TAIL: &str = "
+import time
+from pathlib import Path
+class Tail:
+    def __iter__(self):
+        return iter([b'answer'])
+    def close(self):
+        (Path(__file__).parent / 'closing').touch()
+        time.sleep(0.01 if (Path(__file__).parent / 'quick').exists() else 1000)
+def app(environ, start_response):
+    start_response('200 OK', [('Content-Length', '6')])
+    return Tail()
+";
+
+#[test]
+fn a_worker_stuck_behind_its_answer_is_replaced() {
+    for kind in crate::kinds() {
+        let (mut setup, dir) = Setup::source(TAIL, kind, 1);
+        setup.spec.timeout_ms = 300;
+        let mut host = setup.ready();
+        assert_eq!(host.call(&get("/")).text(), "answer");
+        let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+        assert!(matches!(&gone, FromHost::WorkerGone { incarnation: 1, .. }));
+        host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+        std::fs::write(dir.path().join("quick"), "").expect("a file can be written");
+        for _ in 0..100 {
+            assert_eq!(host.call(&get("/")).text(), "answer", "{kind:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod probe;
 mod processes;
 mod serving;
 mod speed;
+mod units;
 
 use config::Kind;
 use harness::python;

@@ -125,3 +125,27 @@ fn workers_die_with_their_host() {
         (!std::path::Path::new(&format!("/proc/{pid}/stat")).exists()).then_some(())
     });
 }
+
+#[test]
+fn a_signal_handler_of_the_app_may_end_the_worker() {
+    const OWN: &str = "
+import os, signal, sys
+def leave(number, frame):
+    print('leaving')
+    sys.exit(0)
+def app(environ, start_response):
+    signal.signal(signal.SIGTERM, leave)
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+    let (setup, _dir) = Setup::source(OWN, Kind::Processes, 1);
+    let mut host = setup.ready();
+    let pid: u32 = host.call(&get("/")).text().parse().expect("a pid");
+    sys::process::kill(pid, sys::process::SIGTERM).expect("a signal can be sent");
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { reason, .. } if reason == "exit code 0"),
+        "{gone:?}"
+    );
+    host.logged("[app w0] leaving");
+}

@@ -25,6 +25,7 @@ pub enum Kind {
     IndexError,
     OSError,
     RuntimeError,
+    SystemExit,
     TypeError,
     ValueError,
 }
@@ -42,6 +43,7 @@ impl Kind {
                 Kind::IndexError => ffi::PyExc_IndexError,
                 Kind::OSError => ffi::PyExc_OSError,
                 Kind::RuntimeError => ffi::PyExc_RuntimeError,
+                Kind::SystemExit => ffi::PyExc_SystemExit,
                 Kind::TypeError => ffi::PyExc_TypeError,
                 Kind::ValueError => ffi::PyExc_ValueError,
             }

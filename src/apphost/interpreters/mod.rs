@@ -5,6 +5,7 @@
 
 mod thread;
 
+use crate::afterwork::Afterwork;
 use crate::line::{Descriptors, Line};
 use crate::load::LoadError;
 use crate::worker::{End, Exchange};
@@ -56,6 +57,9 @@ impl Report for Mailbox {
     }
 }
 
+/// Interpreters left behind (20 to 35 MB each, perhaps with a thread that computes for ever) before the process is given up.
+const ABANDONED_PER_SEAT_MAX: usize = 4;
+
 /// A request that was interrupted, to be looked at again.
 struct Interrupted {
     index: u16,
@@ -79,6 +83,9 @@ pub struct Interpreters {
     mailbox: Arc<Mailbox>,
     report: Arc<dyn Report>,
     interrupted: Vec<Interrupted>,
+    afterwork: Afterwork,
+    /// Workers left behind in their requests.
+    abandoned: usize,
 }
 
 impl Interpreters {
@@ -99,6 +106,7 @@ impl Interpreters {
             bell,
         });
         let count = spec.workers.len();
+        let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
         let mut host = Interpreters {
             line,
             spec: Arc::new(spec),
@@ -112,6 +120,8 @@ impl Interpreters {
             report: mailbox.clone(),
             mailbox,
             interrupted: Vec::new(),
+            afterwork,
+            abandoned: 0,
         };
         for place in 0..count {
             let seat = host.start_worker(place, host.spec.workers[place]);
@@ -145,6 +155,7 @@ impl Interpreters {
                 .interrupted
                 .iter()
                 .map(|interrupted| interrupted.at)
+                .chain(self.afterwork.due())
                 .min();
             let timeout_ms = timeout
                 .map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
@@ -163,6 +174,13 @@ impl Interpreters {
                 self.drain();
             }
             self.look_at_interrupted();
+            let seats = self.seats.iter().map(|seat| seat.spec.index);
+            for index in self
+                .afterwork
+                .look(Instant::now(), &self.exchange.segment, seats)
+            {
+                self.replace(index);
+            }
             if self.draining && self.ended.iter().all(|ended| *ended) {
                 self.line.send(&FromHost::Drained);
                 sys::process::exit_now(0);
@@ -325,6 +343,14 @@ impl Interpreters {
             if self.draining {
                 self.ended[place] = true;
                 continue;
+            }
+            self.abandoned += 1;
+            if self.abandoned > ABANDONED_PER_SEAT_MAX * self.seats.len() {
+                let message = format!(
+                    "{} requests ran over their time and could not be stopped; each keeps an interpreter, so the process is given up",
+                    self.abandoned
+                );
+                self.line.fail(LoadError::new("worker", message));
             }
             let successor = WorkerSpec {
                 index: old.index,

@@ -6,6 +6,7 @@ use crate::prelude::Prelude;
 use crate::worker::{End, Exchange, Progress, Worker};
 use control::message::{HostSpec, WorkerSpec};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,6 +119,17 @@ struct Thread {
 
 impl Thread {
     fn run(self, socket: OwnedFd) {
+        let (seat, report) = (self.seat, self.report.clone());
+        // A panic would leave a seat with nobody in it.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.spend(socket)));
+        match ended.unwrap_or_else(|_| Err(LoadError::new("worker", "a worker thread panicked"))) {
+            Ok(end) => report.ended(seat, end),
+            Err(error) => report.failed(seat, error),
+        }
+    }
+
+    /// Its life in an interpreter of its own.
+    fn spend(self, socket: OwnedFd) -> Result<End, LoadError> {
         let ended = ffi::create_interpreter(|py| {
             let prelude = Rc::new(Prelude::new(py)?);
             let ended = self.live(py, &prelude, socket);
@@ -128,10 +140,7 @@ impl Thread {
             std::mem::forget(prelude);
             ended
         });
-        match ended.unwrap_or_else(|message| Err(LoadError::new("start", message))) {
-            Ok(end) => self.report.ended(self.seat, end),
-            Err(error) => self.report.failed(self.seat, error),
-        }
+        ended.unwrap_or_else(|message| Err(LoadError::new("start", message)))
     }
 
     fn live(

@@ -6,6 +6,7 @@
 mod anew;
 mod child;
 
+use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
 use crate::ffi::{Object, Python};
 use crate::line::{Descriptors, Line};
@@ -58,6 +59,7 @@ struct Zygote<'p> {
     application: Option<Object>,
     errors: Object,
     places: Vec<Place>,
+    afterwork: Afterwork,
     announced: bool,
     draining: bool,
 }
@@ -111,7 +113,9 @@ pub fn run(
             backoff: Backoff::default(),
         })
         .collect();
+    let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
     Zygote {
+        afterwork,
         py,
         prelude,
         line,
@@ -140,6 +144,13 @@ impl Zygote<'_> {
             }
             for place in seen.places {
                 self.look_at(place);
+            }
+            let seats = self.places.iter().map(|place| place.seat.index);
+            for index in self
+                .afterwork
+                .look(Instant::now(), &self.exchange.segment, seats)
+            {
+                self.replace(index);
             }
             if self.draining && self.places.iter().all(|place| place.child.is_none()) {
                 self.line.send(&FromHost::Drained);
@@ -172,6 +183,7 @@ impl Zygote<'_> {
                 ]
             })
             .flatten()
+            .chain(self.afterwork.due())
             .min();
         let timeout_ms =
             due.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
