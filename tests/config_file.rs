@@ -149,8 +149,19 @@ fn the_sample_says_nothing_and_a_line_of_it_something() {
 }
 
 #[test]
-fn a_single_page_application_from_the_command_line_is_checked() {
-    let dir = TempDir::new();
-    let (code, _, said) = ringgate(&dir, &["check", "--spa", "/=dist"]);
+fn a_single_page_application_from_the_command_line() {
+    let setup = Setup::bare();
+    setup.dir().write("dist/index.html", "the application");
+    setup.dir().write("dist/assets/a.js", "js");
+    let server = setup.option("--spa", "/=dist").start();
+    assert_eq!(server.get("/assets/a.js").expect(200).text(), "js");
+    for path in ["/", "/users/7", "/index.html"] {
+        assert_eq!(
+            server.get(path).expect(200).text(),
+            "the application",
+            "{path}"
+        );
+    }
+    let (code, _, said) = ringgate(server.dir(), &["check", "--spa", "/=nowhere"]);
     assert!(code == 1 && said.contains("no directory"), "{said}");
 }

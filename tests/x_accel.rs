@@ -27,6 +27,8 @@ fn setup(sendfile: bool) -> Setup {
     dir.write("protected/a b#c?\u{e9}.txt", "odd name\n");
     dir.write("protected/sub/x.txt", "below");
     dir.write("protected/.hidden", "hidden");
+    dir.write("protected/report.txt.gz", "not really gzip");
+    dir.write("listed/one.txt", "1");
     dir.write("public/open.txt", "for everybody\n");
     dir.write("media/7.pdf", "seven\n");
     dir.write("media/inner/8.pdf", "eight\n");
@@ -45,6 +47,7 @@ fn setup(sendfile: bool) -> Setup {
              [app.accel]\ntarget = 'accel'\n\
              [[server.location]]\npath = '/protected'\ndir = 'protected'\ninternal = true\n\
              cache = {{ match = '**', max_age = '1h' }}\n\
+             [[server.location]]\npath = '/listed'\ndir = 'listed'\ninternal = true\nautoindex = true\n\
              [[server.location]]\npath = '/public'\ndir = 'public'\n",
             python::apps().display()
         ),
@@ -220,6 +223,36 @@ fn ranges_conditions_and_methods_are_the_clients() {
         ))
         .response();
     assert_eq!(response.expect(200).body.len(), LARGE);
+}
+
+#[test]
+fn what_else_a_location_can_do_is_done_for_the_app_too() {
+    let report = target(&[
+        ("X-Accel-Redirect", "/protected/report.txt"),
+        ("Content-Type", "a/b"),
+    ]);
+    let response = server()
+        .client()
+        .request("GET", &report, "Accept-Encoding: gzip\r\n", b"")
+        .expect(200);
+    let fields = (
+        response.header("content-encoding"),
+        response.header("content-type"),
+        response.header("vary"),
+    );
+    assert_eq!(fields, (Some("gzip"), Some("a/b"), Some("Accept-Encoding")));
+    assert_eq!(response.text(), "not really gzip");
+    // A listing is made apart from the ring thread, so this is one of the answers that have to be waited for.
+    let mut client = server().client();
+    for _ in 0..2 {
+        let listing = client.request(
+            "GET",
+            &target(&[("X-Accel-Redirect", "/listed/")]),
+            "Accept: application/json\r\n",
+            b"",
+        );
+        assert!(listing.expect(200).text().contains("one.txt"));
+    }
 }
 
 #[test]

@@ -241,6 +241,11 @@ const OWN_FIELDS: &[&str] = &[
     "date",
     "content-range",
     "content-encoding",
+    "accept-ranges",
+    "etag",
+    "last-modified",
+    "location",
+    "server",
 ];
 
 fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String)> {

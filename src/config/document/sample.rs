@@ -4,7 +4,6 @@
 
 use super::keys::{APPLICATION, CACHE, Key, LOCATION};
 use super::{key_of, options};
-use crate::help::default_text;
 use crate::options::{Form, Group, Opt};
 use std::fmt::Write;
 
@@ -26,10 +25,13 @@ pub fn sample() -> String {
     for group in Group::ALL {
         line(&mut text, format_args!("\n# ---- {} ----\n", group.title()));
         for option in options().filter(|option| option.group == group && !option.hidden) {
-            prose(&mut text, &format!("{}.", option.help));
-            if let Some(words) = option.default_words {
-                prose(&mut text, &format!("Default: {words}."));
-            }
+            let default = option
+                .default_words
+                .map(|words| format!(" Default: {words}."));
+            prose(
+                &mut text,
+                &format!("{}.{}", option.help, default.unwrap_or_default()),
+            );
             line(
                 &mut text,
                 format_args!("#{} = {}\n", key_of(option), example(option)),
@@ -71,10 +73,12 @@ fn section(text: &mut String, words: &str, head: &str, all: &'static [Key], show
 
 fn keys<'k>(text: &mut String, keys: impl Iterator<Item = &'k Key>) {
     for key in keys {
-        prose(text, key.help);
-        if !key.default.is_empty() && key.default != key.example {
-            prose(text, &format!("Default: {}", key.default));
-        }
+        let default = match key.default {
+            "" => String::new(),
+            default if default == key.example => String::new(),
+            default => format!(" Default: {default}."),
+        };
+        prose(text, &format!("{}{default}", key.help));
         line(text, format_args!("#{} = {}\n", key.name, key.example));
     }
 }
@@ -105,11 +109,6 @@ pub fn example(option: &Opt) -> String {
         }
         _ => format!("\"{default}\""),
     }
-}
-
-/// The default in the words of the help.
-pub fn default_of(option: &Opt) -> Option<String> {
-    default_text(option)
 }
 
 fn prose(text: &mut String, words: &str) {
