@@ -29,8 +29,6 @@ const OURS: [&str; 14] = [
 
 pub struct Location {
     pub mount: Rc<Mount>,
-    /// The prefix of its URLs: "" or `/static`.
-    pub url: Box<[u8]>,
     pub options: config::StaticOptions,
     /// `try_files`, or what stands for it; a fixed path with the key of its own in the cache.
     pub steps: Box<[Step]>,
@@ -106,7 +104,6 @@ impl Location {
         }
         Ok(Location {
             mount: Rc::new(Mount::open(&mount.dir)?),
-            url: mount.url.as_bytes().into(),
             steps: steps.collect(),
             pages: pages.collect(),
             codings: codings.collect(),

@@ -52,6 +52,7 @@ const ABSENT_BYTES_MAX: usize = 1024 * 1024;
 /// Descriptors kept open, per ring thread, at most, and at most this share of what the process may have.
 const DESCRIPTORS_MAX: usize = 1024;
 const DESCRIPTORS_SHARE: u64 = 4;
+
 /// The static locations, as one ring thread serves them.
 pub struct Files {
     /// As `config.statics`, then `config.sendfile_roots`, which have no URL.
@@ -119,18 +120,6 @@ impl Files {
         })
     }
 
-    /// The location that a path belongs to, internal ones included: its index and the length of its prefix.
-    #[allow(dead_code, reason = "for apps that hand their answer over")]
-    pub fn location_for(&self, path: &[u8]) -> Option<(usize, usize)> {
-        let holding = self
-            .locations
-            .iter()
-            .enumerate()
-            .filter(|(_, location)| proto::path::strip_mount(path, &location.url).is_some());
-        let longest = holding.max_by_key(|(_, location)| location.url.len());
-        longest.map(|(index, location)| (index, location.url.len()))
-    }
-
     /// Answers from what the caches of this process and the kernel hold. Appends to `out`, which may hold earlier answers.
     pub fn answer(
         &self,
@@ -158,7 +147,6 @@ impl Files {
     }
 
     /// As [`Files::answer`], in an app's name (`X-Accel-Redirect`): internal locations are open, and every method but HEAD reads.
-    #[allow(dead_code, reason = "for apps that hand their answer over")]
     pub fn answer_internal(
         &self,
         request: &Request<'_>,
