@@ -18,8 +18,9 @@ use std::rc::Rc;
 
 /// What a file accepts.
 const METHODS: &[u8] = b"GET, HEAD, OPTIONS";
-/// A listing needs nothing but its own style.
-const LISTING_POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'";
+/// A listing needs nothing but its own style; should a name ever get out of its place, it could do nothing.
+const LISTING_POLICY: &[u8] =
+    b"script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'";
 /// The one hidden name that is public by its purpose (RFC 8615), at the root of the site.
 const WELL_KNOWN: &[u8] = b"/.well-known";
 
