@@ -56,7 +56,7 @@ pub fn sample() -> String {
     for key in CACHE {
         prose(
             &mut text,
-            &format!("  {}: {} {}", key.name, key.shape, key.help),
+            &format!("{} ({}): {}", key.name, key.shape, key.help),
         );
     }
     text.push_str("\n# A single-page application.\n#[[server.location]]\n#path = \"/shop\"\n#dir = \"dist\"\n#spa = true\n");

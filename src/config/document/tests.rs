@@ -429,12 +429,39 @@ fn the_sample_parses_and_so_does_everything_it_shows() {
         .chain(keys::APPLICATION)
     {
         let mentioned = sample.contains(&format!("#{} = ", key.name))
-            || sample.contains(&format!("{}: ", key.name));
+            || sample.contains(&format!("# {} (", key.name));
         assert!(mentioned || key.name == "alias", "{}", key.name);
     }
 }
 
-/// Any text is judged without a panic.
+/// Every text is judged without a panic, also one that was right before a few of its bytes changed.
+#[test]
+fn no_text_panics() {
+    let sample = sample::sample().replace("\n#", "\n");
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut refused = 0;
+    for _ in 0..500 {
+        let mut bytes = sample.clone().into_bytes();
+        for _ in 0..=next(4) {
+            let at = next(bytes.len());
+            match next(3) {
+                0 => bytes[at] = b"\"'[]{}=#.\n\\0\xc3"[next(13)],
+                1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        refused += usize::from(read(&text, "f", Path::new("/")).is_err());
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn garbage_is_refused() {
     for text in [
