@@ -42,8 +42,12 @@ pub fn parse(
 ) -> Result<Invocation, Mistake> {
     match arguments.split_first() {
         Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
-        Some((first, rest)) if first == "status" => ask(help::status(), rest, environment, around),
-        Some((first, rest)) if first == "reload" => ask(help::reload(), rest, environment, around),
+        Some((first, rest)) if first == "status" => {
+            ask(help::status(), rest, environment, read, around)
+        }
+        Some((first, rest)) if first == "reload" => {
+            ask(help::reload(), rest, environment, read, around)
+        }
         Some((first, rest)) if first == "check" => {
             let invocation = serve("ringgate check", rest, environment, read, around)?;
             Ok(match invocation {
@@ -129,24 +133,34 @@ fn fill_from_file(
     Ok(())
 }
 
-/// `status` and `reload`: which server to ask.
+/// `status` and `reload`: which server to ask. A configuration file is of interest for its control socket alone.
 fn ask(
     command: Command,
     arguments: &[String],
     environment: impl Fn(&str) -> Option<String>,
+    read: impl Fn(&Path) -> io::Result<String>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     let matches = match matches(command, arguments)? {
         Ok(matches) => matches,
         Err(print) => return Ok(print),
     };
-    let named = matches
-        .get_many::<String>("control-socket")
-        .and_then(|mut values| values.next_back().cloned());
-    let variable =
-        || environment("RINGGATE_CONTROL_SOCKET").or_else(|| environment("RINGGATE_CONTROL"));
-    let socket = match named.or_else(variable).filter(|path| !path.is_empty()) {
-        Some(path) => value::absolute(&path, &around.cwd),
+    let mut raw = Raw::default();
+    for name in ["control-socket", "config"] {
+        let mut values = matches.get_many::<String>(name).into_iter().flatten();
+        if let Some(last) = values.next_back() {
+            raw.set(name, vec![last.clone()], Source::CommandLine);
+        }
+    }
+    raw.fill_from(environment);
+    if let (None, Some(file)) = (
+        raw.one("control-socket"),
+        raw.one("config").map(str::to_owned),
+    ) {
+        fill_from_file(&mut raw, &file, read, around)?;
+    }
+    let socket = match raw.one("control-socket").filter(|path| !path.is_empty()) {
+        Some(path) => value::absolute(path, raw.base("control-socket", &around.cwd)),
         None => default_control_socket(around),
     };
     // Only `status` has the flag.

@@ -88,6 +88,7 @@ pub fn status() -> Command {
                 .help("The whole document as JSON"),
         )
         .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
+        .arg(argument(crate::options::option("config")).help_heading("Options"))
         .arg(help_flag())
 }
 
@@ -95,6 +96,7 @@ pub fn reload() -> Command {
     base("ringgate reload")
         .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
         .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
+        .arg(argument(crate::options::option("config")).help_heading("Options"))
         .arg(help_flag())
 }
 

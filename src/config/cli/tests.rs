@@ -326,3 +326,33 @@ fn a_single_page_application_on_the_command_line() {
         "--spa: two directories at /"
     );
 }
+
+#[test]
+fn status_and_reload_find_the_socket_that_a_file_names() {
+    let asked = |line: &str, environment: Option<&str>| {
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let variable = |name: &str| {
+            environment
+                .filter(|_| name == "RINGGATE_CONTROL")
+                .map(str::to_owned)
+        };
+        let read = |_: &Path| Ok("control_socket = 'run/shop.sock'".to_owned());
+        match parse(&arguments, variable, read, &around()) {
+            Ok(Invocation::Status { socket, .. } | Invocation::Reload { socket }) => socket,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (line, environment, expected) in [
+        ("status --config /etc/shop.toml", None, "/etc/run/shop.sock"),
+        ("reload -c /etc/shop.toml", None, "/etc/run/shop.sock"),
+        ("reload -c /etc/shop.toml", Some("/x"), "/x"),
+        (
+            "status -c /etc/shop.toml --control-socket y",
+            Some("/x"),
+            "/srv/y",
+        ),
+        ("status", None, "/run/ringgate.sock"),
+    ] {
+        assert_eq!(asked(line, environment), PathBuf::from(expected), "{line}");
+    }
+}

@@ -449,6 +449,9 @@ fn no_text_panics() {
     for _ in 0..500 {
         let mut bytes = sample.clone().into_bytes();
         for _ in 0..=next(4) {
+            if bytes.len() < 2 {
+                break;
+            }
             let at = next(bytes.len());
             match next(3) {
                 0 => bytes[at] = b"\"'[]{}=#.\n\\0\xc3"[next(13)],
