@@ -29,13 +29,30 @@ pub fn allowed_to_process() -> io::Result<Vec<usize>> {
 
 /// Binds the calling thread to one processor.
 pub fn pin(cpu: usize) -> io::Result<()> {
-    if cpu >= libc::CPU_SETSIZE as usize {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    bind(&[cpu])
+}
+
+/// Lets the calling thread run wherever the process may, and only on what the others leave over (nice 10: a tenth of a contended
+/// processor): for work beside a pinned thread that started it.
+pub fn step_back() -> io::Result<()> {
+    bind(&allowed_to_process()?)?;
+    // SAFETY: touches no memory; on Linux, 0 is the calling thread alone.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) } < 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(())
+}
+
+fn bind(cpus: &[usize]) -> io::Result<()> {
     // SAFETY: a cpu_set_t is plain data; all zero is the empty set.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the index is below CPU_SETSIZE, checked above.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
+    for &cpu in cpus {
+        if cpu >= libc::CPU_SETSIZE as usize {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        // SAFETY: the index is below CPU_SETSIZE.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
     // SAFETY: `set` is readable for the size given; 0 is the calling thread.
     if unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &set) } < 0 {
         return Err(io::Error::last_os_error());
@@ -58,6 +75,30 @@ mod tests {
         std::thread::spawn(move || {
             pin(cpu).expect("pin");
             assert_eq!(allowed().expect("affinity"), [cpu]);
+        })
+        .join()
+        .expect("thread");
+    }
+
+    #[test]
+    fn a_thread_that_steps_back_leaves_its_parent_where_it_is() {
+        let all = allowed_to_process().expect("affinity");
+        std::thread::spawn(move || {
+            pin(all[0]).expect("pin");
+            std::thread::spawn(|| {
+                step_back().expect("no right is needed");
+                assert_eq!(
+                    allowed().expect("affinity"),
+                    allowed_to_process().expect("affinity")
+                );
+                // SAFETY: touches no memory.
+                assert_eq!(unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }, 10);
+            })
+            .join()
+            .expect("inner thread");
+            assert_eq!(allowed().expect("affinity"), [all[0]]);
+            // SAFETY: touches no memory.
+            assert!(unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } < 10);
         })
         .join()
         .expect("thread");

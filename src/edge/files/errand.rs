@@ -1,5 +1,5 @@
 //! Work that may sleep in ways no ring operation covers (reading a directory, following a link by its owner), done on a thread of
-//! its own while the task waits.
+//! its own while the task waits. The thread steps back behind everything else that wants a processor.
 //!
 //! Owns the bound on such threads. Invariants: the ring thread never waits; at most `THREADS_MAX` at a time per ring thread, the
 //! rest queue up in order of their patience; a thread that panics is an error of its errand, no more.
@@ -59,6 +59,8 @@ pub async fn run<T: Send + 'static>(
         .spawn(move || {
             // Both go at the end, also at that of a panic: the pipe's end of file is the news.
             let _held = (theirs, place);
+            // It was born on the ring thread's processor; where that is refused, it works there.
+            sys::cpu::step_back().ok();
             let done = work();
             *result_there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         })?;
@@ -67,4 +69,58 @@ pub async fn run<T: Send + 'static>(
     ended?;
     let done = result.lock().unwrap_or_else(PoisonError::into_inner).take();
     done.unwrap_or_else(|| Err(io::Error::other("the thread of an errand died")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    fn in_runtime(test: impl AsyncFnOnce()) {
+        let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
+        runtime.block_on(async { test().await });
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_an_error() {
+        in_runtime(async || {
+            let failed = run(|| -> io::Result<()> { panic!("on purpose") }).await;
+            assert!(failed.is_err());
+            for _ in 0..2 * THREADS_MAX {
+                assert!(
+                    run(|| -> io::Result<()> { panic!("on purpose") })
+                        .await
+                        .is_err()
+                );
+            }
+            assert_eq!(run(|| Ok(7)).await.expect("places are given back"), 7);
+        });
+    }
+
+    #[test]
+    fn no_more_threads_than_places() {
+        in_runtime(async || {
+            let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let done = Rc::new(Cell::new(0));
+            for _ in 0..5 * THREADS_MAX {
+                let (now, most, done) = (Arc::clone(&now), Arc::clone(&most), Rc::clone(&done));
+                uring::spawn(async move {
+                    let work = move || {
+                        let running = now.fetch_add(1, Ordering::SeqCst) + 1;
+                        most.fetch_max(running, Ordering::SeqCst);
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        Ok(running)
+                    };
+                    assert!(run(work).await.expect("a place in time") <= THREADS_MAX);
+                    done.set(done.get() + 1);
+                });
+            }
+            while done.get() < 5 * THREADS_MAX {
+                uring::time::sleep(LOOK_NS).await;
+            }
+            assert!(most.load(Ordering::SeqCst) >= 1);
+        });
+    }
 }
