@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn names_the_file_of_our_own_code() {
-        let file = file_of(finds_what_is_there_and_only_that as *const () as usize).expect("our own code");
+        let file =
+            file_of(finds_what_is_there_and_only_that as *const () as usize).expect("our own code");
         assert!(file.exists());
     }
 }

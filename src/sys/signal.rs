@@ -144,7 +144,11 @@ extern "C" fn term_handler(_signal: libc::c_int) {
     unsafe {
         let errno = libc::__errno_location();
         let kept = *errno;
-        libc::write(TERM_BELL.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>());
+        libc::write(
+            TERM_BELL.load(Ordering::Relaxed),
+            (&raw const one).cast(),
+            size_of::<u64>(),
+        );
         *errno = kept;
     }
 }
