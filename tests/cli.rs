@@ -328,6 +328,8 @@ fn the_banner_says_what_runs_where_and_why() {
     let server = setup
         .also("--static", format!("/static={}", files.display()))
         .start();
+    // The last line of the start, behind the banner.
+    server.wait_log("supervisor: ready");
     let log = server.log();
     let (address, version) = (
         server.address().to_string(),
