@@ -1,6 +1,5 @@
 //! Running out of descriptors: alone in its process, because the limit is the process's.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;

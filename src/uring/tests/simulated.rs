@@ -1,6 +1,5 @@
 //! The executor and its operations in a simulated world, many seeds each.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
