@@ -1,6 +1,5 @@
 //! Running out of descriptors: alone in its process, because the limit is the process's.
 
-
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 

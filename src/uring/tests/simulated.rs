@@ -1,6 +1,5 @@
 //! The executor and its operations in a simulated world, many seeds each.
 
-
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::path::Path;
