@@ -40,14 +40,31 @@ impl Asked<'_> {
         &self.files.locations[self.request.mount]
     }
 
-    #[inline]
+    /// A plain request for a file that is known costs one look-up and one append; everything else is further on.
+    #[inline(always)]
     pub fn look_up(&self, out: &mut Vec<u8>) -> Answer {
         let Asked { files, request, .. } = *self;
         if is_refused(request, self.location().options.dotfiles) {
             return self.conclude(&Err(Absent::Status(404)), out);
         }
         let now_ns = uring::now();
-        let stale = match files.known(request.mount, request.rest(), now_ns) {
+        let mut found = files.found.borrow_mut();
+        let known = match found.find(request.mount, request.rest(), now_ns) {
+            Found::Fresh(entry) if entry.is_simple_for(request.head) => {
+                return self.send(entry, out);
+            }
+            Found::Fresh(entry) => Known::Entry(Rc::clone(entry)),
+            Found::Stale(entry) => Known::Stale(Rc::clone(entry)),
+            Found::Nothing => Known::Nothing,
+        };
+        drop(found);
+        self.look_further(known, now_ns, out)
+    }
+
+    #[inline(never)]
+    fn look_further(&self, known: Known, now_ns: u64, out: &mut Vec<u8>) -> Answer {
+        let Asked { files, request, .. } = *self;
+        let stale = match known {
             Known::Entry(entry) => return self.respond(&entry, out),
             Known::Stale(entry) => Some(entry),
             Known::Nothing => None,
@@ -60,6 +77,23 @@ impl Asked<'_> {
         match files.load(request, stale) {
             Ok(outcome) => self.conclude(&outcome, out),
             Err(cold) => Answer::Cold(cold),
+        }
+    }
+
+    /// 200 with all of a representation.
+    #[inline(always)]
+    fn send(&self, entry: &Entry, out: &mut Vec<u8>) -> Answer {
+        let Asked { common, manner, .. } = *self;
+        let body_bytes = entry.append_full(common.date, manner, out);
+        match entry.file() {
+            Some(file) if !manner.head_only => {
+                let body = Body::whole(Rc::clone(file), entry.length());
+                Answer::Body { status: 200, body }
+            }
+            _ => Answer::Whole {
+                status: 200,
+                body_bytes,
+            },
         }
     }
 
@@ -126,19 +160,7 @@ impl Asked<'_> {
         let selection =
             selection::select(request.head, &chosen.validators(wall_s), chosen.length());
         match selection {
-            Selection::Full => {
-                let body_bytes = chosen.append_full(common.date, manner, out);
-                match chosen.file() {
-                    Some(file) if !manner.head_only => {
-                        let body = Body::whole(Rc::clone(file), chosen.length());
-                        Answer::Body { status: 200, body }
-                    }
-                    _ => Answer::Whole {
-                        status: 200,
-                        body_bytes,
-                    },
-                }
-            }
+            Selection::Full => self.send(chosen, out),
             Selection::NotModified => {
                 chosen.append_not_modified(common.date, manner, out);
                 Answer::Whole {

@@ -193,6 +193,13 @@ impl Entry {
                 .all(|(known, (coding, stat))| known.coding == coding && known.stat == *stat)
     }
 
+    /// Whether all of this entry is the answer, without a look at conditions, ranges or codings.
+    #[inline]
+    pub fn is_simple_for(&self, head: &Head<'_, '_>) -> bool {
+        let notes = &head.notes;
+        !notes.conditional && !notes.range && (self.siblings.is_empty() || !notes.accept_encoding)
+    }
+
     /// The representation that suits the request best. Ranges are of the plain file: a client that resumes has the bytes it knows.
     #[inline]
     pub fn select(&self, head: &Head<'_, '_>) -> &Entry {
