@@ -10,7 +10,7 @@ use crate::mailbox::Recycler;
 use crate::timestamp::Timestamp;
 use config::{Config, LogLevel, LogTarget};
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -199,10 +199,15 @@ impl Host {
             // Another pipe, another message: an app that prints all the time must not keep this thread.
             tokio::task::yield_now().await;
         }
-        for _ in 0..LAST_READS_MAX {
-            match pipe.try_read(&mut buffer) {
-                Ok(n) if n > 0 => cutter.feed(&buffer[..n], 0, &mut entries),
-                _ => break,
+        // Read directly: the reactor's own `try_read` asks the pipe only after it has been told that there is something, and what was
+        // written just before the stop may not have been told yet.
+        if let Ok(pipe) = pipe.into_nonblocking_fd() {
+            let mut pipe = std::fs::File::from(pipe);
+            for _ in 0..LAST_READS_MAX {
+                match pipe.read(&mut buffer) {
+                    Ok(n) if n > 0 => cutter.feed(&buffer[..n], 0, &mut entries),
+                    _ => break,
+                }
             }
         }
         cutter.finish(&mut entries);
