@@ -265,18 +265,35 @@ fn a_python_that_does_not_run_is_said() {
     mistake(setup.option("--python", python), &["python"]);
 }
 
+/// A CPython 3.9, from pyenv or from the distribution.
+fn python_of_a_past() -> Option<std::path::PathBuf> {
+    let pyenv = std::env::var_os("HOME")
+        .and_then(|home| {
+            std::path::Path::new(&home)
+                .join(".pyenv/versions")
+                .read_dir()
+                .ok()
+        })
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|version| version.file_name().to_string_lossy().starts_with("3.9."))
+        .map(|version| version.path().join("bin/python3"));
+    pyenv
+        .chain([
+            "/usr/bin/python3.9".into(),
+            "/usr/local/bin/python3.9".into(),
+        ])
+        .find(|path| path.exists())
+}
+
 #[test]
 fn a_python_that_is_too_old_is_said() {
-    let old = [
-        "/root/.pyenv/versions/3.9.18/bin/python3",
-        "/usr/bin/python3.9",
-        "/usr/local/bin/python3.9",
-    ];
-    let Some(old) = old.iter().find(|path| std::path::Path::new(path).exists()) else {
+    let Some(old) = python_of_a_past() else {
         return skipped("there is no CPython 3.9 here");
     };
     mistake(
-        Setup::app("basic:application").option("--python", *old),
+        Setup::app("basic:application").option("--python", old),
         &["3.9", "3.10"],
     );
 }
