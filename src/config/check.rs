@@ -139,6 +139,7 @@ fn apps(raw: &Raw) -> Result<Vec<App>, Mistake> {
             name: String::new(),
             mount: String::new(),
             target,
+            options: crate::AppOptions::default(),
         });
     }
     for text in raw.many("mount") {
@@ -159,6 +160,7 @@ fn apps(raw: &Raw) -> Result<Vec<App>, Mistake> {
             name: String::new(),
             mount,
             target,
+            options: crate::AppOptions::default(),
         });
     }
     let from_file = raw.file_apps.iter();

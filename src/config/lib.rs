@@ -4,6 +4,7 @@
 //! environment into an [`Invocation`] without looking at files or sockets; `world::check` does look.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod check;
 pub mod cli;
 pub mod document;
@@ -17,6 +18,10 @@ mod reference;
 pub mod value;
 pub mod world;
 
+pub use app::{
+    AppOptions, EventLoop, Extensions, Interface, InterfaceChoice, Lifespan, Route,
+    WebSocketOptions,
+};
 pub use check::Surroundings;
 pub use cli::{Invocation, parse};
 pub use files::{Autoindex, CacheRule, Coding, Pattern, StaticMount, StaticOptions, Symlinks, Try};

@@ -5,6 +5,7 @@
 //! mounts are unique and either "" or start with '/' and do not end with one, paths are absolute.
 //! Must not know how options are written on a command line.
 
+use crate::app::AppOptions;
 use crate::files::StaticMount;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -73,6 +74,8 @@ pub struct App {
     pub mount: String,
     /// `module:callable` or `module:factory()`.
     pub target: String,
+    #[serde(default)]
+    pub options: AppOptions,
 }
 
 /// An address to listen on, or listened on.

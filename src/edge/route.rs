@@ -81,6 +81,7 @@ mod tests {
                 name: (*mount).into(),
                 mount: (*mount).into(),
                 target: "m:a".into(),
+                options: config::AppOptions::default(),
             })
             .collect();
         Routes::new(&config)

@@ -162,11 +162,13 @@ mod tests {
             name: "shop".into(),
             mount: "".into(),
             target: "shop.wsgi:application".into(),
+            options: config::AppOptions::default(),
         });
         config.apps.push(App {
             name: "blog".into(),
             mount: "/blog".into(),
             target: "blog:app".into(),
+            options: config::AppOptions::default(),
         });
         config
             .statics

@@ -56,7 +56,8 @@ fn the_defaults_are_those_of_the_table() {
         App {
             name: "shop".into(),
             mount: "".into(),
-            target: "shop.wsgi:application".into()
+            target: "shop.wsgi:application".into(),
+            options: crate::AppOptions::default(),
         }
     );
 }

@@ -66,5 +66,6 @@ pub fn read(
         name: name.to_owned(),
         mount: mount?,
         target: target?,
+        options: crate::AppOptions::default(),
     })
 }

@@ -139,6 +139,7 @@ fn applications_have_names_targets_and_mounts() {
         name: name.into(),
         mount: mount.into(),
         target: target.into(),
+        options: crate::AppOptions::default(),
     };
     let both = [
         app("blog", "/blog", "blog:app"),

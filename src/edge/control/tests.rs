@@ -160,6 +160,7 @@ fn what_hosts_print_is_in_the_error_log_by_name() {
             name: "shop".into(),
             mount: String::new(),
             target: "shop:app".into(),
+            options: config::AppOptions::default(),
         }];
     });
     let (read_end, write_end) = sys::socket::pipe().expect("pipe");

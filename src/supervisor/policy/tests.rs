@@ -38,6 +38,7 @@ pub fn config(apps: usize, kind: KindChoice) -> Config {
             name: (*name).into(),
             mount,
             target: format!("{name}:app"),
+            options: config::AppOptions::default(),
         });
     }
     config.workers = 2;

@@ -45,6 +45,7 @@ impl AppSite {
             name: "shop".into(),
             mount: String::new(),
             target: "shop:app".into(),
+            options: config::AppOptions::default(),
         });
         change(&mut config);
         let layout = Layout {
