@@ -40,9 +40,10 @@ pub struct StaticOptions {
     /// Siblings (`style.css.br`) that may answer, best first; empty: none.
     pub precompressed: Vec<Coding>,
     pub symlinks: Symlinks,
+    pub etag: EntityTag,
     /// Serve names that begin with a dot. `/.well-known` at the root of the site is served in any case.
     pub dotfiles: bool,
-    /// Added to every answer of the location that is not an error.
+    /// Added to every answer of the location that is not an error; none of them [`is_own_field`].
     pub headers: Vec<(String, String)>,
     /// The first rule whose pattern fits the file decides its `Cache-Control`.
     pub cache: Vec<CacheRule>,
@@ -66,6 +67,7 @@ impl Default for StaticOptions {
             autoindex: Autoindex::Off,
             precompressed: vec![Coding::Zstd, Coding::Brotli, Coding::Gzip],
             symlinks: Symlinks::WithinRoot,
+            etag: EntityTag::Strong,
             dotfiles: false,
             headers: Vec::new(),
             cache: Vec::new(),
@@ -76,6 +78,35 @@ impl Default for StaticOptions {
             internal: false,
         }
     }
+}
+
+/// Response fields that follow from the file, the rules for it, the request or the connection: `headers` may not name them.
+const OWN_FIELDS: [&str; 20] = [
+    "accept-ranges",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "keep-alive",
+    "last-modified",
+    "location",
+    "proxy-connection",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Is the field the server's alone to write?
+pub fn is_own_field(name: &str) -> bool {
+    OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// One step of `try_files`.
@@ -134,6 +165,18 @@ pub enum Symlinks {
     Owner,
     /// Any.
     Any,
+}
+
+/// What a file's `ETag` promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityTag {
+    /// The same bytes, as far as the file system's clock can tell.
+    Strong,
+    /// The same meaning: good for a cache, not for a range.
+    Weak,
+    /// None is sent.
+    Off,
 }
 
 /// `Cache-Control` by file.

@@ -24,7 +24,10 @@ pub use app::{
 };
 pub use check::Surroundings;
 pub use cli::{Invocation, parse};
-pub use files::{Autoindex, CacheRule, Coding, Pattern, StaticMount, StaticOptions, Symlinks, Try};
+pub use files::{
+    Autoindex, CacheRule, Coding, EntityTag, Pattern, StaticMount, StaticOptions, Symlinks, Try,
+    is_own_field,
+};
 pub use model::{
     Address, App, Config, Kind, KindChoice, Limits, LogFormat, LogLevel, LogTarget, Timeouts,
 };

@@ -16,7 +16,7 @@ impl ETag {
     /// others of the same time and size (then tags differ between machines that hold the same file).
     ///
     /// Strong as far as the file system's clock is: a file written twice within one tick at equal size keeps its tag.
-    /// Callers that serve files younger than a second or two call [`ETag::weakened`].
+    /// Callers that serve files as young as that call [`ETag::weakened`].
     pub fn of_file(mtime_ns: u64, size: u64, inode: Option<u64>) -> ETag {
         let mut tag = ETag {
             bytes: [0; Self::BYTES_MAX],

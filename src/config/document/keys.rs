@@ -99,6 +99,13 @@ pub const LOCATION: &[Key] = &[
         "Symbolic links that a path may go through: those that stay below the directory, none, those whose owner owns what they lead to, any.",
     ),
     key(
+        "etag",
+        "true, false or \"weak\"",
+        "true",
+        "\"weak\"",
+        "Whether files have an ETag. \"weak\": one that promises the same meaning but not the same bytes, so that ranges are never resumed by it.",
+    ),
+    key(
         "dotfiles",
         "true or false",
         "false",

@@ -7,7 +7,8 @@ use super::keys::{CACHE, LOCATION};
 use super::value::Value;
 use super::{entries, required};
 use crate::files::{
-    Autoindex, CacheRule, Coding, Pattern, StaticMount, StaticOptions, Symlinks, Try,
+    Autoindex, CacheRule, Coding, EntityTag, Pattern, StaticMount, StaticOptions, Symlinks, Try,
+    is_own_field,
 };
 use crate::value;
 use std::ops::Range;
@@ -89,6 +90,15 @@ fn option(options: &mut StaticOptions, key: &str, value: Value<'_>, findings: &m
                 options.symlinks = [WithinRoot, Off, Owner, Any][at];
             }
         }
+        "etag" => match value.get_ref() {
+            DeValue::Boolean(true) => options.etag = EntityTag::Strong,
+            DeValue::Boolean(false) => options.etag = EntityTag::Off,
+            _ => {
+                if findings.word(key, &["weak"], value).is_some() {
+                    options.etag = EntityTag::Weak;
+                }
+            }
+        },
         "dotfiles" => options.dotfiles = findings.flag(key, value).unwrap_or_default(),
         "internal" => options.internal = findings.flag(key, value).unwrap_or_default(),
         "headers" => options.headers = headers(value, findings),
@@ -228,26 +238,6 @@ fn codings(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<Coding> {
     codings
 }
 
-/// Fields that the edge writes by its own knowledge.
-const OWN_FIELDS: &[&str] = &[
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "upgrade",
-    "trailer",
-    "te",
-    "proxy-connection",
-    "date",
-    "content-range",
-    "content-encoding",
-    "accept-ranges",
-    "etag",
-    "last-modified",
-    "location",
-    "server",
-];
-
 fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for pair in findings.pairs("headers", value) {
@@ -255,8 +245,6 @@ fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String
         let lower = name.to_ascii_lowercase();
         let wrong_name = if !is_token(name) {
             Some(format!("headers: '{name}' is no header name"))
-        } else if OWN_FIELDS.contains(&lower.as_str()) {
-            Some(format!("headers: {name} is written by the server itself"))
         } else if lower == "cache-control" || lower == "expires" {
             Some(format!(
                 "headers: {name} is what cache rules are for: cache = [{{ match = \"**\", control = \"...\" }}]"
@@ -265,6 +253,8 @@ fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String
             Some(format!(
                 "headers: {name} is what types and default_type are for"
             ))
+        } else if is_own_field(name) {
+            Some(format!("headers: {name} is written by the server itself"))
         } else if headers
             .iter()
             .any(|(each, _)| each.eq_ignore_ascii_case(name))

@@ -1,7 +1,9 @@
 //! Files as people write them, and what they are told.
 
 use super::*;
-use crate::files::{Autoindex, CacheRule, Coding, Pattern, StaticOptions, Symlinks, Try};
+use crate::files::{
+    Autoindex, CacheRule, Coding, EntityTag, Pattern, StaticOptions, Symlinks, Try,
+};
 
 fn good(text: &str) -> Document {
     read(text, "f.toml", Path::new("/srv")).unwrap_or_else(|mistake| panic!("{mistake}\n{text}"))
@@ -71,7 +73,7 @@ fn a_location_has_the_defaults_of_the_model() {
 fn a_location_takes_every_option() {
     let options = location(
         "index = ['a.html', 'b.htm']\ntry_files = ['$uri', '$uri/', '$uri.html', '/x/y.html', '=404']\nautoindex = 'json'\n\
-         precompressed = ['br', 'gzip']\nsymlinks = 'owner'\ndotfiles = true\nheaders = { X-A = 'b', Vary = 'Cookie' }\n\
+         precompressed = ['br', 'gzip']\nsymlinks = 'owner'\netag = 'weak'\ndotfiles = true\nheaders = { X-A = 'b', Vary = 'Cookie' }\n\
          types = { '.MJS' = 'text/javascript', wasm = 'application/wasm' }\ndefault_type = 'text/plain'\ncharset = 'latin-1'\n\
          error_pages = { 404 = '/404.html', 500 = '/5.html' }\ninternal = true\n\
          cache = [{ match = 'hashed', control = 'public, immutable' }, { match = '*.css', max_age = '1h', expires = true }]",
@@ -88,6 +90,7 @@ fn a_location_takes_every_option() {
         autoindex: Autoindex::Json,
         precompressed: vec![Coding::Brotli, Coding::Gzip],
         symlinks: Symlinks::Owner,
+        etag: EntityTag::Weak,
         dotfiles: true,
         headers: vec![("Vary".into(), "Cookie".into()), ("X-A".into(), "b".into())],
         cache: vec![
@@ -122,6 +125,8 @@ fn short_forms() {
     assert_eq!(location("precompressed = false").precompressed, []);
     assert_eq!(location("precompressed = true"), StaticOptions::default());
     assert_eq!(location("charset = false").charset, "");
+    assert_eq!(location("etag = false").etag, EntityTag::Off);
+    assert_eq!(location("etag = true"), StaticOptions::default());
     assert_eq!(location("index = 'x'").index, ["x"]);
     assert_eq!(location("index = []").index, [""; 0]);
     let year = &location("cache = { match = '**', max_age = '1y' }").cache[0];
@@ -318,6 +323,14 @@ fn what_is_wrong_with_a_location_is_told() {
         (
             "symlinks = true",
             "f.toml:4:12: symlinks: expected \"within-root\", \"off\", \"owner\", \"any\", not true",
+        ),
+        (
+            "etag = 'strong'",
+            "f.toml:4:8: etag: expected \"weak\", not \"strong\"",
+        ),
+        (
+            "headers = { Allow = 'GET' }",
+            "f.toml:4:13: headers: Allow is written by the server itself",
         ),
         (
             "precompressed = ['br', 'lz4']",

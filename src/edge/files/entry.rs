@@ -8,6 +8,7 @@ use super::cache::{Cost, Weigh};
 use super::location::{Location, append_line};
 use super::send::{Body, OpenFile, Piece};
 use crate::respond::{self, Common, Manner};
+use config::EntityTag;
 use proto::accept_encoding::{Coding, Preferences};
 use proto::conditional::Validators;
 use proto::date;
@@ -54,7 +55,9 @@ pub struct Entry {
     /// The path it was found at.
     path: Box<[u8]>,
     coding: Coding,
-    etag: ETag,
+    etag: Option<ETag>,
+    /// The tag is as strong as it will be; else it is made anew at the first look after the file has become old enough.
+    is_settled: bool,
     /// Last-Modified as it was sent, seconds.
     modified: Option<u64>,
     content_type: Box<[u8]>,
@@ -113,7 +116,7 @@ pub struct Source<'a> {
     pub varies: bool,
     pub server: &'a str,
     /// Now: a file from the future is said to be modified now (RFC 9110 8.8.2.1).
-    pub wall_s: u64,
+    pub wall_ns: u64,
 }
 
 impl Entry {
@@ -128,11 +131,18 @@ impl Entry {
         } = source;
         let modified = u64::try_from(stat.modified_s)
             .ok()
-            .map(|modified| modified.min(source.wall_s));
-        let etag = etag_of(&stat, coding);
+            .map(|modified| modified.min(source.wall_ns / 1_000_000_000));
+        let is_settled = is_settled(&stat, source.wall_ns);
+        let etag = match location.options.etag {
+            EntityTag::Off => None,
+            EntityTag::Strong if is_settled => Some(etag_of(&stat, coding)),
+            EntityTag::Strong | EntityTag::Weak => Some(etag_of(&stat, coding).weakened()),
+        };
         // What a 304 repeats (RFC 9110 15.4.5).
         let mut lines = Vec::with_capacity(192);
-        append_line(&mut lines, b"ETag", etag.as_bytes());
+        if let Some(etag) = &etag {
+            append_line(&mut lines, b"ETag", etag.as_bytes());
+        }
         if let Some(modified) = modified {
             append_line(&mut lines, b"Last-Modified", &date::imf_fixdate(modified));
         }
@@ -165,6 +175,7 @@ impl Entry {
             path: path.into(),
             coding,
             etag,
+            is_settled,
             modified,
             content_type: content_type.into(),
             lines: lines.into(),
@@ -182,15 +193,22 @@ impl Entry {
         path: &[u8],
         stat: &Stat,
         siblings: impl ExactSizeIterator<Item = (Coding, &'a Stat)>,
+        wall_ns: u64,
     ) -> bool {
-        self.stat == *stat
+        self.is_still(stat, wall_ns)
             && *self.path == *path
             && self.siblings.len() == siblings.len()
             && self
                 .siblings
                 .iter()
                 .zip(siblings)
-                .all(|(known, (coding, stat))| known.coding == coding && known.stat == *stat)
+                .all(|(known, (coding, stat))| {
+                    known.coding == coding && known.is_still(stat, wall_ns)
+                })
+    }
+
+    fn is_still(&self, stat: &Stat, wall_ns: u64) -> bool {
+        self.stat == *stat && (self.is_settled || !is_settled(stat, wall_ns))
     }
 
     /// Whether all of this entry is the answer, without a look at conditions, ranges or codings.
@@ -245,7 +263,7 @@ impl Entry {
 
     pub fn validators(&self, wall_s: u64) -> Validators<'_> {
         Validators {
-            etag: Some(self.etag.as_tag()),
+            etag: self.etag.as_ref().map(ETag::as_tag),
             modified: self.modified,
             modified_is_strong: self.modified.is_some_and(|modified| modified + 1 < wall_s),
         }
@@ -472,14 +490,31 @@ fn expires(ahead_s: u64) -> [u8; 29] {
     )
 }
 
-/// Time in nanoseconds and size, no inode: machines that hold copies of one file agree on its tag. A tag is as strong as the file
-/// system's clock: since Linux 6.13 a change after a look always gets a new time, before it two changes within a tick (1 to
-/// 10 ms) at equal size share one.
-fn etag_of(stat: &Stat, coding: Coding) -> ETag {
-    let modified_ns = (stat.modified_s as u64)
+/// A change within one step of the file system's clock gives a file no new time. Linux takes its time at ticks of 1 to 10 ms (since
+/// 6.13 most file systems look closer once somebody has asked); a time without a fraction may come from one that counts in
+/// seconds, or in twos.
+const STEP_NS: u64 = 20_000_000;
+const COARSE_STEP_NS: u64 = 2_000_000_000;
+
+/// Whether every later change will show in the file's time.
+fn is_settled(stat: &Stat, wall_ns: u64) -> bool {
+    let step_ns = if stat.modified_ns == 0 {
+        COARSE_STEP_NS
+    } else {
+        STEP_NS
+    };
+    modified_ns(stat).abs_diff(wall_ns) >= step_ns
+}
+
+fn modified_ns(stat: &Stat) -> u64 {
+    (stat.modified_s as u64)
         .wrapping_mul(1_000_000_000)
-        .wrapping_add(u64::from(stat.modified_ns));
-    let etag = ETag::of_file(modified_ns, stat.size, None);
+        .wrapping_add(u64::from(stat.modified_ns))
+}
+
+/// Time in nanoseconds and size, no inode: machines that hold copies of one file agree on its tag.
+fn etag_of(stat: &Stat, coding: Coding) -> ETag {
+    let etag = ETag::of_file(modified_ns(stat), stat.size, None);
     match coding {
         Coding::Identity => etag,
         coded => etag.with_suffix(coded.as_str()),

@@ -9,24 +9,6 @@ use proto::mime;
 use std::io;
 use std::rc::Rc;
 
-/// Fields that follow from the file or the connection: a configured header of such a name is left out.
-const OURS: [&str; 14] = [
-    "accept-ranges",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "date",
-    "etag",
-    "expires",
-    "keep-alive",
-    "last-modified",
-    "location",
-    "server",
-    "transfer-encoding",
-];
-
 pub struct Location {
     pub mount: Rc<Mount>,
     pub options: config::StaticOptions,
@@ -36,10 +18,8 @@ pub struct Location {
     pub pages: Box<[(u16, Fixed)]>,
     /// Siblings to look for, best first.
     pub codings: Box<[Coding]>,
-    /// The configured headers as lines, but for `Cache-Control`.
+    /// The configured headers as lines.
     pub lines: Box<[u8]>,
-    /// A configured `Cache-Control`, for files that no rule fits.
-    control: Option<String>,
 }
 
 /// One thing to try.
@@ -94,13 +74,12 @@ impl Location {
             .iter()
             .map(|(status, path)| (*status, Fixed::new(path)));
         let mut lines = Vec::new();
-        let mut control = None;
         for (name, value) in &options.headers {
-            if name.eq_ignore_ascii_case("cache-control") {
-                control = Some(value.clone());
-            } else if !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                append_line(&mut lines, name.as_bytes(), value.as_bytes());
+            if config::is_own_field(name) {
+                let message = format!("headers: {name} is written by the server itself");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
+            append_line(&mut lines, name.as_bytes(), value.as_bytes());
         }
         Ok(Location {
             mount: Rc::new(Mount::open(&mount.dir)?),
@@ -108,7 +87,6 @@ impl Location {
             pages: pages.collect(),
             codings: codings.collect(),
             lines: lines.into(),
-            control,
             options,
         })
     }
@@ -178,14 +156,11 @@ impl Location {
     pub fn append_lines(&self, path: &[u8], out: &mut Vec<u8>) -> Option<u64> {
         out.extend_from_slice(&self.lines);
         let rule = self.options.cache.iter().find(|rule| fits(rule, path));
-        let control = match rule {
-            Some(rule) => Some(&rule.control),
-            None => self.control.as_ref(),
-        };
-        if let Some(control) = control.filter(|control| !control.is_empty()) {
-            append_line(out, b"Cache-Control", control.as_bytes());
+        let rule = rule?;
+        if !rule.control.is_empty() {
+            append_line(out, b"Cache-Control", rule.control.as_bytes());
         }
-        rule.and_then(|rule| rule.expires_s)
+        rule.expires_s
     }
 }
 

@@ -224,6 +224,7 @@ impl Walk<'_> {
                     path,
                     &stat,
                     siblings.iter().map(|(coding, _, stat)| (*coding, stat)),
+                    uring::wall(),
                 )
             {
                 return Ok(Seen::File(Rc::clone(stale)));
@@ -276,7 +277,7 @@ impl Walk<'_> {
             coding,
             varies,
             server: &self.files.server,
-            wall_s: uring::wall() / 1_000_000_000,
+            wall_ns: uring::wall(),
         };
         let mut coded = Vec::with_capacity(siblings.len());
         for (coding, file, stat) in siblings {

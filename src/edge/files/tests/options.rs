@@ -315,13 +315,7 @@ fn cache_rules_headers_and_expires() {
     ];
     let options = options(|options| {
         options.cache = cache;
-        options.headers = [
-            ("X-Frame-Options", "DENY"),
-            ("cache-control", "no-cache"),
-            ("Content-Length", "7"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .to_vec();
+        options.headers = vec![("X-Frame-Options".into(), "DENY".into())];
     });
     site.serve_with(options, async |server: Server| {
         for (path, control) in [
@@ -331,7 +325,7 @@ fn cache_rules_headers_and_expires() {
             ),
             ("app.css", Some("max-age=60")),
             ("doc/a.html", None),
-            ("other", Some("no-cache")),
+            ("other", None),
         ] {
             let tag = server
                 .ask(&format!("GET /s/{path}"))
@@ -382,6 +376,74 @@ fn cache_rules_headers_and_expires() {
             );
         }
     });
+}
+
+#[test]
+fn a_field_of_the_servers_own_is_refused_at_the_start() {
+    let site = Site::new("own-fields");
+    let mut config = config::Config::bare();
+    for (name, is_taken) in [("X-Own", true), ("content-length", false), ("ETag", false)] {
+        let mut mount = config::StaticMount::new("/s", site.path(""));
+        mount.options.headers = vec![(name.into(), "1".into())];
+        config.statics = vec![mount];
+        let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
+        let refused =
+            runtime.block_on(async { Files::new(&config).err().map(|error| error.to_string()) });
+        assert_eq!(refused.is_none(), is_taken, "{name}");
+        assert!(refused.is_none_or(|message| message.contains(name)));
+    }
+}
+
+#[test]
+fn tags_as_the_location_wants_them() {
+    use config::EntityTag::{Off, Strong, Weak};
+    let site = Site::new("tags");
+    site.write("a", "0123456789")
+        .write("large", pattern(50_000));
+    for kind in [Strong, Weak, Off] {
+        site.serve_with(
+            options(|options| options.etag = kind),
+            async |server: Server| {
+                for name in ["a", "large"] {
+                    let reply = server.ask(&format!("GET /s/{name}")).await;
+                    let tag = reply.header("ETag").unwrap_or("\"none\"").to_owned();
+                    let date = reply.header("Last-Modified").expect("a date").to_owned();
+                    assert_eq!(tag.starts_with("W/"), kind == Weak);
+                    assert_eq!(reply.header("ETag").is_some(), kind != Off);
+                    for (field, strong, weak, off) in [
+                        (format!("If-None-Match: {tag}"), 304, 304, 200),
+                        ("If-None-Match: *".into(), 304, 304, 304),
+                        (format!("If-Modified-Since: {date}"), 304, 304, 304),
+                        (format!("If-Match: {tag}"), 200, 412, 412),
+                        ("If-Match: *".into(), 200, 200, 200),
+                        (
+                            format!("Range: bytes=0-1\r\nIf-Range: {tag}"),
+                            206,
+                            200,
+                            200,
+                        ),
+                        (
+                            format!("Range: bytes=0-1\r\nIf-Range: {date}"),
+                            206,
+                            206,
+                            206,
+                        ),
+                        ("Range: bytes=0-1".into(), 206, 206, 206),
+                    ] {
+                        let reply = server.ask(&format!("GET /s/{name}\r\n{field}")).await;
+                        let expected = match kind {
+                            Strong => strong,
+                            Weak => weak,
+                            Off => off,
+                        };
+                        assert_eq!(reply.status, expected, "{kind:?} {field}");
+                        let tag = reply.header("ETag").is_some();
+                        assert_eq!(tag, kind != Off && reply.status != 412, "{kind:?} {field}");
+                    }
+                }
+            },
+        );
+    }
 }
 
 #[test]

@@ -23,8 +23,19 @@ impl Site {
     pub fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> &Site {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().expect("below the root")).expect("mkdir");
-        std::fs::write(path, bytes).expect("write");
+        std::fs::write(&path, bytes).expect("write");
+        self.age(path, 60);
         self
+    }
+
+    /// Tags are strong once a file is older than its clock's steps.
+    pub fn age(&self, path: impl AsRef<Path>, seconds: u64) {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(self.root.join("www").join(path))
+            .expect("open");
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        file.set_modified(then).expect("utimens");
     }
 
     pub fn link(&self, path: &str, target: impl AsRef<Path>) {

@@ -201,6 +201,49 @@ fn fresh_entries_ask_nobody_and_unchanged_files_keep_theirs() {
     });
 }
 
+/// While a file's time could hide a change its tag is weak; then it becomes strong, of the same text.
+#[test]
+fn tags_are_weak_while_the_clock_could_hide_a_change() {
+    run(1, Faults::NONE, async |sim| {
+        let now_s = (uring::wall() / 1_000_000_000) as i64;
+        sim.add_file("/www/a.css", "plain", now_s);
+        sim.add_file("/www/a.css.gz", "coded", now_s);
+        sim.add_file("/www/later", "later", now_s + 3600);
+        let server = Server::new(Path::new("/www"), Wire::Simulated(sim.clone()));
+        let mut tags = Vec::new();
+        for coding in ["", "\r\nAccept-Encoding: gzip"] {
+            let request = format!("GET /s/a.css{coding}");
+            let tag = server.ask(&request).await.header("ETag").map(str::to_owned);
+            let tag = tag.expect("a tag");
+            assert!(tag.starts_with("W/\""), "{tag}");
+            let strong = &tag[2..];
+            for (field, status) in [
+                (format!("If-None-Match: {tag}"), 304),
+                (format!("If-None-Match: {strong}"), 304),
+                (format!("If-Match: {tag}"), 412),
+                (format!("If-Match: {strong}"), 412),
+                (format!("Range: bytes=0-1\r\nIf-Range: {tag}"), 200),
+                (format!("Range: bytes=0-1\r\nIf-Range: {strong}"), 200),
+            ] {
+                assert_eq!(
+                    server.status(&format!("{request}\r\n{field}")).await,
+                    status,
+                    "{field}"
+                );
+            }
+            tags.push((request, strong.to_owned()));
+        }
+        // A time from far ahead is none that a change now would get.
+        let later = server.ask("GET /s/later").await;
+        assert!(later.header("ETag").is_some_and(|tag| tag.starts_with('"')));
+        uring::time::sleep(2_000_000_000).await;
+        for (request, tag) in tags {
+            let settled = server.ask(&request).await;
+            assert_eq!(settled.header("ETag"), Some(tag.as_str()));
+        }
+    });
+}
+
 /// A peer that reads slowly gets everything; one that stops is given up after the write timeout, not before.
 #[test]
 fn slow_is_not_stuck() {
