@@ -31,11 +31,12 @@ pub fn main(py: Python<'_>) -> Result<Object> {
             .split(|byte| *byte == 0)
             .any(|argument| argument == zygote::RESUME_ARGUMENT.as_bytes())
     });
-    let first = if resumed {
-        resumed_order()
-    } else {
-        py.detached(|| line.receive())
+    let passed = resumed.then(passed_channel);
+    let next_order = || match &passed {
+        Some(channel) => resumed_order(channel),
+        None => py.detached(|| line.receive()),
     };
+    let first = next_order();
     let (ToHost::Start { spec }, descriptors) = first else {
         line.fail(LoadError::new("start", "the first order was not `start`"));
     };
@@ -50,7 +51,7 @@ pub fn main(py: Python<'_>) -> Result<Object> {
         line.send(&FromHost::Probe { verdict });
         sys::process::exit_now(0);
     }
-    let descriptors = match Descriptors::split(&spec, descriptors) {
+    let descriptors = match Descriptors::split(&spec, descriptors, next_order) {
         Ok(descriptors) => descriptors,
         Err(error) => line.fail(LoadError::new("start", error.to_string())),
     };
@@ -79,17 +80,22 @@ pub fn main(py: Python<'_>) -> Result<Object> {
     }
 }
 
-/// What this process, in its former life, left for itself.
-fn resumed_order() -> (ToHost, Vec<OwnedFd>) {
-    let passed = sys::process::inherited(sys::process::PASSED_FD).map(Channel::from_fd);
-    match passed.and_then(|channel| channel.recv()) {
-        Ok(Some(order)) => order,
-        other => {
-            eprintln!(
-                "ringgate: the orders for the new start are missing ({:?})",
-                other.err()
-            );
-            sys::process::exit_now(EXIT_ORPHANED);
-        }
+/// Where this process, in its former life, left orders for itself.
+fn passed_channel() -> Channel {
+    match sys::process::inherited(sys::process::PASSED_FD) {
+        Ok(fd) => Channel::from_fd(fd),
+        Err(error) => no_orders(Some(error)),
     }
+}
+
+fn resumed_order(passed: &Channel) -> (ToHost, Vec<OwnedFd>) {
+    match passed.recv() {
+        Ok(Some(order)) => order,
+        other => no_orders(other.err()),
+    }
+}
+
+fn no_orders(error: Option<std::io::Error>) -> ! {
+    eprintln!("ringgate: the orders for the new start are missing ({error:?})");
+    sys::process::exit_now(EXIT_ORPHANED);
 }

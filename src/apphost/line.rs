@@ -17,12 +17,52 @@ pub struct Descriptors {
     pub segment: OwnedFd,
     pub doorbells: Vec<OwnedFd>,
     /// One for each of `spec.workers`.
-    pub sockets: Vec<OwnedFd>,
+    pub seats: Vec<SeatEnds>,
+}
+
+/// What a worker holds of its seat besides the segment.
+pub struct SeatEnds {
+    /// Descriptors travel on it.
+    pub socket: OwnedFd,
+    /// What the worker's event loop sleeps on; rung by whoever has something for it.
+    pub wake: OwnedFd,
+}
+
+impl SeatEnds {
+    /// Out of socket, wake, socket, wake, and so on.
+    fn pairs(all: Vec<OwnedFd>) -> Vec<SeatEnds> {
+        let mut all = all.into_iter();
+        std::iter::from_fn(|| {
+            Some(SeatEnds {
+                socket: all.next()?,
+                wake: all.next()?,
+            })
+        })
+        .collect()
+    }
+
+    pub fn try_clone(&self) -> io::Result<SeatEnds> {
+        Ok(SeatEnds {
+            socket: self.socket.try_clone()?,
+            wake: self.wake.try_clone()?,
+        })
+    }
 }
 
 impl Descriptors {
-    pub fn split(spec: &HostSpec, mut all: Vec<OwnedFd>) -> io::Result<Descriptors> {
-        let wanted = 1 + spec.rings + spec.workers.len();
+    /// `all`: those that came with `Start`; `next` gets the order after it, which brings those that did not fit.
+    pub fn split(
+        spec: &HostSpec,
+        mut all: Vec<OwnedFd>,
+        mut next: impl FnMut() -> (ToHost, Vec<OwnedFd>),
+    ) -> io::Result<Descriptors> {
+        let wanted = 1 + spec.rings + 2 * spec.workers.len();
+        while all.len() < wanted {
+            match next() {
+                (ToHost::Descriptors {}, more) if !more.is_empty() => all.extend(more),
+                _ => break,
+            }
+        }
         if all.len() != wanted {
             let message = format!(
                 "{} descriptors came with the orders, {wanted} were announced",
@@ -30,13 +70,13 @@ impl Descriptors {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let sockets = all.split_off(1 + spec.rings);
+        let seats = SeatEnds::pairs(all.split_off(1 + spec.rings));
         let doorbells = all.split_off(1);
         let segment = all.pop().expect("one is left of the counted ones");
         Ok(Descriptors {
             segment,
             doorbells,
-            sockets,
+            seats,
         })
     }
 

@@ -4,12 +4,12 @@
 
 use crate::ffi::{Handle, Kind, Object, Python};
 use crate::lease::Lease;
+use crate::line::SeatEnds;
 use crate::load::LoadError;
 use crate::prelude::Prelude;
 use crate::wsgi::{Gateway, Outcome, Setting};
 use control::message::HostSpec;
 use shm::{Segment, WorkerSeat};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -75,7 +75,7 @@ impl Worker {
         spec: &HostSpec,
         exchange: &Exchange,
         seat: control::message::WorkerSpec,
-        socket: OwnedFd,
+        ends: SeatEnds,
         application: Object,
         errors: Object,
         progress: Arc<Progress>,
@@ -86,7 +86,7 @@ impl Worker {
             Setting {
                 application,
                 errors,
-                socket,
+                socket: ends.socket,
                 lease: progress.lease.clone(),
                 server_software: &spec.server_software,
                 multithread: spec.multithread,

@@ -48,6 +48,18 @@ impl Channel {
         self.send_encoded(&bytes, descriptors)
     }
 
+    /// The same with any number of descriptors: those that do not fit beside `message` follow beside as many `more` as it takes.
+    pub fn send_with_many<T: Serialize>(
+        &self,
+        message: &T,
+        more: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let mut pieces = descriptors.chunks(DESCRIPTORS_MAX);
+        self.send(message, pieces.next().unwrap_or_default())?;
+        pieces.try_for_each(|piece| self.send(more, piece))
+    }
+
     /// Sends what [`encode`] made: for a sender that keeps its own queue.
     pub fn send_encoded(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         if descriptors.len() > DESCRIPTORS_MAX {

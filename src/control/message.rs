@@ -3,7 +3,7 @@
 //! Invariant: a message fits [`crate::channel::MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
 //! Knows neither when a message is due nor what follows from it.
 
-use config::{Address, Config, Kind};
+use config::{Address, AppOptions, Config, Interface, Kind};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub enum ToEdge {
         app: usize,
         name: String,
     },
-    /// Descriptors: the edge's end of this worker index's socket. Once per index in use.
+    /// Descriptors: the edge's end of this worker index's socket, and the eventfd that its event loop sleeps on. Once per index in use.
     Worker {
         app: usize,
         index: u16,
@@ -44,6 +44,7 @@ pub enum ToEdge {
         generation: u32,
         pid: u32,
         kind: Kind,
+        interface: Interface,
     },
     WorkerGone {
         app: usize,
@@ -121,9 +122,11 @@ pub enum FromEdge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToHost {
-    /// First message. Descriptors: the segment, `spec.rings` doorbells, one worker socket per entry of `spec.workers`.
-    /// With `spec.probe` there are no descriptors, `rings` is 0 and `workers` is empty.
+    /// First message. Descriptors: the segment, `spec.rings` doorbells, then for each entry of `spec.workers` its socket and the
+    /// eventfd that wakes its event loop. With `spec.probe` there are none, `rings` is 0 and `workers` is empty.
     Start { spec: Box<HostSpec> },
+    /// More descriptors of `Start`: one message carries at most [`crate::channel::DESCRIPTORS_MAX`].
+    Descriptors {},
     /// Stop claiming, finish what runs, report `Drained`, exit 0.
     Drain,
     /// Exit now.
@@ -142,6 +145,8 @@ pub struct HostSpec {
     pub target: String,
     /// "" or "/prefix"; SCRIPT_NAME.
     pub mount: String,
+    /// The app's settings; what is decided from them (`kind`, `workers`, the search path) stands in fields of its own.
+    pub options: AppOptions,
     /// Already the host's working directory; first on `sys.path`.
     pub chdir: PathBuf,
     /// Next on `sys.path`.
@@ -184,6 +189,8 @@ pub enum FromHost {
         index: u16,
         incarnation: u16,
         pid: u32,
+        /// What the callable speaks.
+        interface: Interface,
     },
     /// A worker process died (or an interpreter ended); the host reforks by itself and reports `WorkerUp` again.
     WorkerGone {

@@ -32,11 +32,12 @@ pub enum ToRing {
         app: usize,
         segment: Arc<shm::Segment>,
     },
-    /// The edge's end of a worker index's socket, shared by all rings.
+    /// The edge's end of a worker index's socket and the eventfd of its event loop, shared by all rings.
     WorkerSocket {
         app: usize,
         index: u16,
         socket: WorkerSocket,
+        wake: Arc<EventFd>,
     },
     /// Requests that this worker held are lost: 502. What it lost in the queue is queued again.
     WorkerGone {

@@ -3,7 +3,7 @@
 //! Owned by the control thread, shared by reference. Invariant: `apps` is indexed as `config.apps`.
 //! Must not know how the facts were learned.
 
-use config::Kind;
+use config::{Interface, Kind};
 use control::message::AppState;
 
 /// One generation of the view.
@@ -29,6 +29,7 @@ pub struct WorkerView {
     pub generation: u32,
     pub pid: u32,
     pub kind: Kind,
+    pub interface: Interface,
 }
 
 impl Snapshot {
@@ -79,6 +80,7 @@ mod tests {
             generation: 1,
             pid: 10,
             kind: Kind::Processes,
+            interface: Interface::Wsgi,
         };
         app.worker_up(worker);
         app.worker_up(WorkerView {

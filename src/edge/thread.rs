@@ -148,9 +148,14 @@ impl House {
                     app.attach(segment, ring.index);
                 }
             }
-            ToRing::WorkerSocket { app, index, socket } => {
+            ToRing::WorkerSocket {
+                app,
+                index,
+                socket,
+                wake,
+            } => {
                 if let Some(app) = ring.apps.get(app) {
-                    app.worker_socket(index, socket);
+                    app.worker_socket(index, socket, wake);
                 }
             }
             ToRing::WorkerGone {

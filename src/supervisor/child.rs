@@ -76,6 +76,15 @@ impl Child {
         self.channel.send(message, descriptors)
     }
 
+    pub fn send_with_many<T: Serialize>(
+        &self,
+        message: &T,
+        more: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        self.channel.send_with_many(message, more, descriptors)
+    }
+
     /// What it has said, at most a burst.
     pub fn listen<M: DeserializeOwned>(&mut self) -> Vec<News<M>> {
         let mut news = Vec::new();

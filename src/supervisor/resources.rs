@@ -30,10 +30,18 @@ pub struct Resources {
 struct AppResources {
     segment_fd: OwnedFd,
     segment: shm::Segment,
-    /// By seat index: (edge's end, worker's end), once in use.
-    sockets: Vec<Option<(OwnedFd, OwnedFd)>>,
+    /// By seat index, once in use.
+    seats: Vec<Option<SeatEnds>>,
     /// By generation: (read end, write end).
     pipes: BTreeMap<u32, (OwnedFd, OwnedFd)>,
+}
+
+/// What the worker of a seat and the edge have in common besides the segment.
+struct SeatEnds {
+    edge_socket: OwnedFd,
+    worker_socket: OwnedFd,
+    /// Rung by whoever wants the worker's event loop to turn.
+    wake: EventFd,
 }
 
 /// Seats in each app's exchange.
@@ -84,7 +92,10 @@ impl Resources {
                 })
             }
             ToEdge::App { app, .. } => vec![self.apps[*app].segment_fd.as_fd()],
-            ToEdge::Worker { app, index, .. } => vec![self.apps[*app].socket(*index)?.0.as_fd()],
+            ToEdge::Worker { app, index, .. } => {
+                let ends = self.apps[*app].ends(*index)?;
+                vec![ends.edge_socket.as_fd(), ends.wake.as_fd()]
+            }
             ToEdge::HostLog { app, generation } => match self.apps[*app].pipes.get(generation) {
                 Some((read, _)) => vec![read.as_fd()],
                 None => return Ok(None),
@@ -100,17 +111,17 @@ impl Resources {
         }
         let app = &mut self.apps[order.app];
         for worker in &order.workers {
-            let (_, worker_end) = app.socket(worker.index)?;
+            let ends = app.ends(worker.index)?;
             // What a dead worker of this seat had not read is not for its successor.
-            sys::socket::discard_pending(worker_end.as_fd(), STALE_PACKETS_MAX)?;
+            sys::socket::discard_pending(ends.worker_socket.as_fd(), STALE_PACKETS_MAX)?;
         }
         let mut descriptors = vec![app.segment_fd.as_fd()];
         descriptors.extend(self.doorbells.iter().map(AsFd::as_fd));
-        let sockets = order
+        let seats = order
             .workers
             .iter()
-            .filter_map(|worker| app.sockets[usize::from(worker.index)].as_ref());
-        descriptors.extend(sockets.map(|(_, worker_end)| worker_end.as_fd()));
+            .filter_map(|worker| app.seats[usize::from(worker.index)].as_ref());
+        descriptors.extend(seats.flat_map(|ends| [ends.worker_socket.as_fd(), ends.wake.as_fd()]));
         Ok(descriptors)
     }
 
@@ -155,16 +166,24 @@ impl AppResources {
         Ok(AppResources {
             segment_fd,
             segment,
-            sockets: (0..seats).map(|_| None).collect(),
+            seats: (0..seats).map(|_| None).collect(),
             pipes: BTreeMap::new(),
         })
     }
 
-    fn socket(&mut self, index: u16) -> io::Result<&(OwnedFd, OwnedFd)> {
-        let place = &mut self.sockets[usize::from(index)];
+    fn ends(&mut self, index: u16) -> io::Result<&SeatEnds> {
+        let place = &mut self.seats[usize::from(index)];
         match place {
             Some(ends) => Ok(ends),
-            None => Ok(place.insert(sys::socket::seqpacket_pair()?)),
+            None => {
+                let (edge_socket, worker_socket) = sys::socket::seqpacket_pair()?;
+                let wake = EventFd::new()?;
+                Ok(place.insert(SeatEnds {
+                    edge_socket,
+                    worker_socket,
+                    wake,
+                }))
+            }
         }
     }
 

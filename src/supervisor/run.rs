@@ -216,12 +216,10 @@ impl Supervisor {
         let child = Child::spawn(&mut command)?;
         let descriptors = self.resources.for_host(order)?;
         // If it has died already, its end says so.
-        match child.send(
-            &ToHost::Start {
-                spec: Box::new(spec),
-            },
-            &descriptors,
-        ) {
+        let start = ToHost::Start {
+            spec: Box::new(spec),
+        };
+        match child.send_with_many(&start, &ToHost::Descriptors {}, &descriptors) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
         }
@@ -239,6 +237,7 @@ impl Supervisor {
             name: app.name.clone(),
             target: app.target.clone(),
             mount: app.mount.clone(),
+            options: app.options.clone(),
             chdir: self.config.chdir.clone(),
             pythonpath: self.config.pythonpath.clone(),
             env: self.config.env.clone(),

@@ -43,6 +43,7 @@ impl Setup {
                 name: "app".to_owned(),
                 target: target.to_owned(),
                 mount: String::new(),
+                options: config::AppOptions::default(),
                 chdir: python::apps(),
                 pythonpath: Vec::new(),
                 env: Vec::new(),
@@ -90,7 +91,7 @@ impl Setup {
         for seat in &self.spec.workers {
             let (a, b) = sys::socket::seqpacket_pair().expect("a socket pair can be made");
             ours.insert(seat.index, a);
-            theirs.push(b);
+            theirs.push((b, EventFd::new().expect("an eventfd can be made")));
             ring.worker_up(seat.index, seat.incarnation);
         }
         let (channel, child_end) = Channel::pair().expect("a channel can be made");
@@ -112,7 +113,11 @@ impl Setup {
             self.spec.rings = 0;
         } else {
             fds.extend([fd.as_fd(), bell.as_fd()]);
-            fds.extend(theirs.iter().map(AsFd::as_fd));
+            fds.extend(
+                theirs
+                    .iter()
+                    .flat_map(|(socket, wake)| [socket.as_fd(), wake.as_fd()]),
+            );
         }
         channel
             .send(

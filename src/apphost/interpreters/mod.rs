@@ -6,11 +6,12 @@
 mod thread;
 
 use crate::afterwork::Afterwork;
-use crate::line::{Descriptors, Line};
+use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
 use crate::worker::{End, Exchange};
+use config::Interface;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use sys::eventfd::EventFd;
@@ -73,7 +74,7 @@ pub struct Interpreters {
     spec: Arc<HostSpec>,
     exchange: Exchange,
     /// By position in `spec.workers`; kept to give to successors.
-    sockets: Vec<OwnedFd>,
+    ends: Vec<SeatEnds>,
     seats: Vec<Seat>,
     /// Seats whose worker is serving.
     up: Vec<bool>,
@@ -111,7 +112,7 @@ impl Interpreters {
             line,
             spec: Arc::new(spec),
             exchange,
-            sockets: descriptors.sockets,
+            ends: descriptors.seats,
             seats: Vec::with_capacity(count),
             up: vec![false; count],
             ended: vec![false; count],
@@ -131,10 +132,10 @@ impl Interpreters {
     }
 
     fn start_worker(&self, place: usize, seat: WorkerSpec) -> Seat {
-        let socket = sys::socket::duplicate(self.sockets[place].as_fd());
-        match socket.and_then(|socket| {
-            thread::start(&self.spec, &self.exchange, seat, socket, &self.report)
-        }) {
+        let ends = self.ends[place].try_clone();
+        match ends
+            .and_then(|ends| thread::start(&self.spec, &self.exchange, seat, ends, &self.report))
+        {
             Ok(seat) => seat,
             Err(error) => self.line.fail(LoadError::new(
                 "start",
@@ -193,7 +194,9 @@ impl Interpreters {
             ToHost::Drain => self.drain(),
             ToHost::Quit => sys::process::exit_now(0),
             ToHost::Replace { index } => self.replace(index),
-            ToHost::Start { .. } => eprintln!("ringgate: a second `start` is ignored"),
+            ToHost::Start { .. } | ToHost::Descriptors {} => {
+                eprintln!("ringgate: a second `start` is ignored");
+            }
         }
     }
 
@@ -244,6 +247,7 @@ impl Interpreters {
             index: seat.index,
             incarnation: seat.incarnation,
             pid,
+            interface: Interface::Wsgi,
         });
         if self.draining {
             // The order came while it was being imported.

@@ -1,11 +1,11 @@
 //! A worker's thread and the interpreter in it, from its creation to its end, and how it is interrupted from outside.
 
 use crate::ffi::{self, Handle, Python};
+use crate::line::SeatEnds;
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::worker::{End, Exchange, Progress, Worker};
 use control::message::{HostSpec, WorkerSpec};
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -39,7 +39,7 @@ pub fn start(
     spec: &Arc<HostSpec>,
     exchange: &Exchange,
     seat: WorkerSpec,
-    socket: OwnedFd,
+    ends: SeatEnds,
     report: &Arc<dyn Report>,
 ) -> std::io::Result<Seat> {
     let progress = Arc::new(Progress::default());
@@ -55,7 +55,7 @@ pub fn start(
     std::thread::Builder::new()
         .name(format!("worker-{}", seat.index))
         .stack_size(STACK_BYTES)
-        .spawn(move || thread.run(socket))?;
+        .spawn(move || thread.run(ends))?;
     Ok(Seat {
         spec: seat,
         progress,
@@ -118,10 +118,10 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self, socket: OwnedFd) {
+    fn run(self, ends: SeatEnds) {
         let (seat, report) = (self.seat, self.report.clone());
         // A panic would leave a seat with nobody in it.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.spend(socket)));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.spend(ends)));
         match ended.unwrap_or_else(|_| Err(LoadError::new("worker", "a worker thread panicked"))) {
             Ok(end) => report.ended(seat, end),
             Err(error) => report.failed(seat, error),
@@ -129,10 +129,10 @@ impl Thread {
     }
 
     /// Its life in an interpreter of its own.
-    fn spend(self, socket: OwnedFd) -> Result<End, LoadError> {
+    fn spend(self, ends: SeatEnds) -> Result<End, LoadError> {
         let ended = ffi::create_interpreter(|py| {
             let prelude = Rc::new(Prelude::new(py)?);
-            let ended = self.live(py, &prelude, socket);
+            let ended = self.live(py, &prelude, ends);
             if let Ok(End::Drained) = ended {
                 drop(prelude.call(py, c"finish", &[]));
             }
@@ -147,7 +147,7 @@ impl Thread {
         &self,
         py: Python<'_>,
         prelude: &Rc<Prelude>,
-        socket: OwnedFd,
+        ends: SeatEnds,
     ) -> Result<End, LoadError> {
         let errors = load::prepare(py, prelude, &self.spec, Some(self.seat.index))?;
         load::own_module(py, prelude)?;
@@ -161,7 +161,7 @@ impl Thread {
             &self.spec,
             &self.exchange,
             self.seat,
-            socket,
+            ends,
             application,
             errors,
             progress,

@@ -20,15 +20,18 @@ pub fn start(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::i
         let (ours, theirs) = Channel::pair()?;
         let fds: Vec<_> = std::iter::once(&descriptors.segment)
             .chain(&descriptors.doorbells)
-            .chain(&descriptors.sockets)
+            .chain(
+                descriptors
+                    .seats
+                    .iter()
+                    .flat_map(|ends| [&ends.socket, &ends.wake]),
+            )
             .map(AsFd::as_fd)
             .collect();
-        ours.send(
-            &ToHost::Start {
-                spec: Box::new(spec),
-            },
-            &fds,
-        )?;
+        let start = ToHost::Start {
+            spec: Box::new(spec),
+        };
+        ours.send_with_many(&start, &ToHost::Descriptors {}, &fds)?;
         drop(ours);
         let arguments = std::fs::read("/proc/self/cmdline")?;
         let mut arguments = arguments.split(|byte| *byte == 0);

@@ -3,6 +3,7 @@
 use super::Zygote;
 use crate::load::{self, LoadError};
 use crate::worker::{Progress, Worker};
+use config::Interface;
 use control::Channel;
 use control::message::FromHost;
 use std::sync::Arc;
@@ -52,10 +53,10 @@ impl Zygote<'_> {
         let mut own = None;
         for (at, place) in places.into_iter().enumerate() {
             if at == index {
-                own = Some((place.seat, place.socket));
+                own = Some((place.seat, place.ends));
             }
         }
-        let Some((seat, socket)) = own else {
+        let Some((seat, ends)) = own else {
             return Err(LoadError::new("worker", "no such seat"));
         };
         self.line.close();
@@ -85,7 +86,7 @@ impl Zygote<'_> {
             &self.spec,
             &self.exchange,
             seat,
-            socket,
+            ends,
             application,
             errors,
             progress,
@@ -94,6 +95,7 @@ impl Zygote<'_> {
             index: seat.index,
             incarnation: seat.incarnation,
             pid: std::process::id(),
+            interface: Interface::Wsgi,
         });
         worker.run(py);
         Ok(())

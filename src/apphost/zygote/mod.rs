@@ -9,7 +9,7 @@ mod child;
 use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
 use crate::ffi::{Object, Python};
-use crate::line::{Descriptors, Line};
+use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::worker::Exchange;
@@ -43,7 +43,7 @@ struct Child {
 /// A seat and whoever sits in it.
 struct Place {
     seat: WorkerSpec,
-    socket: OwnedFd,
+    ends: SeatEnds,
     child: Option<Child>,
     fork_at: Option<Instant>,
     backoff: Backoff,
@@ -97,17 +97,17 @@ pub fn run(
     let Descriptors {
         segment,
         doorbells,
-        sockets,
+        seats,
     } = descriptors;
     let exchange = match Descriptors::exchange(segment, doorbells) {
         Ok(exchange) => exchange,
         Err(error) => line.fail(error),
     };
-    let places = spec.workers.iter().zip(sockets);
+    let places = spec.workers.iter().zip(seats);
     let places = places
-        .map(|(seat, socket)| Place {
+        .map(|(seat, ends)| Place {
             seat: *seat,
-            socket,
+            ends,
             child: None,
             fork_at: Some(Instant::now()),
             backoff: Backoff::default(),
@@ -213,7 +213,9 @@ impl Zygote<'_> {
             ToHost::Drain => self.drain(),
             ToHost::Quit => sys::process::exit_now(0),
             ToHost::Replace { index } => self.replace(index),
-            ToHost::Start { .. } => eprintln!("ringgate: a second `start` is ignored"),
+            ToHost::Start { .. } | ToHost::Descriptors {} => {
+                eprintln!("ringgate: a second `start` is ignored");
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::message::*;
-use config::{Address, Config, Kind};
+use config::{Address, AppOptions, Config, Interface, Kind};
 use std::fmt::Debug;
 
 fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: T) {
@@ -45,6 +45,7 @@ fn messages_to_the_edge_survive_the_way() {
         generation: 1,
         pid: 77,
         kind: Kind::Processes,
+        interface: Interface::Asgi,
     });
     round_trip(ToEdge::WorkerGone {
         app: 0,
@@ -86,6 +87,7 @@ fn messages_of_the_hosts_survive_the_way() {
         name: "shop".into(),
         target: "shop.wsgi:application".into(),
         mount: String::new(),
+        options: AppOptions::default(),
         chdir: "/srv".into(),
         pythonpath: vec!["/srv/lib".into()],
         env: vec![("A".into(), "b".into())],
@@ -105,7 +107,12 @@ fn messages_of_the_hosts_survive_the_way() {
     round_trip(ToHost::Start {
         spec: Box::new(spec),
     });
-    for message in [ToHost::Drain, ToHost::Quit, ToHost::Replace { index: 4 }] {
+    for message in [
+        ToHost::Descriptors {},
+        ToHost::Drain,
+        ToHost::Quit,
+        ToHost::Replace { index: 4 },
+    ] {
         round_trip(message);
     }
     for verdict in [
@@ -129,6 +136,7 @@ fn messages_of_the_hosts_survive_the_way() {
         index: 0,
         incarnation: 1,
         pid: 5,
+        interface: Interface::Wsgi,
     });
     round_trip(FromHost::WorkerGone {
         index: 0,
@@ -241,4 +249,17 @@ fn a_message_beyond_the_bound_is_refused_by_the_sender() {
         io::ErrorKind::InvalidInput
     );
     assert!(clip(&"é".repeat(MESSAGE_BYTES_MAX)).len() <= TEXT_BYTES_MAX + 8);
+}
+
+#[test]
+fn more_descriptors_than_one_message_takes_follow_in_others() {
+    let (a, b) = Channel::pair().expect("pair");
+    let (end, _other) = sys::socket::pipe().expect("pipe");
+    let descriptors = vec![end.as_fd(); DESCRIPTORS_MAX + 7];
+    a.send_with_many(&ToHost::Drain, &ToHost::Descriptors {}, &descriptors)
+        .expect("send");
+    let (first, some) = b.recv::<ToHost>().expect("recv").expect("message");
+    assert_eq!((first, some.len()), (ToHost::Drain, DESCRIPTORS_MAX));
+    let (second, rest) = b.recv::<ToHost>().expect("recv").expect("message");
+    assert_eq!((second, rest.len()), (ToHost::Descriptors {}, 7));
 }

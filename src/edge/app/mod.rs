@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use sys::eventfd::EventFd;
 
 /// Why a request did not get into the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ struct Inner {
     /// By place among this ring's slots.
     seats: Vec<Seat>,
     sockets: HashMap<u16, Rc<WorkerSocket>>,
+    /// By seat: rung to turn a worker's event loop.
+    wakes: HashMap<u16, Arc<EventFd>>,
     state: AppState,
     /// Workers announced to the exchange: (index, incarnation).
     workers: Vec<(u16, u16)>,
@@ -82,6 +85,7 @@ impl App {
             slot_first: 0,
             seats: Vec::new(),
             sockets: HashMap::new(),
+            wakes: HashMap::new(),
             state: AppState::Starting,
             workers: Vec::new(),
         };
@@ -106,11 +110,10 @@ impl App {
         inner.exchange = Some(exchange);
     }
 
-    pub fn worker_socket(&self, index: u16, socket: WorkerSocket) {
-        self.inner
-            .borrow_mut()
-            .sockets
-            .insert(index, Rc::new(socket));
+    pub fn worker_socket(&self, index: u16, socket: WorkerSocket, wake: Arc<EventFd>) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.sockets.insert(index, Rc::new(socket));
+        inner.wakes.insert(index, wake);
     }
 
     /// Takes in the new view: the state, and workers that are up now.

@@ -135,6 +135,7 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
                 "generation": worker.generation,
                 "pid": worker.pid,
                 "kind": worker.kind,
+                "interface": worker.interface,
                 "state": "starting",
             });
             let record = segment.and_then(|segment| segment.worker(worker.index));

@@ -13,6 +13,7 @@ use control::message::ToEdge;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use sys::eventfd::EventFd;
 
 /// One ring thread, from outside.
 pub struct RingHandle {
@@ -99,9 +100,9 @@ impl World {
                 app,
                 index,
                 generation: _,
-            } => match descriptors.pop() {
-                Some(socket) => self.worker_socket(app, index, socket),
-                None => complaint("a worker without its socket"),
+            } => match <[OwnedFd; 2]>::try_from(descriptors) {
+                Ok([socket, wake]) => self.worker_socket(app, index, socket, wake),
+                Err(_) => complaint("a worker without its socket and eventfd"),
             },
             ToEdge::WorkerUp {
                 app,
@@ -110,6 +111,7 @@ impl World {
                 generation,
                 pid,
                 kind,
+                interface,
             } => {
                 self.change(app, |view| {
                     view.worker_up(WorkerView {
@@ -118,6 +120,7 @@ impl World {
                         generation,
                         pid,
                         kind,
+                        interface,
                     });
                 });
                 Effect::None
@@ -233,15 +236,17 @@ impl World {
         }
     }
 
-    fn worker_socket(&mut self, app: usize, index: u16, socket: OwnedFd) -> Effect {
+    fn worker_socket(&mut self, app: usize, index: u16, socket: OwnedFd, wake: OwnedFd) -> Effect {
         if let Err(error) = sys::socket::set_nonblocking(std::os::fd::AsFd::as_fd(&socket), true) {
             return complaint(&format!("worker {index}'s socket: {error}"));
         }
         let socket = WorkerSocket::new(Arc::new(socket));
+        let wake = Arc::new(EventFd::from_fd(wake));
         self.post_all(|| ToRing::WorkerSocket {
             app,
             index,
             socket: socket.clone(),
+            wake: Arc::clone(&wake),
         });
         Effect::None
     }

@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::host::{Host, Role, Seat};
 use super::{Context, HostOrder, Setup};
 use crate::policy::Action;
-use config::{Kind, KindChoice, LogLevel};
+use config::{Interface, Kind, KindChoice, LogLevel};
 use control::message::{AppState, ToEdge, ToHost, WorkerSpec};
 
 /// How long the probe may import.
@@ -219,6 +219,7 @@ impl App {
                     index: spec.index,
                     incarnation: spec.incarnation,
                     pid: None,
+                    interface: Interface::Wsgi,
                     stuck: None,
                 })
                 .collect(),
@@ -329,6 +330,7 @@ impl App {
                         generation,
                         pid,
                         kind,
+                        interface: seat.interface,
                     });
                 }
             }

@@ -5,7 +5,7 @@ use super::app::{App, Pending, QUIT_MS};
 use super::event::{Action, HostId};
 use super::fate::with_traceback;
 use super::host::{Role, Seat};
-use config::{Kind, KindChoice, LogLevel};
+use config::{Interface, Kind, KindChoice, LogLevel};
 use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost};
 
 impl App {
@@ -22,7 +22,8 @@ impl App {
                 index,
                 incarnation,
                 pid,
-            } => self.worker_up(id, index, incarnation, pid, ctx),
+                interface,
+            } => self.worker_up(id, index, incarnation, pid, interface, ctx),
             FromHost::WorkerGone {
                 index,
                 incarnation,
@@ -120,6 +121,7 @@ impl App {
         index: u16,
         incarnation: u16,
         pid: u32,
+        interface: Interface,
         ctx: &mut Context<'_>,
     ) {
         let Some(at) = self.position(id) else { return };
@@ -140,6 +142,7 @@ impl App {
             index,
             incarnation,
             pid: Some(pid),
+            interface,
             stuck: None,
         };
         self.incarnations[usize::from(index)] = incarnation;
@@ -159,6 +162,7 @@ impl App {
             generation,
             pid,
             kind,
+            interface,
         });
     }
 

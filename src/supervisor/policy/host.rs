@@ -1,7 +1,7 @@
 //! One app-host process as the policy sees it: what it is for, which seats it holds, when patience with it ends.
 
 use super::HostId;
-use config::Kind;
+use config::{Interface, Kind};
 
 /// What a host is doing, and until when it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Seat {
     pub incarnation: u16,
     /// Set while the worker is up.
     pub pid: Option<u32>,
+    /// What the worker that is up speaks.
+    pub interface: Interface,
     pub stuck: Option<Stuck>,
 }
 

@@ -7,7 +7,7 @@ mod stop;
 mod stuck;
 
 use super::*;
-use config::KindChoice;
+use config::{Interface, KindChoice};
 use control::message::{FromHost, ProbeVerdict, ToHost, WorkerSpec};
 use std::collections::HashMap;
 
@@ -169,6 +169,7 @@ impl World {
                 index,
                 incarnation,
                 pid,
+                interface: Interface::Wsgi,
             },
         );
     }

@@ -5,7 +5,7 @@ use super::site::{Peer, SECOND_NS, Site, config};
 use crate::mailbox::ToRing;
 use crate::snapshot::{AppView, Snapshot, WorkerView};
 use crate::worker_socket::WorkerSocket;
-use config::{App, Kind};
+use config::{App, Interface, Kind};
 use control::message::AppState;
 use shm::handover::{LABEL_BYTES, Label};
 use shm::request::{Body, decode};
@@ -108,6 +108,7 @@ impl AppSite {
             app: 0,
             index,
             socket,
+            wake: Arc::new(EventFd::new().expect("an eventfd")),
         });
         self.views.push(WorkerView {
             index,
@@ -115,6 +116,7 @@ impl AppSite {
             generation: 1,
             pid: 1,
             kind: Kind::Processes,
+            interface: Interface::Wsgi,
         });
         let (begun, told) = (Rc::clone(&self.begun), Rc::clone(&self.told));
         uring::spawn(async move {

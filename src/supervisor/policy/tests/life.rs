@@ -203,6 +203,7 @@ fn a_process_worker_that_its_host_replaces_is_passed_on_to_the_edge() {
         generation: 1,
         pid: 1012,
         kind: Kind::Processes,
+        interface: Interface::Wsgi,
     };
     assert!(world.did(&Action::ToEdge(up)));
     // The host's end must speak of the new life.
@@ -417,6 +418,7 @@ fn a_killed_edge_is_back_at_once_and_told_everything() {
             generation: 1,
             pid,
             kind: Kind::Processes,
+            interface: Interface::Wsgi,
         };
         assert!(messages.contains(&&up), "{messages:?}");
     }

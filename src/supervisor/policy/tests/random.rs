@@ -199,6 +199,7 @@ fn next_event(random: &mut Random, children: &Children) -> Event {
             index,
             incarnation,
             pid: 1000 + u32::from(index),
+            interface: Interface::Wsgi,
         },
         4 => FromHost::WorkerGone {
             index,
