@@ -179,6 +179,7 @@ mod tests {
             version: (3, 13, 1),
             how: "--python".into(),
             no_interpreters: None,
+            extension: None,
         };
         let apps = [
             AppLine {

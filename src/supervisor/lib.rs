@@ -1,6 +1,6 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
-//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `python`, `extension`, `limits`, `listen` (what is needed, or
+//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen` (what is needed, or
 //! one message) | `resources`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands.
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod check;
 mod child;
 mod extension;
 mod holder;
+mod installation;
 mod limits;
 mod listen;
 mod log;
@@ -28,7 +29,7 @@ use python::Python;
 use resources::Resources;
 use run::{Ready, Supervisor};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use sys::signal::{Signal, Signals};
 
@@ -126,8 +127,14 @@ fn find_python(config: &Config) -> Result<(Option<Python>, PathBuf), Mistake> {
     if config.apps.is_empty() {
         return Ok((None, PathBuf::new()));
     }
-    let extension = extension::find(config)?;
-    let python = python::find(config, std::env::var_os("VIRTUAL_ENV").as_deref())?;
+    let executable = std::env::current_exe().map_err(|error| {
+        Mistake(format!(
+            "the path of this executable cannot be found out ({error})"
+        ))
+    })?;
+    let bin = executable.parent().unwrap_or(Path::new("/"));
+    let python = python::find(config, bin, std::env::var_os("VIRTUAL_ENV").as_deref())?;
+    let extension = extension::find(config, bin, python.extension.as_deref())?;
     Ok((Some(python), extension))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the search and the version rules. Invariant: a [`Python`] that is handed out can load the extension.
 
+use crate::installation::{self, Installation};
 use config::{Config, KindChoice, Mistake};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -16,12 +17,15 @@ const FIRST_WITH_INTERPRETERS: (u32, u32) = (3, 13);
 const PATIENCE_MS: u64 = 20_000;
 
 const QUESTION: &str = "\
-import json, sys, sysconfig
+import importlib.util, json, os, sys, sysconfig
+package = importlib.util.find_spec('ringgate')
+files = [os.path.join(place, '_ringgate.abi3.so') for place in package and package.submodule_search_locations or ()]
 print(json.dumps({
     'implementation': sys.implementation.name,
     'version': list(sys.version_info[:3]),
     'gil_disabled': bool(sysconfig.get_config_var('Py_GIL_DISABLED')),
     'executable': sys.executable or '',
+    'extension': next(filter(os.path.isfile, files), None),
 }))";
 
 /// An interpreter that will do.
@@ -34,6 +38,8 @@ pub struct Python {
     pub how: String,
     /// Why sub-interpreters cannot be had, if so.
     pub no_interpreters: Option<String>,
+    /// Our extension, where this interpreter has our package among its own.
+    pub extension: Option<PathBuf>,
 }
 
 #[derive(serde::Deserialize)]
@@ -42,17 +48,41 @@ struct Answer {
     version: (u32, u32, u32),
     gil_disabled: bool,
     executable: String,
+    extension: Option<PathBuf>,
 }
 
-/// `--python`, else the active virtual environment's, else `python3`.
-pub fn find(config: &Config, virtual_env: Option<&OsStr>) -> Result<Python, Mistake> {
-    let (program, how) = match (&config.python, virtual_env) {
-        (Some(program), _) => (program.clone(), "--python"),
-        (None, Some(dir)) if !dir.is_empty() => (Path::new(dir).join("bin/python"), "$VIRTUAL_ENV"),
-        (None, _) => (PathBuf::from("python3"), "python3 on PATH"),
-    };
+/// `--python`, else that of the virtual environment which the command in `bin` belongs to, else the active one's, else the one that the
+/// command was installed for, else `python3`.
+pub fn find(config: &Config, bin: &Path, virtual_env: Option<&OsStr>) -> Result<Python, Mistake> {
+    let (program, how) = choose(config.python.as_deref(), bin, virtual_env);
     let answer = ask(&program, how)?;
     judge(program, how, answer, config.kind)
+}
+
+fn choose(
+    named: Option<&Path>,
+    bin: &Path,
+    virtual_env: Option<&OsStr>,
+) -> (PathBuf, &'static str) {
+    if let Some(program) = named {
+        return (program.to_owned(), "--python");
+    }
+    if let Some(program) = installation::environment(bin) {
+        return (program, "of the environment that ringgate is installed in");
+    }
+    if let Some(dir) = virtual_env.filter(|dir| !dir.is_empty()) {
+        return (Path::new(dir).join("bin/python"), "$VIRTUAL_ENV");
+    }
+    if let Some(installation) = Installation::around(bin) {
+        let beside = bin.join(&installation.interpreter);
+        let program = if beside.is_file() {
+            beside
+        } else {
+            PathBuf::from(installation.interpreter)
+        };
+        return (program, "that ringgate is installed for");
+    }
+    (PathBuf::from("python3"), "python3 on PATH")
 }
 
 fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<Python, Mistake> {
@@ -95,6 +125,7 @@ fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<
         version: answer.version,
         how: how.to_owned(),
         no_interpreters,
+        extension: answer.extension,
     })
 }
 
@@ -178,12 +209,16 @@ fn read_in_time(mut pipe: std::process::ChildStdout) -> std::io::Result<Option<S
 mod tests {
     use super::*;
 
+    /// A directory that belongs to no installation.
+    const NOWHERE: &str = "/nonexistent/bin";
+
     fn answer(version: (u32, u32, u32)) -> Answer {
         Answer {
             implementation: "cpython".into(),
             version,
             gil_disabled: false,
             executable: "/v/python".into(),
+            extension: None,
         }
     }
 
@@ -249,20 +284,24 @@ mod tests {
     fn a_missing_or_useless_interpreter_is_named() {
         let mut config = Config::bare();
         config.python = Some("/nonexistent/python".into());
-        let message = find(&config, None).expect_err("missing").0;
+        let message = find(&config, NOWHERE.as_ref(), None)
+            .expect_err("missing")
+            .0;
         assert!(
             message
                 .starts_with("no Python at /nonexistent/python (--python); name the interpreter"),
             "{message}"
         );
         config.python = Some("/bin/true".into());
-        let message = find(&config, None).expect_err("no python").0;
+        let message = find(&config, NOWHERE.as_ref(), None)
+            .expect_err("no python")
+            .0;
         assert!(
             message.contains("does not work as a Python interpreter"),
             "{message}"
         );
         config.python = None;
-        let message = find(&config, Some(OsStr::new("/nonexistent")))
+        let message = find(&config, NOWHERE.as_ref(), Some(OsStr::new("/nonexistent")))
             .expect_err("missing")
             .0;
         assert!(
