@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 /// The ratchet: files that are longer today, and by how much. Numbers only go down; a file that fits again leaves the list.
 const LONGER: &[(&str, usize)] = &[
-    ("src/config/options.rs", 526),
     ("src/edge/connection/request.rs", 580),
 ];
 /// A script has one intent.
@@ -325,8 +324,7 @@ fn nothing_is_left_for_later_in_the_code() {
 #[test]
 fn every_option_is_documented() {
     let reference = fs::read_to_string(root().join("docs/options.md")).unwrap();
-    let missing: Vec<String> = config::options::OPTIONS
-        .iter()
+    let missing: Vec<String> = config::options::all()
         .filter(|option| !option.hidden && !reference.contains(&format!("--{}", option.name)))
         .map(|option| option.name.to_owned())
         .collect();

@@ -9,8 +9,9 @@ use crate::model::*;
 use crate::options::{Form, option};
 use crate::raw::Raw;
 use crate::value;
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+mod apps;
 
 /// What a check may know about where it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Surroundings {
 
 /// Everything right, or the first thing that is not.
 pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
-    let apps = apps(raw)?;
+    let apps = apps::apps(raw, around)?;
     let statics = statics(raw, around)?;
     if apps.is_empty() && statics.is_empty() {
         return Err(Mistake(
@@ -48,6 +49,7 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
             app.mount, app.target
         )));
     }
+    let grace_ms = apps.iter().map(|app| app.options.graceful_ms).max();
     let chdir = raw.one("chdir").map_or_else(
         || around.cwd.clone(),
         |dir| value::absolute(dir, raw.base("chdir", &around.cwd)),
@@ -62,17 +64,9 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         apps,
         statics,
         sendfile_roots: sendfile_roots(raw, around)?,
-        workers: count(raw, "workers", around.processors.clamp(2, WORKERS_MAX))?,
-        python: raw
-            .one("python")
-            .map(|python| program(python, raw.base("python", &around.cwd))),
-        kind: match choice(raw, "kind")? {
-            "interpreters" => KindChoice::Interpreters,
-            "processes" => KindChoice::Processes,
-            _ => KindChoice::Auto,
-        },
+        python: apps::program(raw, raw.one("python"), &around.cwd),
         limits: limits(raw)?,
-        timeouts: timeouts(raw)?,
+        timeouts: timeouts(raw, grace_ms)?,
         access_log: log_target(raw, "access-log", LogTarget::Stdout, around),
         access_log_format: match choice(raw, "access-log-format")? {
             "json" => LogFormat::Json,
@@ -89,8 +83,8 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         },
         control_socket: path("control-socket").unwrap_or_else(|| default_control_socket(around)),
         control_socket_chosen: raw.one("control-socket").is_some(),
-        env: variables(raw)?,
-        pythonpath: split_paths(raw, "pythonpath")
+        env: apps::variables(raw, raw.many("env"))?,
+        pythonpath: split_paths(raw.many("pythonpath"))
             .map(|dir| value::absolute(dir, raw.base("pythonpath", &chdir)))
             .collect(),
         chdir,
@@ -130,69 +124,6 @@ pub fn default_control_socket(around: &Surroundings) -> PathBuf {
     }
 }
 
-fn apps(raw: &Raw) -> Result<Vec<App>, Mistake> {
-    let mut apps = Vec::new();
-    if let Some((text, _)) = &raw.app {
-        let target =
-            value::target(text).map_err(|why| Mistake(format!("the application: {why}")))?;
-        apps.push(App {
-            name: String::new(),
-            mount: String::new(),
-            target,
-            options: crate::AppOptions::default(),
-        });
-    }
-    for text in raw.many("mount") {
-        let (prefix, target) = pair(raw, "mount", text)?;
-        let mount = value::prefix(prefix).map_err(|why| wrong(raw, "mount", &why))?;
-        let target = value::target(target).map_err(|why| wrong(raw, "mount", &why))?;
-        if apps.iter().any(|app| app.mount == mount) {
-            return Err(wrong(
-                raw,
-                "mount",
-                &format!(
-                    "two applications at {}",
-                    if mount.is_empty() { "/" } else { &mount }
-                ),
-            ));
-        }
-        apps.push(App {
-            name: String::new(),
-            mount,
-            target,
-            options: crate::AppOptions::default(),
-        });
-    }
-    let from_file = raw.file_apps.iter();
-    let free: Vec<App> = from_file
-        .filter(|app| apps.iter().all(|each| each.mount != app.mount))
-        .cloned()
-        .collect();
-    apps.extend(free);
-    name_apps(&mut apps);
-    Ok(apps)
-}
-
-/// A file's names stay; else the first part of the module for the root, the prefix for the others; numbered where two are alike.
-fn name_apps(apps: &mut [App]) {
-    let mut taken: HashSet<String> = apps.iter().map(|app| app.name.clone()).collect();
-    for app in apps.iter_mut().filter(|app| app.name.is_empty()) {
-        let module = app.target.split([':', '.']).next().unwrap_or_default();
-        let stem = match app.mount.trim_start_matches('/') {
-            "" => module.to_owned(),
-            mount => mount.replace('/', "-"),
-        };
-        let mut name = stem.clone();
-        for number in 2.. {
-            if taken.insert(name.clone()) {
-                break;
-            }
-            name = format!("{stem}-{number}");
-        }
-        app.name = name;
-    }
-}
-
 fn statics(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, Mistake> {
     let mut statics: Vec<StaticMount> = Vec::new();
     for name in ["static", "spa"] {
@@ -223,7 +154,7 @@ fn sendfile_roots(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, 
     let name = "sendfile-roots";
     let base = raw.base(name, &around.cwd);
     let mut roots: Vec<StaticMount> = Vec::new();
-    for dir in split_paths(raw, name) {
+    for dir in split_paths(raw.many(name)) {
         let dir = value::absolute(dir, base);
         if dir
             .components()
@@ -313,27 +244,18 @@ fn limits(raw: &Raw) -> Result<Limits, Mistake> {
     Ok(limits)
 }
 
-fn timeouts(raw: &Raw) -> Result<Timeouts, Mistake> {
+/// `grace_ms`: the longest of the applications'.
+fn timeouts(raw: &Raw, grace_ms: Option<u64>) -> Result<Timeouts, Mistake> {
     Ok(Timeouts {
         header_ms: number(raw, "header-timeout")?,
         body_ms: number(raw, "body-timeout")?,
         idle_ms: number(raw, "keep-alive")?,
         write_ms: number(raw, "write-timeout")?,
-        request_ms: number(raw, "timeout")?,
-        graceful_ms: number(raw, "graceful-timeout")?,
+        graceful_ms: match grace_ms {
+            Some(longest) => longest,
+            None => number(raw, "graceful-timeout")?,
+        },
     })
-}
-
-fn variables(raw: &Raw) -> Result<Vec<(String, String)>, Mistake> {
-    let mut variables = Vec::new();
-    for text in raw.many("env") {
-        let (name, value) = text
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty() && !name.contains('\0'))
-            .ok_or_else(|| wrong(raw, "env", &format!("expected NAME=VALUE, not '{text}'")))?;
-        variables.push((name.to_owned(), value.to_owned()));
-    }
-    Ok(variables)
 }
 
 fn server_header(raw: &Raw) -> Result<String, Mistake> {
@@ -368,17 +290,8 @@ fn log_target(
     }
 }
 
-/// A bare name stays one, to be looked up on PATH.
-fn program(text: &str, base: &Path) -> PathBuf {
-    if text.contains('/') {
-        value::absolute(text, base)
-    } else {
-        PathBuf::from(text)
-    }
-}
-
-fn split_paths<'r>(raw: &'r Raw, name: &str) -> impl Iterator<Item = &'r str> {
-    raw.many(name)
+fn split_paths(texts: &[String]) -> impl Iterator<Item = &str> {
+    texts
         .iter()
         .flat_map(|text| text.split(','))
         .filter(|path| !path.is_empty())
@@ -416,6 +329,9 @@ fn choice(raw: &Raw, name: &str) -> Result<&'static str, Mistake> {
         return Err(wrong(raw, name, "not a choice"));
     };
     let wished = text.to_ascii_lowercase();
+    if let Some(ours) = option.synonym(&wished) {
+        return Ok(ours);
+    }
     words
         .iter()
         .copied()
@@ -427,6 +343,18 @@ fn choice(raw: &Raw, name: &str) -> Result<&'static str, Mistake> {
                 &format!("expected {}, not '{text}'", words.join(", ")),
             )
         })
+}
+
+fn flag(raw: &Raw, name: &str) -> Result<bool, Mistake> {
+    let text = raw.one(name).or(option(name).default).unwrap_or_default();
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "on" | "yes" => Ok(true),
+        "false" | "0" | "off" | "no" => Ok(false),
+        _ => {
+            let why = format!("expected true or false, not '{text}'");
+            Err(wrong(raw, name, &why))
+        }
+    }
 }
 
 fn wrong(raw: &Raw, name: &str, why: &str) -> Mistake {

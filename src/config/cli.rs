@@ -5,7 +5,7 @@
 use crate::check::{Surroundings, check, default_control_socket};
 use crate::document;
 use crate::gunicorn::ADVICE;
-use crate::options::OPTIONS;
+use crate::options;
 use crate::raw::{Raw, Source};
 use crate::{Config, Mistake, help, reference, value};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -87,8 +87,12 @@ fn serve(
         return Ok(Invocation::Print(reference::page()));
     }
     let mut raw = Raw::new(matches.get_one::<String>("app").cloned());
-    for option in OPTIONS {
-        if let Some(values) = matches.get_many::<String>(option.name) {
+    for option in options::all() {
+        if option.is_bare() {
+            if let Some(on) = flag(&matches, option.name)? {
+                raw.set(option.name, vec![on.to_string()], Source::CommandLine);
+            }
+        } else if let Some(values) = matches.get_many::<String>(option.name) {
             let values: Vec<String> = values.cloned().collect();
             if values.len() > 1 && !option.many {
                 return Err(Mistake(format!(
@@ -105,6 +109,21 @@ fn serve(
         fill_from_file(&mut raw, &path, read, around)?;
     }
     check(&raw, around).map(|config| Invocation::Serve(Box::new(config)))
+}
+
+/// `--name`, `--no-name`, neither.
+fn flag(matches: &ArgMatches, name: &str) -> Result<Option<bool>, Mistake> {
+    match (
+        matches.get_count(name),
+        matches.get_count(&format!("no-{name}")),
+    ) {
+        (0, 0) => Ok(None),
+        (_, 0) => Ok(Some(true)),
+        (0, _) => Ok(Some(false)),
+        _ => Err(Mistake(format!(
+            "--{name} and --no-{name} are both there; one of them is right"
+        ))),
+    }
 }
 
 fn fill_from_file(

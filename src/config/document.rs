@@ -14,9 +14,9 @@ pub mod sample;
 mod value;
 
 use crate::Mistake;
+use crate::app::Route;
 use crate::files::StaticMount;
-use crate::model::App;
-use crate::options::{OPTIONS, Opt};
+use crate::options::{self, Opt};
 use findings::{Findings, suggestion};
 use keys::{ADVICE, Key};
 use std::collections::BTreeMap;
@@ -32,8 +32,19 @@ pub struct Document {
     pub base: PathBuf,
     /// By the option's name.
     pub options: BTreeMap<&'static str, Given>,
-    pub apps: Vec<App>,
+    pub apps: Vec<AppDraft>,
     pub statics: Vec<StaticMount>,
+}
+
+/// An application of a file; its options are judged together with those of the other places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppDraft {
+    pub name: String,
+    pub mount: String,
+    pub target: String,
+    /// By the option's name.
+    pub options: BTreeMap<&'static str, Given>,
+    pub routes: Vec<Route>,
 }
 
 /// An option as the file gives it.
@@ -52,7 +63,12 @@ pub fn key_of(option: &Opt) -> String {
 
 /// The options that a file may give.
 pub fn options() -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().filter(|option| option.file)
+    options::all().filter(|option| option.file)
+}
+
+/// The options that each application may have for itself.
+pub fn own_options() -> impl Iterator<Item = &'static Opt> {
+    options::all().filter(|option| option.app)
 }
 
 /// `name` is how the user called the file, `base` its directory.
@@ -210,17 +226,6 @@ fn entries<'a>(
     what: &str,
     findings: &mut Findings<'_>,
 ) -> Vec<(&'static str, Range<usize>, Value<'a>)> {
-    entries_but(table, keys, &[], what, findings)
-}
-
-/// As `entries`; keys in `but` are passed over.
-fn entries_but<'a>(
-    table: &'a DeTable<'a>,
-    keys: &'static [Key],
-    but: &[&str],
-    what: &str,
-    findings: &mut Findings<'_>,
-) -> Vec<(&'static str, Range<usize>, Value<'a>)> {
     let mut entries = Vec::new();
     // In the file's order, which is not the table's.
     let mut table: Vec<_> = table.iter().collect();
@@ -229,7 +234,6 @@ fn entries_but<'a>(
         let word = name.get_ref().as_ref();
         match keys.iter().find(|key| key.name == word) {
             Some(key) => entries.push((key.name, name.span(), value)),
-            None if but.contains(&word) => {}
             None => findings.add(
                 name.span(),
                 unknown(word, what, keys.iter().map(|key| key.name)),
@@ -259,8 +263,7 @@ fn unknown<'w>(word: &str, what: &str, known: impl Iterator<Item = &'w str>) -> 
         format!(" of {what}")
     };
     let known: Vec<&str> = known.collect();
-    let alias = OPTIONS
-        .iter()
+    let alias = options::all()
         .find(|option| option.file && option.aliases.contains(&word.replace('_', "-").as_str()));
     if let Some(option) = alias.filter(|option| known.contains(&key_of(option).as_str())) {
         return format!("no key '{word}'{of}; did you mean '{}'?", key_of(option));

@@ -2,7 +2,7 @@
 //!
 //! Owns wording only. `-h` shows one line per option, `--help` everything.
 
-use crate::options::{APP, Group, OPTIONS, Opt};
+use crate::options::{self, APP, Form, Group, Opt};
 use clap::{Arg, ArgAction, Command};
 
 const ABOUT: &str = "Serves Python web applications and their files: HTTP, static files and workers in one program.";
@@ -63,8 +63,8 @@ pub fn serve(name: &'static str) -> Command {
         )
         .arg(Arg::new("help-reference").long("help-reference").action(ArgAction::SetTrue).hide(true));
     for group in Group::ALL {
-        for option in OPTIONS.iter().filter(|option| option.group == group) {
-            command = command.arg(argument(option));
+        for option in options::all().filter(|option| option.group == group) {
+            command = command.args(arguments(option));
         }
     }
     let version = Arg::new("version")
@@ -87,16 +87,16 @@ pub fn status() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("The whole document as JSON"),
         )
-        .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
-        .arg(argument(crate::options::option("config")).help_heading("Options"))
+        .arg(valued(options::option("control-socket")).help_heading("Options"))
+        .arg(valued(options::option("config")).help_heading("Options"))
         .arg(help_flag())
 }
 
 pub fn reload() -> Command {
     base("ringgate reload")
         .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
-        .arg(argument(crate::options::option("control-socket")).help_heading("Options"))
-        .arg(argument(crate::options::option("config")).help_heading("Options"))
+        .arg(valued(options::option("control-socket")).help_heading("Options"))
+        .arg(valued(options::option("config")).help_heading("Options"))
         .arg(help_flag())
 }
 
@@ -135,7 +135,32 @@ fn help_flag() -> Arg {
         .help("Print help (-h: short)")
 }
 
-fn argument(option: &'static Opt) -> Arg {
+/// The option; a flag also as its opposite. The one that the default already is stays out of the help.
+fn arguments(option: &'static Opt) -> Vec<Arg> {
+    if !option.is_bare() {
+        return vec![valued(option)];
+    }
+    let is_on = option.default == Some("true");
+    let yes = Arg::new(option.name)
+        .long(option.name)
+        .aliases(option.aliases.to_vec())
+        .hide(option.hidden || is_on);
+    let no = Arg::new(format!("no-{}", option.name))
+        .long(format!("no-{}", option.name))
+        .hide(option.hidden || !is_on);
+    [yes, no]
+        .into_iter()
+        .map(|argument| {
+            argument
+                .action(ArgAction::Count)
+                .help_heading(option.group.title())
+                .help(option.help)
+                .long_help(long_help(option))
+        })
+        .collect()
+}
+
+fn valued(option: &'static Opt) -> Arg {
     let mut argument = Arg::new(option.name)
         .long(option.name)
         .value_name(option.value)
@@ -148,11 +173,14 @@ fn argument(option: &'static Opt) -> Arg {
     if let Some(short) = option.short {
         argument = argument.short(short);
     }
-    let mut long = option.help.to_owned();
-    if !option.more.is_empty() {
-        long = format!("{long}\n{}", option.more);
+    argument.long_help(with_default(option, &long_help(option)))
+}
+
+fn long_help(option: &Opt) -> String {
+    match option.more {
+        "" => option.help.to_owned(),
+        more => format!("{}\n{more}", option.help),
     }
-    argument.long_help(with_default(option, &long))
 }
 
 /// ` [default: 30 seconds]` behind a text.
@@ -166,6 +194,8 @@ fn with_default(option: &Opt, text: &str) -> String {
 /// The default in words, with its unit.
 pub fn default_text(option: &Opt) -> Option<String> {
     let unit = match option.value {
+        "" if option.default == Some("true") => return Some("on".into()),
+        "" if option.form == Form::Flag => return Some("off".into()),
         "SECONDS" => " s",
         _ => "",
     };

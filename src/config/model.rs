@@ -1,7 +1,7 @@
 //! The checked configuration: what edge and supervisor read.
 //!
 //! Owns the types and their defaults' meaning, not their parsing. Invariants (upheld by `check`, relied on everywhere):
-//! `binds` and (`apps` or `statics`) are not empty, `1 <= rings <= RINGS_MAX`, `1 <= workers <= WORKERS_MAX`,
+//! `binds` and (`apps` or `statics`) are not empty, `1 <= rings <= RINGS_MAX`, `1 <= workers <= workers_max <= WORKERS_MAX`,
 //! mounts are unique and either "" or start with '/' and do not end with one, paths are absolute.
 //! Must not know how options are written on a command line.
 
@@ -10,7 +10,7 @@ use crate::files::StaticMount;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Ring threads of one edge. With a segment and one socket per worker, all doorbells fit one SCM_RIGHTS message (253 descriptors).
 pub const RINGS_MAX: usize = 64;
@@ -29,11 +29,8 @@ pub struct Config {
     /// Directories whose files an app may send by `X-Sendfile`; each is a location without a URL.
     #[serde(default)]
     pub sendfile_roots: Vec<StaticMount>,
-    /// Workers per app.
-    pub workers: usize,
     /// The interpreter that was asked for; `None`: the active virtual environment, else `python3`.
     pub python: Option<PathBuf>,
-    pub kind: KindChoice,
     pub limits: Limits,
     pub timeouts: Timeouts,
     /// `None`: no access log.
@@ -175,9 +172,7 @@ pub struct Timeouts {
     pub idle_ms: u64,
     /// Between two writes that make progress; beyond: close.
     pub write_ms: u64,
-    /// `--timeout`: how long the app may take to answer; beyond: 504, and the worker is replaced. 0: for ever.
-    pub request_ms: u64,
-    /// `--graceful-timeout`: how long running requests may take after TERM or HUP.
+    /// How long running requests may take after TERM: the longest `--graceful-timeout` of all apps.
     pub graceful_ms: u64,
 }
 
@@ -188,7 +183,6 @@ impl Default for Timeouts {
             body_ms: 30_000,
             idle_ms: 75_000,
             write_ms: 60_000,
-            request_ms: 30_000,
             graceful_ms: 30_000,
         }
     }
@@ -234,6 +228,21 @@ impl LogLevel {
 }
 
 impl Config {
+    /// Where the app runs and is imported from.
+    pub fn chdir_of<'c>(&'c self, app: &'c App) -> &'c Path {
+        app.options.chdir.as_deref().unwrap_or(&self.chdir)
+    }
+
+    /// The app's own directories come first.
+    pub fn pythonpath_of(&self, app: &App) -> Vec<PathBuf> {
+        [&app.options.pythonpath[..], &self.pythonpath].concat()
+    }
+
+    /// In the order in which they are set: the app's own win.
+    pub fn env_of(&self, app: &App) -> Vec<(String, String)> {
+        [&self.env[..], &app.options.env].concat()
+    }
+
     /// A configuration with every default, listening on nothing and serving nothing: a base for tests.
     pub fn bare() -> Config {
         Config {
@@ -242,9 +251,7 @@ impl Config {
             apps: Vec::new(),
             statics: Vec::new(),
             sendfile_roots: Vec::new(),
-            workers: 1,
             python: None,
-            kind: KindChoice::Auto,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             access_log: None,

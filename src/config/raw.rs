@@ -3,12 +3,14 @@
 //! Owns the ranking: command line over `RINGGATE_*` over the variables of other servers over the configuration file. Knows no
 //! meaning of a value.
 
-use crate::document::Document;
+use crate::document::{AppDraft, Document};
 use crate::files::StaticMount;
-use crate::model::App;
-use crate::options::{OPTIONS, option};
+use crate::options::{self, option};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// What an application has for itself is added to what all have.
+const ADDED: &[&str] = &["env", "pythonpath"];
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,21 @@ pub enum Source {
         label: String,
         base: PathBuf,
     },
+    /// The same, in an application's section.
+    OwnOfApp {
+        label: String,
+        base: PathBuf,
+    },
+}
+
+impl Source {
+    fn outranks_files(&self) -> bool {
+        match self {
+            Source::CommandLine => true,
+            Source::Environment(_) => true,
+            Source::File { .. } | Source::OwnOfApp { .. } => false,
+        }
+    }
 }
 
 /// Every option that was given.
@@ -30,7 +47,7 @@ pub struct Raw {
     values: BTreeMap<&'static str, (Vec<String>, Source)>,
     /// The configuration file, and what it serves.
     pub file: Option<PathBuf>,
-    pub file_apps: Vec<App>,
+    pub file_apps: Vec<AppDraft>,
     pub file_statics: Vec<StaticMount>,
 }
 
@@ -50,7 +67,7 @@ impl Raw {
     /// Fills what the command line left open from the environment. A variable that is set but empty counts as not set.
     pub fn fill_from(&mut self, environment: impl Fn(&str) -> Option<String>) {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        for option in OPTIONS {
+        for option in options::all() {
             if self.values.contains_key(option.name) {
                 continue;
             }
@@ -90,10 +107,39 @@ impl Raw {
         self.file_statics = document.statics;
     }
 
+    /// What holds for an application of the file: its own options win over those at the file's top, as parts of the same file.
+    pub fn of_app(&self, draft: &AppDraft) -> Raw {
+        let mut raw = self.clone();
+        let base = self
+            .file
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new("/"));
+        for (name, given) in &draft.options {
+            let added = ADDED.contains(name);
+            let outranked = !added
+                && matches!(self.values.get(name), Some((_, source)) if source.outranks_files());
+            if !outranked {
+                let (label, base) = (given.label.clone(), base.to_owned());
+                let source = Source::OwnOfApp { label, base };
+                raw.values.insert(name, (given.values.clone(), source));
+            }
+        }
+        raw
+    }
+
+    /// The values that this application has for itself, which are not those of all.
+    pub fn own(&self, name: &str) -> &[String] {
+        match self.values.get(option(name).name) {
+            Some((values, Source::OwnOfApp { .. })) => values,
+            _ => &[],
+        }
+    }
+
     /// The directory that a relative path of this option starts from.
     pub fn base<'r>(&'r self, name: &str, cwd: &'r Path) -> &'r Path {
         match self.values.get(option(name).name) {
-            Some((_, Source::File { base, .. })) => base,
+            Some((_, Source::File { base, .. } | Source::OwnOfApp { base, .. })) => base,
             _ => cwd,
         }
     }
@@ -113,7 +159,7 @@ impl Raw {
     pub fn label(&self, name: &str) -> String {
         match self.values.get(option(name).name) {
             Some((_, Source::Environment(variable))) => format!("${variable}"),
-            Some((_, Source::File { label, .. })) => label.clone(),
+            Some((_, Source::File { label, .. } | Source::OwnOfApp { label, .. })) => label.clone(),
             _ => format!("--{name}"),
         }
     }

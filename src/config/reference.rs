@@ -2,7 +2,7 @@
 
 use crate::gunicorn::ADVICE;
 use crate::help::default_text;
-use crate::options::{APP, Form, Group, OPTIONS, Opt};
+use crate::options::{self, APP, Form, Group, Opt};
 use crate::value::{bytes_text, duration_text};
 use std::fmt::Write;
 
@@ -58,10 +58,7 @@ fn section(page: &mut String, group: Group) {
             ),
         );
     }
-    for option in OPTIONS
-        .iter()
-        .filter(|option| option.group == group && !option.hidden)
-    {
+    for option in options::all().filter(|option| option.group == group && !option.hidden) {
         entry(page, option);
     }
 }
@@ -71,11 +68,17 @@ fn entry(page: &mut String, option: &Opt) {
         .short
         .map(|short| format!("-{short}, "))
         .unwrap_or_default();
+    let on = option.default == Some("true");
+    let no = if option.is_bare() && on { "no-" } else { "" };
+    let value = match option.value {
+        "" => String::new(),
+        value => format!(" {value}"),
+    };
     line(
         page,
         format_args!(
-            "\n### `{short}--{} {}`\n\n{}.",
-            option.name, option.value, option.help
+            "\n### `{short}--{no}{}{value}`\n\n{}.",
+            option.name, option.help
         ),
     );
     if !option.more.is_empty() {
@@ -113,6 +116,9 @@ fn entry(page: &mut String, option: &Opt) {
             .collect();
         facts.push(format!("Also: {}.", aliases.join(", ")));
     }
+    if option.app {
+        facts.push("Each application may have its own, in `[app.NAME]`.".into());
+    }
     line(page, format_args!("{}\n", facts.join(" ")));
 }
 
@@ -128,7 +134,7 @@ fn bounds(form: Form) -> Option<String> {
             Some(format!("From {} to {}", bytes_text(min), bytes_text(max)))
         }
         Form::Choice(words) => Some(format!("One of: {}", words.join(", "))),
-        Form::Text | Form::Path => None,
+        Form::Text | Form::Path | Form::Flag => None,
     }
 }
 

@@ -20,7 +20,9 @@ pub fn number(form: Form, text: &str) -> Result<u64, String> {
             within(duration_ms(text)?, min_ms, max_ms, duration_text)
         }
         Form::Bytes { min, max } => within(bytes(text)?, min, max, bytes_text),
-        Form::Text | Form::Path | Form::Choice(_) => Err(format!("'{text}' is no number")),
+        Form::Text | Form::Path | Form::Choice(_) | Form::Flag => {
+            Err(format!("'{text}' is no number"))
+        }
     }
 }
 

@@ -35,24 +35,25 @@ pub struct Times {
     pub body_ns: u64,
     pub idle_ns: u64,
     pub write_ns: u64,
-    pub request_ns: u64,
+}
+
+/// 0 switches a timeout off.
+pub fn nanoseconds(ms: u64) -> u64 {
+    if ms == 0 {
+        u64::MAX
+    } else {
+        ms.saturating_mul(1_000_000)
+    }
 }
 
 impl Times {
     fn new(timeouts: &config::Timeouts) -> Times {
-        let ns = |ms: u64| {
-            if ms == 0 {
-                u64::MAX
-            } else {
-                ms.saturating_mul(1_000_000)
-            }
-        };
+        let ns = nanoseconds;
         Times {
             header_ns: ns(timeouts.header_ms),
             body_ns: ns(timeouts.body_ms),
             idle_ns: ns(timeouts.idle_ms),
             write_ns: ns(timeouts.write_ms),
-            request_ns: ns(timeouts.request_ms),
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn text(
         let at = format!("{}/", app.mount);
         let how = match (line.state, line.kind) {
             (AppState::Ready, Some(kind)) => {
-                format!("{}: {}", workers_text(config.workers, kind), line.why)
+                format!("{}: {}", workers_text(app.options.workers, kind), line.why)
             }
             _ => format!("NOT SERVED: {}", line.message),
         };
@@ -65,10 +65,7 @@ pub fn text(
             config.rings, config.limits.connections
         ),
     ));
-    let timeout = match config.timeouts.request_ms {
-        0 => "none".to_owned(),
-        ms => duration_text(ms),
-    };
+    let timeout = request_time(config);
     rows.push((
         "limits",
         format!(
@@ -108,6 +105,21 @@ pub fn text(
         writeln!(text, "  {shown:10} {value}").expect("a String takes any text");
     }
     text
+}
+
+/// The applications' timeouts: one where all have the same.
+fn request_time(config: &Config) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for app in &config.apps {
+        let text = match app.options.timeout_ms {
+            0 => "unlimited".to_owned(),
+            ms => duration_text(ms),
+        };
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts.join(" or ")
 }
 
 /// `4 interpreters`, `1 process`

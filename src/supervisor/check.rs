@@ -22,7 +22,7 @@ pub fn check(mut config: Config) -> ExitCode {
             python.how
         );
         for app in &config.apps {
-            match load(&config, &python.program, &app.target) {
+            match load(&config, &python.program, app) {
                 Ok(()) => println!("{} loads", app.target),
                 Err(mistake) => {
                     refuse(&mistake);
@@ -35,13 +35,14 @@ pub fn check(mut config: Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn load(config: &Config, python: &std::path::Path, target: &str) -> Result<(), Mistake> {
+fn load(config: &Config, python: &std::path::Path, app: &config::App) -> Result<(), Mistake> {
+    let (target, chdir) = (&app.target, config.chdir_of(app));
     let status = Command::new(python)
         .args(["-c", LOADER, target])
-        .arg(&config.chdir)
-        .args(&config.pythonpath)
-        .current_dir(&config.chdir)
-        .envs(config.env.iter().map(|(name, value)| (name, value)))
+        .arg(chdir)
+        .args(config.pythonpath_of(app))
+        .current_dir(chdir)
+        .envs(config.env_of(app))
         .stdin(Stdio::null())
         .status()
         .map_err(|error| Mistake(format!("{} cannot be run ({error})", python.display())))?;

@@ -96,7 +96,7 @@ fn prepare(mut config: Config) -> Result<Prepared, Mistake> {
         no_interpreters: python
             .as_ref()
             .and_then(|python| python.no_interpreters.clone()),
-        seats: resources::seats(config.workers),
+        seats: resources::seats(&config),
         supervisor_pid: std::process::id(),
         config: config.clone(),
     };

@@ -56,7 +56,9 @@ struct Answer {
 pub fn find(config: &Config, bin: &Path, virtual_env: Option<&OsStr>) -> Result<Python, Mistake> {
     let (program, how) = choose(config.python.as_deref(), bin, virtual_env);
     let answer = ask(&program, how)?;
-    judge(program, how, answer, config.kind)
+    let wishes = config.apps.iter().map(|app| app.options.kind);
+    let strictest = wishes.max_by_key(|kind| *kind == KindChoice::Interpreters);
+    judge(program, how, answer, strictest.unwrap_or(KindChoice::Auto))
 }
 
 fn choose(

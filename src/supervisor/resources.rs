@@ -44,9 +44,11 @@ struct SeatEnds {
     wake: EventFd,
 }
 
-/// Seats in each app's exchange.
-pub fn seats(workers: usize) -> u16 {
-    (workers * SEATS_PER_WORKER).clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
+/// Seats in each app's exchange: enough for the app that has most workers.
+pub fn seats(config: &Config) -> u16 {
+    let workers = config.apps.iter().map(|app| app.options.workers_max);
+    (workers.max().unwrap_or_default() * SEATS_PER_WORKER)
+        .clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
 }
 
 impl Resources {
@@ -155,7 +157,7 @@ impl Resources {
 
 impl AppResources {
     fn create(config: &Config) -> io::Result<AppResources> {
-        let seats = seats(config.workers);
+        let seats = seats(config);
         let layout = shm::Layout {
             slots: config.limits.pending.max(config.rings * SLOTS_PER_RING_MIN) as u32,
             rings: config.rings as u32,

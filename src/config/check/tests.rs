@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::raw::Source;
+use std::collections::HashSet;
+use std::path::Path;
 
 pub fn around() -> Surroundings {
     Surroundings {
@@ -38,10 +40,9 @@ fn the_defaults_are_those_of_the_table() {
         config.binds,
         [Address::Tcp("127.0.0.1:8000".parse().expect("address"))]
     );
-    assert_eq!((config.rings, config.workers), (4, 4));
+    assert_eq!((config.rings, config.apps[0].options.workers), (4, 4));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.timeouts, Timeouts::default());
-    assert_eq!(config.kind, KindChoice::Auto);
     assert_eq!(
         (config.access_log, config.error_log),
         (None, LogTarget::Stderr)
@@ -57,7 +58,11 @@ fn the_defaults_are_those_of_the_table() {
             name: "shop".into(),
             mount: "".into(),
             target: "shop.wsgi:application".into(),
-            options: crate::AppOptions::default(),
+            options: crate::AppOptions {
+                workers: 4,
+                workers_max: 4,
+                ..crate::AppOptions::default()
+            },
         }
     );
 }
@@ -72,7 +77,7 @@ fn one_processor_still_gets_two_workers_so_that_one_slow_request_does_not_stop_a
         },
     )
     .expect("config");
-    assert_eq!((config.rings, config.workers), (1, 2));
+    assert_eq!((config.rings, config.apps[0].options.workers), (1, 2));
 }
 
 #[test]
@@ -215,7 +220,7 @@ fn two_free_ports_may_be_asked_for() {
 #[test]
 fn the_table_holds_its_own_promises() {
     let mut names = HashSet::new();
-    for option in crate::options::OPTIONS {
+    for option in crate::options::all() {
         let short = option.short.map(|short| short.to_string());
         for name in option
             .aliases
@@ -243,5 +248,97 @@ fn the_table_holds_its_own_promises() {
     }
     for (name, _) in crate::gunicorn::ADVICE {
         assert!(!names.contains(*name), "--{name} exists");
+    }
+}
+
+#[test]
+fn an_applications_own_options_win_over_the_files_and_lose_to_the_command_line() {
+    let text = "workers = 3\ntimeout = 5\nenv = { A = '1' }\n[app.shop]\ntarget = 'shop'\nworkers = 6\ntimeout = '1m'\n\
+                env = { B = '2' }\npythonpath = 'lib'\nchdir = 'code'\n[app.blog]\ntarget = 'blog'\nmount = '/blog'";
+    let document = crate::document::read(text, "f.toml", Path::new("/etc/f")).expect("document");
+    let mut raw = raw(None, &[("timeout", "7"), ("env", "C=3")]);
+    raw.fill_from_file("/etc/f/f.toml".into(), document);
+    let config = check(&raw, &around()).expect("config");
+    let [blog, shop] = &config.apps[..] else {
+        panic!("two")
+    };
+    let of = |app: &App| (app.options.workers, app.options.timeout_ms);
+    assert_eq!((of(shop), of(blog)), ((6, 7_000), (3, 7_000)));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(config.env_of(shop), [pair("C", "3"), pair("B", "2")]);
+    assert_eq!(config.env_of(blog), [pair("C", "3")]);
+    assert_eq!(config.chdir_of(shop), Path::new("/etc/f/code"));
+    assert_eq!(config.chdir_of(blog), Path::new("/srv"));
+    assert_eq!(config.pythonpath_of(shop), [PathBuf::from("/etc/f/lib")]);
+}
+
+#[test]
+fn how_an_application_is_run() {
+    use crate::{EventLoop, InterfaceChoice, Lifespan};
+    let options = |values: &[(&str, &str)]| {
+        let config = check(&raw(Some("a"), values), &around());
+        config.map(|mut config| config.apps.remove(0).options)
+    };
+    let all = options(&[
+        ("interface", "asgi3"),
+        ("lifespan", "OFF"),
+        ("loop", "none"),
+        ("workers", "2"),
+        ("workers-max", "5"),
+        ("warmup", "/a,/b?c=d"),
+        ("preload", "false"),
+        ("max-rss", "1g"),
+        ("root-path", "/shop/"),
+        ("ws-ping-interval", "0"),
+        ("graceful-timeout", "3"),
+    ])
+    .expect("options");
+    assert_eq!(all.interface, InterfaceChoice::Asgi);
+    assert_eq!(
+        (all.lifespan, all.event_loop),
+        (Lifespan::Off, EventLoop::Asyncio)
+    );
+    assert_eq!((all.workers, all.workers_max), (2, 5));
+    assert_eq!(all.warmup, ["/a", "/b?c=d"]);
+    assert_eq!((all.preload, all.max_rss_bytes), (false, 1 << 30));
+    assert_eq!((all.root_path.as_str(), all.graceful_ms), ("/shop", 3_000));
+    assert_eq!(all.websocket.ping_interval_ms, 0);
+    for (class, interface) in [
+        ("sync", InterfaceChoice::Wsgi),
+        ("gthread", InterfaceChoice::Wsgi),
+        ("uvicorn.workers.UvicornWorker", InterfaceChoice::Asgi),
+        ("uvicorn_worker.UvicornH11Worker", InterfaceChoice::Asgi),
+    ] {
+        let options = options(&[("worker-class", class)]).expect("options");
+        assert_eq!(options.interface, interface, "{class}");
+    }
+    for (name, value, expected) in [
+        (
+            "workers-max",
+            "2",
+            "--workers-max: 2 are fewer than the 4 workers that are always there",
+        ),
+        (
+            "warmup",
+            "health",
+            "--warmup: expected a path as it stands in a URL, e.g. /health, not 'health'",
+        ),
+        (
+            "factory",
+            "maybe",
+            "--factory: expected true or false, not 'maybe'",
+        ),
+        (
+            "root-path",
+            "x",
+            "--root-path: a URL prefix starts with '/', unlike 'x'",
+        ),
+        (
+            "interface",
+            "asgi2",
+            "--interface: expected auto, wsgi, asgi, not 'asgi2'",
+        ),
+    ] {
+        assert_eq!(options(&[(name, value)]).expect_err("refused").0, expected);
     }
 }

@@ -37,8 +37,8 @@ fn a_gunicorn_users_line_works() {
     let config = config(
         "shop.wsgi:application -b 0.0.0.0:8000 -w 4 --timeout=60 --keep-alive 5 --access-logfile - --log-file - -e A=b",
     );
-    assert_eq!(config.workers, 4);
-    assert_eq!(config.timeouts.request_ms, 60_000);
+    assert_eq!(config.apps[0].options.workers, 4);
+    assert_eq!(config.apps[0].options.timeout_ms, 60_000);
     assert_eq!(config.timeouts.idle_ms, 5_000);
     assert_eq!(config.access_log, Some(crate::LogTarget::Stdout));
     assert_eq!(config.env, [("A".to_owned(), "b".to_owned())]);
@@ -63,11 +63,8 @@ fn unknown_options_get_a_suggestion_or_advice() {
         refused("a --graceful-timout 3"),
         "no option --graceful-timout; did you mean --graceful-timeout?"
     );
-    assert_eq!(
-        refused("a --threads 3"),
-        "no option --threads here: ringgate's workers have one thread each; raise --workers instead"
-    );
-    assert!(refused("a -k gevent").starts_with("no option -k here: leave it out"));
+    assert!(refused("a -k gevent").starts_with("--worker-class: gevent workers are not here"));
+    assert!(refused("a -k mine.Own").contains("--interface wsgi or asgi"));
     assert!(refused("a --zzz").contains("ringgate --help lists them"));
     assert!(refused("a b").contains("--mount /prefix=b"));
     assert!(
@@ -124,12 +121,11 @@ fn help_names_every_option_its_default_and_the_exit_codes() {
     let Ok(Invocation::Print(help)) = run("--help") else {
         panic!("no help")
     };
-    for option in crate::options::OPTIONS
-        .iter()
-        .filter(|option| !option.hidden)
-    {
+    for option in crate::options::all().filter(|option| !option.hidden) {
+        let no = option.is_bare() && option.default == Some("true");
+        let no = if no { "no-" } else { "" };
         assert!(
-            help.contains(&format!("--{}", option.name)),
+            help.contains(&format!("--{no}{}", option.name)),
             "{}",
             option.name
         );
@@ -198,7 +194,11 @@ internal = true
 fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
     let config = with_file("--config /etc/ringgate/shop.toml -w 7", SHOP).expect("good");
     assert_eq!(
-        (config.workers, config.rings, config.timeouts.request_ms),
+        (
+            config.apps[0].options.workers,
+            config.rings,
+            config.apps[0].options.timeout_ms
+        ),
         (7, 2, 60_000)
     );
     assert_eq!(config.file, Some("/etc/ringgate/shop.toml".into()));

@@ -204,7 +204,7 @@ pub const APPLICATION: &[Key] = &[
         "MODULE:CALLABLE",
         "",
         "\"shop.wsgi:application\"",
-        "The WSGI application, as on the command line.",
+        "The WSGI or ASGI application, as on the command line.",
     ),
     key(
         "mount",
@@ -213,17 +213,46 @@ pub const APPLICATION: &[Key] = &[
         "\"/\"",
         "Where it hangs; it sees the prefix as SCRIPT_NAME.",
     ),
+    key(
+        "route",
+        "sections",
+        "[]",
+        "[{ path = \"/reports\", timeout = \"2m\", concurrency = 2 }]",
+        "Rules for a part of its paths, usually written as sections [[app.shop.route]].",
+    ),
 ];
 
-/// Keys of `[app.NAME]` that are of all applications still.
-pub const SHARED: &[&str] = &[
-    "workers",
-    "kind",
-    "python",
-    "chdir",
-    "env",
-    "pythonpath",
-    "timeout",
+/// `[[app.NAME.route]]`.
+pub const ROUTE: &[Key] = &[
+    key(
+        "path",
+        "URL prefix",
+        "",
+        "\"/reports\"",
+        "The paths that are meant: prefix of the whole path at a segment boundary. The longest that fits decides.",
+    ),
+    key(
+        "timeout",
+        "seconds",
+        "as the application's",
+        "\"2m\"",
+        "Time to answer; 0: no limit.",
+    ),
+    key(
+        "concurrency",
+        "number",
+        "0",
+        "2",
+        "Requests of this route that run at once; further ones wait without holding a worker, so that a slow route leaves room for \
+         the others. 0: no bound.",
+    ),
+    key(
+        "health",
+        "true or false",
+        "false",
+        "true",
+        "Health checks: never refused for want of room, and taken before what waits.",
+    ),
 ];
 
 /// Words of other servers and near misses, and what to write here.

@@ -1,8 +1,8 @@
 //! The page `docs/configuration.md`: words by hand, tables from the definitions.
 
-use super::keys::{APPLICATION, CACHE, Key, LOCATION, SHARED};
+use super::keys::{APPLICATION, CACHE, Key, LOCATION, ROUTE};
 use super::sample::example;
-use super::{key_of, options};
+use super::{key_of, options, own_options};
 use crate::options::Group;
 use std::fmt::Write;
 
@@ -17,14 +17,19 @@ pub fn page() -> String {
     table(&mut page, CACHE);
     page.push_str("\n## Keys of `[app.NAME]`\n\n");
     table(&mut page, APPLICATION);
-    let shared: Vec<String> = SHARED.iter().map(|key| format!("`{key}`")).collect();
+    let own: Vec<String> = own_options()
+        .map(|option| format!("`{}`", key_of(option)))
+        .collect();
     line(
         &mut page,
         format_args!(
-            "\n{} are the same for all applications so far: they stand at the top of the file or under `[server]`, and are refused here.\n",
-            shared.join(", ")
+            "\nAlso {}: as at the top of the file, for this application alone. Variables of `env` and directories of `pythonpath` \
+             are added to those at the top.\n",
+            own.join(", ")
         ),
     );
+    page.push_str("\n### Keys of `[[app.NAME.route]]`\n\n");
+    table(&mut page, ROUTE);
     page.push_str("\n## Keys at the top or under `[server]`\n\nThese are the [options](options.md) of the command line, with `_` for `-`.\n");
     for group in Group::ALL {
         line(
@@ -98,6 +103,7 @@ mod tests {
             .iter()
             .chain(CACHE)
             .chain(APPLICATION)
+            .chain(ROUTE)
             .map(|key| key.name.to_owned());
         let options = options().filter(|option| !option.hidden).map(key_of);
         for key in sections.chain(options) {

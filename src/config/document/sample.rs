@@ -2,7 +2,7 @@
 //!
 //! Invariant (tested): it parses as it is and says nothing but defaults, and with every `#key = value` uncommented it parses too.
 
-use super::keys::{APPLICATION, CACHE, Key, LOCATION};
+use super::keys::{APPLICATION, CACHE, Key, LOCATION, ROUTE};
 use super::{key_of, options};
 use crate::options::{Form, Group, Opt};
 use std::fmt::Write;
@@ -45,6 +45,9 @@ pub fn sample() -> String {
         APPLICATION,
         &["target", "mount"],
     );
+    text.push_str("\n# Whatever stands under Workers, ASGI, and above under Application, may stand here too, for this application alone.\n");
+    text.push_str("\n# Rules for a part of its paths.\n#[[app.shop.route]]\n");
+    keys(&mut text, ROUTE.iter());
     text.push_str("\n# ---- Files ----\n\n# Further locations are further sections of the same name.\n#[[server.location]]\n");
     keys(
         &mut text,
@@ -88,6 +91,11 @@ pub fn example(option: &Opt) -> String {
     const EXAMPLES: &[(&str, &str)] = &[
         ("workers", "4"),
         ("rings", "2"),
+        ("root-path", "\"/shop\""),
+        ("hooks", "\"gunicorn.conf.py\""),
+        ("workers-max", "8"),
+        ("warmup", "[\"/\"]"),
+        ("reload-include", "[\"templates/**\"]"),
         ("python", "\"venv/bin/python\""),
         ("chdir", "\".\""),
         ("pythonpath", "[\"lib\"]"),
@@ -104,6 +112,7 @@ pub fn example(option: &Opt) -> String {
     let is_number = default.parse::<u64>().is_ok();
     match option.form {
         _ if option.many => format!("[\"{default}\"]"),
+        Form::Flag => default.to_owned(),
         Form::Integer { .. } | Form::Duration { .. } | Form::Bytes { .. } if is_number => {
             default.to_owned()
         }

@@ -140,17 +140,50 @@ fn short_forms() {
 fn applications_have_names_targets_and_mounts() {
     let document =
         good("[app.shop]\ntarget = 'shop.wsgi'\n[app.blog]\ntarget = 'blog:app'\nmount = '/blog/'");
-    let app = |name: &str, mount: &str, target: &str| App {
+    let app = |name: &str, mount: &str, target: &str| AppDraft {
         name: name.into(),
         mount: mount.into(),
         target: target.into(),
-        options: crate::AppOptions::default(),
+        options: BTreeMap::new(),
+        routes: Vec::new(),
     };
     let both = [
         app("blog", "/blog", "blog:app"),
         app("shop", "", "shop.wsgi:application"),
     ];
     assert_eq!(document.apps, both);
+}
+
+#[test]
+fn an_application_has_options_and_routes_of_its_own() {
+    let mut document = good(
+        "workers = 2\n[app.shop]\ntarget = 'shop'\nmount = '/shop'\nworkers = 3\nmax_rss = '200m'\nreload = true\nloop = 'none'\n\
+         env = { A = 'b' }\n[[app.shop.route]]\npath = '/shop/reports'\ntimeout = '2m'\nconcurrency = 2\n\
+         [[app.shop.route]]\npath = '/shop/health/'\nhealth = true",
+    );
+    let app = document.apps.remove(0);
+    let values = |name: &str| app.options[name].values.join(" ");
+    for (name, expected) in [
+        ("workers", "3"),
+        ("max-rss", "200m"),
+        ("reload", "true"),
+        ("loop", "none"),
+        ("env", "A=b"),
+    ] {
+        assert_eq!(values(name), expected, "{name}");
+    }
+    assert_eq!(app.options["workers"].label, "f.toml:5:1: workers");
+    let route = |path: &str, timeout_ms, concurrency, health| Route {
+        path: path.into(),
+        timeout_ms,
+        concurrency,
+        health,
+    };
+    let both = [
+        route("/shop/reports", Some(120_000), 2, false),
+        route("/shop/health", None, 0, true),
+    ];
+    assert_eq!(app.routes, both);
 }
 
 #[test]
@@ -240,12 +273,34 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         ("[app.a]", "f.toml:1:6: an application without target"),
         (
+            "[app.a]\ntarget = 'a'\nworker = 3",
+            "f.toml:3:1: no key 'worker' of an application; did you mean 'workers'?",
+        ),
+        (
+            "[app.a]\ntarget = 'a'\npreload = 1",
+            "f.toml:3:11: preload: expected true or false, not 1",
+        ),
+        (
+            "[app.a]\ntarget = 'a'\n[app.a.route]\npath = '/'",
+            "f.toml:3:1: a route has two brackets on either side: [[app.NAME.route]]",
+        ),
+        (
+            "[app.a]\ntarget = 'a'\nroute = [{ path = '/x', timeout = '2d' }, { timeouts = 1 }]",
+            "f.toml:3:35: timeout: 172800 s is out of range: from 0 s to 86400 s\n\
+             f.toml:3:43: a route without path\n\
+             f.toml:3:45: no key 'timeouts' of a route; did you mean 'timeout'?",
+        ),
+        (
+            "[app.a]\ntarget = 'a'\nmount = '/a'\nroute = [{ path = '/ab' }, { path = '/a/b' }, { path = '/a/b/' }]",
+            "f.toml:4:10: path: /ab is not below the mount /a\nf.toml:4:47: two routes /a/b: here and in line 4",
+        ),
+        (
             "[app.'a b']\ntarget = 'x'",
             "f.toml:1:6: 'a b' is no name for an application: letters, digits, '-', '_' and '.' are",
         ),
         (
-            "[app.a]\ntarget = 'a'\nworkers = 3",
-            "f.toml:3:1: workers is the same for all applications so far; write it at the top of the file, or under [server]",
+            "[app.a]\ntarget = 'a'\nrings = 3",
+            "f.toml:3:1: rings is the same for all applications; write it at the top of the file, or under [server]",
         ),
         (
             "[app.a]\ntargets = 'a'\ntarget = 'a'",
@@ -444,7 +499,11 @@ fn the_sample_parses_and_so_does_everything_it_shows() {
     {
         let mentioned = sample.contains(&format!("#{} = ", key.name))
             || sample.contains(&format!("# {} (", key.name));
-        assert!(mentioned || key.name == "alias", "{}", key.name);
+        assert!(
+            mentioned || ["alias", "route"].contains(&key.name),
+            "{}",
+            key.name
+        );
     }
 }
 

@@ -171,19 +171,33 @@ impl Findings<'_> {
                 .map(str::to_owned)
                 .into_iter()
                 .collect(),
+            (Form::Choice(_), DeValue::String(text)) if option.synonym(text).is_some() => {
+                vec![text.clone().into_owned()]
+            }
             (Form::Choice(words), _) => self
                 .word(key, words, value)
                 .map(|at| words[at].to_owned())
                 .into_iter()
                 .collect(),
+            (Form::Flag, _) => self
+                .flag(key, value)
+                .map(|on| on.to_string())
+                .into_iter()
+                .collect(),
             (Form::Integer { .. } | Form::Duration { .. } | Form::Bytes { .. }, _) => self
-                .number(option.form, key, value)
+                .number_text(option.form, key, value)
                 .into_iter()
                 .collect::<Vec<_>>(),
         }
     }
 
-    fn number(&mut self, form: Form, key: &str, value: Value<'_>) -> Option<String> {
+    /// Judged, in milliseconds, bytes or as it is.
+    pub fn number(&mut self, form: Form, key: &str, value: Value<'_>) -> Option<u64> {
+        let text = self.number_text(form, key, value)?;
+        value::number(form, &text).ok()
+    }
+
+    fn number_text(&mut self, form: Form, key: &str, value: Value<'_>) -> Option<String> {
         let expected = match form {
             Form::Duration { .. } => {
                 "seconds, or a time with a unit (\"500ms\", \"30s\", \"2m\", \"1h\")"

@@ -45,6 +45,8 @@ pub struct App {
     pub name: String,
     /// Length of SCRIPT_NAME.
     pub mount_bytes: usize,
+    /// Time to answer; `u64::MAX`: for ever.
+    pub request_ns: u64,
     inner: RefCell<Inner>,
     stats: Arc<RingStats>,
 }
@@ -64,6 +66,15 @@ struct Inner {
     state: AppState,
     /// Workers announced to the exchange: (index, incarnation).
     workers: Vec<(u16, u16)>,
+}
+
+/// Gives this process the means to wake the event loop in that seat. Without them (no descriptors left) the worker looks by itself now and then.
+fn set_bell(segment: &Segment, index: u16, wake: &EventFd) {
+    if segment.bell(index).is_none()
+        && let Ok(bell) = wake.try_clone()
+    {
+        segment.set_bell(index, bell);
+    }
 }
 
 /// Who waits for a slot, and what has happened to it since they looked.
@@ -93,6 +104,7 @@ impl App {
             index,
             name: app.name.clone(),
             mount_bytes: app.mount.len(),
+            request_ns: crate::ring::nanoseconds(app.options.timeout_ms),
             inner: RefCell::new(inner),
             stats,
         }
@@ -104,6 +116,9 @@ impl App {
         let inner = &mut *self.inner.borrow_mut();
         inner.request_bytes = segment.layout().request_bytes as usize;
         inner.slot_first = ring * segment.layout().slots_per_ring() as usize;
+        for (&index, wake) in &inner.wakes {
+            set_bell(&segment, index, wake);
+        }
         let exchange = EdgeRing::new(Arc::clone(&segment), ring);
         inner.segment = Some(segment);
         inner.seats = (0..exchange.capacity()).map(|_| Seat::default()).collect();
@@ -113,6 +128,9 @@ impl App {
     pub fn worker_socket(&self, index: u16, socket: WorkerSocket, wake: Arc<EventFd>) {
         let inner = &mut *self.inner.borrow_mut();
         inner.sockets.insert(index, Rc::new(socket));
+        if let Some(segment) = &inner.segment {
+            set_bell(segment, index, &wake);
+        }
         inner.wakes.insert(index, wake);
     }
 

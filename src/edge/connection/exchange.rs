@@ -131,16 +131,15 @@ impl Connection {
         heard_ns: u64,
         input: &mut Input,
     ) -> Event {
-        let times = &self.ring.times;
         if full {
-            Ring::arm(&self.deadline, uring::now(), times.write_ns);
+            Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
         } else {
             let from_ns = if reply.has_head() {
                 heard_ns
             } else {
                 call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns)
             };
-            Ring::arm(&self.deadline, from_ns, times.request_ns);
+            Ring::arm(&self.deadline, from_ns, call.app().request_ns);
         }
         let mut writable: Option<Writable<'_>> = reply.blocked.then(|| self.socket.writable());
         poll_fn(|cx| {
@@ -176,7 +175,7 @@ impl Connection {
         } else {
             call.claimed_ns(now_ns).unwrap_or(call.submitted_ns)
         };
-        from_ns.saturating_add(self.ring.times.request_ns) > now_ns
+        from_ns.saturating_add(call.app().request_ns) > now_ns
     }
 
     /// The answer is complete: frees the worker, then sees to the client.
@@ -306,7 +305,7 @@ impl Connection {
         let served = call.served(now_ns);
         match fault {
             Fault::Gone(_) => {
-                let left_ns = self.ring.times.request_ns.saturating_sub(served.app_ns);
+                let left_ns = call.app().request_ns.saturating_sub(served.app_ns);
                 if let Some(worker) = call.cancel() {
                     self.watch(&call, worker, left_ns, &open);
                 }

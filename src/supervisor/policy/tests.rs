@@ -38,11 +38,13 @@ pub fn config(apps: usize, kind: KindChoice) -> Config {
             name: (*name).into(),
             mount,
             target: format!("{name}:app"),
-            options: config::AppOptions::default(),
+            options: config::AppOptions {
+                workers: 2,
+                kind,
+                ..config::AppOptions::default()
+            },
         });
     }
-    config.workers = 2;
-    config.kind = kind;
     config
 }
 

@@ -1,0 +1,194 @@
+//! Sockets, and what clients may ask of them.
+
+use super::{DAY_MS, Form, Group, Opt, PLAIN};
+
+pub const ROWS: &[Opt] = &[
+    Opt {
+        name: "bind",
+        short: Some('b'),
+        value: "ADDRESS",
+        many: true,
+        default: Some("127.0.0.1:8000"),
+        group: Group::Listening,
+        help: "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH (repeatable)",
+        more: "Port 0 takes a free port and reports it. HOST is an IP address or `localhost`; `:8000` and `0.0.0.0:8000` mean every \
+               IPv4 address. With the variable PORT set, as many hosting platforms do, the default is 0.0.0.0:$PORT.",
+        ..PLAIN
+    },
+    Opt {
+        name: "rings",
+        value: "COUNT",
+        form: Form::Integer {
+            min: 1,
+            max: crate::model::RINGS_MAX as u64,
+        },
+        default_words: Some("one per processor"),
+        group: Group::Listening,
+        help: "Threads of the edge, each with an io_uring of its own",
+        more: "They handle the connections, all files and the applications' input and output.",
+        ..PLAIN
+    },
+    Opt {
+        name: "backlog",
+        value: "COUNT",
+        form: Form::Integer {
+            min: 1,
+            max: 1 << 20,
+        },
+        default: Some("2048"),
+        group: Group::Listening,
+        help: "Connections that may wait to be accepted",
+        more: "The kernel cuts this to net.core.somaxconn.",
+        ..PLAIN
+    },
+    Opt {
+        name: "server-header",
+        value: "TEXT",
+        default: Some("ringgate"),
+        group: Group::Listening,
+        help: "Value of the Server response header; empty sends none",
+        ..PLAIN
+    },
+    Opt {
+        name: "timeout",
+        short: Some('t'),
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 0,
+            max_ms: DAY_MS,
+        },
+        default: Some("30"),
+        group: Group::Timeouts,
+        help: "Time an application has to answer; then the client gets 504 and the worker is replaced; 0: no limit",
+        app: true,
+        ..PLAIN
+    },
+    Opt {
+        name: "graceful-timeout",
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 0,
+            max_ms: DAY_MS,
+        },
+        default: Some("30"),
+        group: Group::Timeouts,
+        help: "Time that running requests have to finish after TERM, or after HUP in the old workers",
+        app: true,
+        ..PLAIN
+    },
+    Opt {
+        name: "keep-alive",
+        aliases: &["keepalive"],
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 0,
+            max_ms: DAY_MS,
+        },
+        default: Some("75"),
+        group: Group::Timeouts,
+        help: "Time a connection may be idle between requests; 0: close after each response",
+        ..PLAIN
+    },
+    Opt {
+        name: "header-timeout",
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 100,
+            max_ms: DAY_MS,
+        },
+        default: Some("10"),
+        group: Group::Timeouts,
+        help: "Time a client has to send the request line and headers",
+        ..PLAIN
+    },
+    Opt {
+        name: "body-timeout",
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 100,
+            max_ms: DAY_MS,
+        },
+        default: Some("30"),
+        group: Group::Timeouts,
+        help: "Time a client may pause while it sends a request body",
+        ..PLAIN
+    },
+    Opt {
+        name: "write-timeout",
+        value: "SECONDS",
+        form: Form::Duration {
+            min_ms: 100,
+            max_ms: DAY_MS,
+        },
+        default: Some("60"),
+        group: Group::Timeouts,
+        help: "Time a client may pause while it receives a response",
+        ..PLAIN
+    },
+    Opt {
+        name: "limit-request-line",
+        value: "BYTES",
+        form: Form::Bytes {
+            min: 64,
+            max: 64 << 10,
+        },
+        default: Some("8190"),
+        group: Group::Limits,
+        help: "Longest request line; beyond: 414",
+        ..PLAIN
+    },
+    Opt {
+        name: "limit-request-fields",
+        value: "COUNT",
+        form: Form::Integer { min: 1, max: 256 },
+        default: Some("100"),
+        group: Group::Limits,
+        help: "Most header fields; beyond: 431",
+        ..PLAIN
+    },
+    Opt {
+        name: "limit-request-head",
+        value: "BYTES",
+        form: Form::Bytes {
+            min: 512,
+            max: 32 << 10,
+        },
+        default: Some("16k"),
+        group: Group::Limits,
+        help: "Largest request line and headers together; beyond: 431",
+        ..PLAIN
+    },
+    Opt {
+        name: "limit-request-body",
+        value: "BYTES",
+        form: Form::Bytes {
+            min: 0,
+            max: 1 << 50,
+        },
+        default: Some("100m"),
+        group: Group::Limits,
+        help: "Largest request body; beyond: 413",
+        ..PLAIN
+    },
+    Opt {
+        name: "pending",
+        value: "COUNT",
+        form: Form::Integer { min: 1, max: 4096 },
+        default: Some("1024"),
+        group: Group::Limits,
+        help: "Requests of one application that may wait or run; beyond: 503",
+        ..PLAIN
+    },
+    Opt {
+        name: "max-connections",
+        value: "COUNT",
+        form: Form::Integer {
+            min: 1,
+            max: 4 << 20,
+        },
+        default_words: Some("16384, or what the descriptor limit allows"),
+        group: Group::Limits,
+        help: "Client connections at the same time; further ones wait in the backlog",
+        ..PLAIN
+    },
+];
