@@ -26,6 +26,7 @@ pub mod selection;
 pub mod status;
 pub mod target;
 pub mod text;
+pub mod websocket;
 
 pub use http1::request::{Body, Head, Header, HeaderStorage, Limits, Method, Parse, Version};
 pub use reject::Reject;

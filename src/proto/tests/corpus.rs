@@ -25,6 +25,9 @@ const TARGETS: &[(&str, Fuzz)] = &[
     ("glob", proto::glob::fuzz_glob),
     ("hashed", proto::hashed::fuzz_hashed),
     ("listing", proto::listing::fuzz_listing),
+    ("websocket", proto::websocket::reader::fuzz_reader),
+    ("handshake", proto::websocket::handshake::fuzz_handshake),
+    ("inflate", proto::websocket::deflate::fuzz_inflate),
 ];
 
 /// Mutations per corpus file.
