@@ -7,6 +7,7 @@
 mod enqueue;
 mod frame;
 mod hold;
+mod inbound;
 mod park;
 mod recovery;
 
@@ -14,12 +15,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::corrupt::Corrupt;
+use crate::event;
 use crate::segment::{Segment, SlotBlock};
 use crate::state::{self, State, WorkerId};
-use crate::stream::{Item, Reader};
+use crate::stream::{self, Item, NO_TICKET, Reader, Writer};
 use crate::sync::Ordering;
 
-pub use frame::{Cancel, Chunk, Frame, Mark, SlotId, SlotState, Times};
+pub use frame::{Cancel, Chunk, Frame, Full, Mark, SlotId, SlotState, Times};
 pub use hold::Held;
 use hold::Holds;
 pub use park::Park;
@@ -45,9 +47,11 @@ struct Entry {
     dead: bool,
     /// The worker was seen to be through.
     done: bool,
-    /// `consumed` or `cancelled` were written: to be zeroed before the next use.
+    /// Words of the slot's block were written that must be zero at the next use.
     touched: bool,
     reader: Reader,
+    /// Of the inbound ring.
+    writer: Writer,
 }
 
 /// One ring thread's end of one app's exchange. Stays in its thread.
@@ -88,6 +92,7 @@ impl EdgeRing {
             done: false,
             touched: true,
             reader: Reader::default(),
+            writer: Writer::new(NO_TICKET),
         };
         let mut this = EdgeRing {
             ring: ring as u32,
@@ -136,7 +141,18 @@ impl EdgeRing {
     pub fn reserve(&mut self) -> Option<SlotId> {
         self.take_returned();
         let local = self.free.pop()?;
-        self.entries[local as usize].phase = Phase::Reserved;
+        let entry = &mut self.entries[local as usize];
+        entry.phase = Phase::Reserved;
+        entry.writer = Writer::new(NO_TICKET);
+        if entry.touched {
+            entry.touched = false;
+            let block = self.segment.slot(self.base + local);
+            block.consumed.store(0, Ordering::Relaxed);
+            block.cancelled.store(0, Ordering::Relaxed);
+            block.in_produced.store(0, Ordering::Relaxed);
+            block.in_consumed.store(0, Ordering::Relaxed);
+            block.in_waiting.store(0, Ordering::Relaxed);
+        }
         Some(SlotId(self.base + local))
     }
 
@@ -160,7 +176,6 @@ impl EdgeRing {
     /// that about); the slot is still reserved, answer 503 and `abandon` it.
     #[must_use]
     pub fn submit(&mut self, slot: SlotId, request_len: usize, now_ns: u64) -> bool {
-        let touched = self.entry(slot).touched;
         debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
         let area_bytes = self.segment.layout().request_bytes as usize;
         let block = self.block(slot);
@@ -168,10 +183,6 @@ impl EdgeRing {
         block
             .request_len
             .store(request_len.min(area_bytes) as u32, Ordering::Relaxed);
-        if touched {
-            block.consumed.store(0, Ordering::Relaxed);
-            block.cancelled.store(0, Ordering::Relaxed);
-        }
         if !self.push(slot, now_ns) {
             state::free(&self.block(slot).state);
             return false;
@@ -181,8 +192,8 @@ impl EdgeRing {
             phase: Phase::Submitted,
             dead: false,
             done: false,
-            touched: false,
             reader: Reader::default(),
+            ..*entry
         };
         self.submitted += 1;
         self.sleeper.stir();
@@ -293,7 +304,31 @@ impl EdgeRing {
             .reader
             .next(&area, produced, ticket, &mut self.scratch)?
         {
-            Some(Item::Head) => Frame::Head(&self.scratch),
+            Some(Item::Head { kind }) => match kind {
+                stream::INFORMATIONAL => Frame::Informational(&self.scratch),
+                stream::TRAILERS => Frame::Trailers(&self.scratch),
+                stream::ACCEPT => Frame::Accept(&self.scratch),
+                _ => Frame::Head(&self.scratch),
+            },
+            Some(Item::Message {
+                binary,
+                last,
+                offset,
+                len,
+                end,
+            }) => Frame::Message {
+                binary,
+                last,
+                chunk: Chunk {
+                    offset,
+                    len,
+                    mark: end,
+                },
+            },
+            Some(Item::Close) => {
+                let (code, reason) = event::read_disconnect(&self.scratch);
+                Frame::Close { code, reason }
+            }
             Some(Item::Body { offset, len, end }) => Frame::Body(Chunk {
                 offset,
                 len,
@@ -353,7 +388,7 @@ impl EdgeRing {
             .publish(size, &block.consumed, &block.produced, &block.waiting)
             && let Some(worker) = self.worker_of(slot)
         {
-            self.segment.unpark(worker.index);
+            self.segment.tell(worker.index, slot.0);
         }
     }
 

@@ -21,6 +21,7 @@ const LAYOUT: Layout = Layout {
     workers: WORKERS as u32,
     request_bytes: 4096,
     response_bytes: 4096,
+    inbound_bytes: 4096,
 };
 /// Longer lists only repeat themselves.
 const OPERATIONS_MAX: usize = 4096;

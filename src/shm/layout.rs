@@ -5,7 +5,7 @@
 use crate::corrupt::Corrupt;
 
 /// Processes of a machine that look at one segment agree on this; it changes with any change of the formats below.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub const WORKERS_MAX: u32 = 256;
 pub const RINGS_MAX: u32 = 64;
@@ -39,6 +39,8 @@ pub struct Layout {
     pub request_bytes: u32,
     /// Response ring of a slot. A power of two, 4 KiB..=16 MiB.
     pub response_bytes: u32,
+    /// Inbound ring of a slot: streamed bodies and events. A power of two, 4 KiB..=16 MiB.
+    pub inbound_bytes: u32,
 }
 
 impl Default for Layout {
@@ -49,6 +51,7 @@ impl Default for Layout {
             workers: 64,
             request_bytes: 64 << 10,
             response_bytes: 64 << 10,
+            inbound_bytes: 64 << 10,
         }
     }
 }
@@ -61,9 +64,11 @@ pub struct Offsets {
     pub records: u64,
     pub cells: u64,
     pub dirty: u64,
+    pub inboxes: u64,
     pub slots: u64,
     pub requests: u64,
     pub responses: u64,
+    pub inbounds: u64,
     pub total: u64,
 }
 
@@ -79,7 +84,7 @@ impl Layout {
         if !(1..=WORKERS_MAX).contains(&self.workers) {
             return Err(Corrupt("layout: workers out of range"));
         }
-        if !area(self.request_bytes) || !area(self.response_bytes) {
+        if !area(self.request_bytes) || !area(self.response_bytes) || !area(self.inbound_bytes) {
             return Err(Corrupt(
                 "layout: area sizes must be powers of two within bounds",
             ));
@@ -108,6 +113,11 @@ impl Layout {
         self.slots_per_ring().div_ceil(64).next_multiple_of(8)
     }
 
+    /// Words of one worker's inbox bitmap, a whole number of cache lines.
+    pub fn inbox_words(&self) -> u32 {
+        self.slots.div_ceil(64).next_multiple_of(8)
+    }
+
     /// Where the regions lie. Call it on a checked layout only; no sum below can overflow then.
     pub fn offsets(&self) -> Offsets {
         let page = |bytes: u64| bytes.next_multiple_of(PAGE);
@@ -116,19 +126,23 @@ impl Layout {
         let records = bells + page(u64::from(self.rings) * BELL_BYTES);
         let cells = records + page(u64::from(self.workers) * RECORD_BYTES);
         let dirty = cells + page(u64::from(self.queue_entries()) * 8);
-        let slots = dirty + page(u64::from(self.rings) * u64::from(self.dirty_words()) * 8);
+        let inboxes = dirty + page(u64::from(self.rings) * u64::from(self.dirty_words()) * 8);
+        let slots = inboxes + page(u64::from(self.workers) * u64::from(self.inbox_words()) * 8);
         let requests = slots + page(u64::from(self.slots) * SLOT_BYTES);
         let responses = requests + u64::from(self.slots) * u64::from(self.request_bytes);
-        let total = responses + u64::from(self.slots) * u64::from(self.response_bytes);
+        let inbounds = responses + u64::from(self.slots) * u64::from(self.response_bytes);
+        let total = inbounds + u64::from(self.slots) * u64::from(self.inbound_bytes);
         Offsets {
             control,
             bells,
             records,
             cells,
             dirty,
+            inboxes,
             slots,
             requests,
             responses,
+            inbounds,
             total,
         }
     }
@@ -184,6 +198,10 @@ mod tests {
                 response_bytes: 1 << 25,
                 ..good
             },
+            Layout {
+                inbound_bytes: 1000,
+                ..good
+            },
         ] {
             assert!(bad.checked().is_err(), "{bad:?}");
         }
@@ -207,9 +225,11 @@ mod tests {
             o.records,
             o.cells,
             o.dirty,
+            o.inboxes,
             o.slots,
             o.requests,
             o.responses,
+            o.inbounds,
             o.total,
         ];
         assert!(order.is_sorted());

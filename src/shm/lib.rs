@@ -1,7 +1,7 @@
 //! The exchange: how requests get from the edge's ring threads to Python workers and answers back, without a system call under load.
 //!
 //! One sealed memory file per app ([`Segment`]), mapped by the edge and by the app's hosts. In it: one queue for all workers, one slot per
-//! request with its own request area and response ring, one dirty bitmap and doorbell per ring thread, one record per worker seat.
+//! request with its own request area, response ring and inbound ring, one dirty bitmap and doorbell per ring thread, one record and inbox per worker seat.
 //! The edge's end is [`EdgeRing`], a worker's end is [`WorkerSeat`] and [`Claim`].
 //!
 //! Invariants: the edge believes nothing it reads here (garbage is `Corrupt`, never a panic, never an unbounded loop); a crash of any party
@@ -20,12 +20,14 @@
 )]
 
 pub mod corrupt;
+pub mod event;
 pub mod handover;
 pub mod layout;
 pub mod request;
 pub mod response;
 
 // The algorithms, over borrowed atomics: the same code runs on shared memory and under loom.
+mod inbox;
 mod outbox;
 mod parking;
 mod queue;
@@ -45,15 +47,16 @@ mod wake;
 mod worker;
 
 pub use corrupt::Corrupt;
+pub use event::EventKind;
 pub use layout::Layout;
 pub use state::WorkerId;
 
 #[cfg(not(loom))]
-pub use edge::{Cancel, Chunk, EdgeRing, Frame, Held, Mark, Park, SlotId, SlotState, Times};
+pub use edge::{Cancel, Chunk, EdgeRing, Frame, Full, Held, Mark, Park, SlotId, SlotState, Times};
 #[cfg(not(loom))]
 pub use segment::{Segment, WorkerRecord, WorkerStatus};
 #[cfg(not(loom))]
-pub use worker::{Claim, Finish, WaitSpace, WorkerSeat, WriteError};
+pub use worker::{Claim, Finish, WaitSpace, Wake, WorkerSeat, WriteError};
 
 #[cfg(all(test, loom))]
 mod models;

@@ -105,11 +105,14 @@ impl Mask<'_> {
             .sum()
     }
 
-    /// Takes out the member that `rank` puts highest; others may be taken by others meanwhile.
-    pub fn take_best(&self, mut rank: impl FnMut(u16) -> u64) -> Option<u16> {
+    /// Takes out the member that `rank` puts highest, none that it refuses to rank; others may be taken by others meanwhile.
+    pub fn take_best(&self, mut rank: impl FnMut(u16) -> Option<u64>) -> Option<u16> {
         // Each failed round means that somebody else took our choice.
         for _ in 0..self.0.len() * 64 {
-            let best = self.members().max_by_key(|&index| rank(index))?;
+            let ranked = self
+                .members()
+                .filter_map(|index| Some((rank(index)?, index)));
+            let (_, best) = ranked.max()?;
             if self.remove(best) {
                 return Some(best);
             }
@@ -155,10 +158,11 @@ mod tests {
         assert_eq!(mask.count(), 3);
         assert_eq!(mask.members().collect::<Vec<_>>(), [3, 64, 255]);
         assert_eq!(
-            mask.take_best(|index| if index == 64 { 9 } else { 1 }),
+            mask.take_best(|index| Some(if index == 64 { 9 } else { 1 })),
             Some(64)
         );
+        assert_eq!(mask.take_best(|_| None), None);
         assert!(!mask.remove(64) && mask.contains(3) && mask.remove(3) && mask.remove(255));
-        assert!(mask.is_empty() && mask.take_best(|_| 0).is_none());
+        assert!(mask.is_empty() && mask.take_best(|_| Some(0)).is_none());
     }
 }

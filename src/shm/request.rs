@@ -17,6 +17,12 @@ pub const FLAG_CONTINUE_SENT: u16 = 1;
 pub const FLAG_CHUNKED: u16 = 2;
 /// The connection is encrypted: scheme `https`.
 pub const FLAG_HTTPS: u16 = 4;
+/// A WebSocket handshake, checked by the edge (RFC 6455 section 4.2.1): answer with `Claim::write_accept`, or refuse with a plain response.
+pub const FLAG_WEBSOCKET: u16 = 8;
+/// The client accepts trailers (`TE: trailers`).
+pub const FLAG_TE_TRAILERS: u16 = 16;
+/// The client waits for `100 Continue`: the edge sends it at `Claim::want_body`.
+pub const FLAG_EXPECT_CONTINUE: u16 = 32;
 
 /// One request, as WSGI and ASGI want to know it. Every string is bytes; nothing is promised about their encoding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +45,8 @@ pub struct Request<'a> {
     /// Empty for a unix socket.
     pub remote_addr: &'a [u8],
     pub remote_port: u16,
-    /// Bytes of the body, known because the edge has read it whole; `None`: no body was announced.
+    /// Bytes of the body: what the edge has read whole, or for a stream what the client announced. `None`: no body was announced (or a
+    /// chunked one streams).
     pub content_length: Option<u64>,
 }
 
@@ -50,6 +57,8 @@ pub enum Body {
     Inline { offset: usize, len: usize },
     /// In a file that the edge hands over on request (`Claim::want_body`).
     File { len: u64 },
+    /// It comes on the inbound ring.
+    Stream,
 }
 
 impl Request<'_> {
@@ -109,7 +118,7 @@ pub fn encode<'h>(
     fixed[44..48].copy_from_slice(&u32::try_from(head_len).ok()?.to_le_bytes());
     fixed[48..56].copy_from_slice(&request.content_length.unwrap_or(0).to_le_bytes());
     fixed[56..60].copy_from_slice(&u32::try_from(body_at).ok()?.to_le_bytes());
-    // 60: body kind (0 inline, 1 file), 64..72: body length.
+    // 60: body kind (0 inline, 1 file, 2 stream), 64..72: body length.
     area.get_mut(..FIXED_BYTES)?.copy_from_slice(&fixed);
     Some(body_at)
 }
@@ -126,6 +135,7 @@ pub fn set_body(area: &mut [u8], body: Body, content_length: Option<u64>) -> usi
             if len == 0 { head_len } else { offset + len },
         ),
         Body::File { len } => (1, head_len, len, head_len),
+        Body::Stream => (2, head_len, 0, head_len),
     };
     area[3] = u8::from(content_length.is_some());
     area[48..56].copy_from_slice(&content_length.unwrap_or(0).to_le_bytes());
@@ -159,11 +169,11 @@ pub struct Decoded<'a> {
 }
 
 impl<'a> Decoded<'a> {
-    /// The bytes of an inline body; empty for one in a file.
+    /// The bytes of an inline body; empty for any other.
     pub fn inline_body(&self) -> &'a [u8] {
         match self.body {
             Body::Inline { offset, len } => &self.area[offset..offset + len],
-            Body::File { .. } => &[],
+            Body::File { .. } | Body::Stream => &[],
         }
     }
 }
@@ -236,6 +246,7 @@ pub fn decode(area: &[u8]) -> Result<Decoded<'_>, Corrupt> {
             }
         }
         1 => Body::File { len: u64_at(64) },
+        2 => Body::Stream,
         _ => return Err(Corrupt("request: unknown kind of body")),
     };
     Ok(Decoded {
@@ -336,7 +347,7 @@ pub fn fuzz_decode(bytes: &[u8]) {
             }
         }
         Body::Inline { .. } => return,
-        file @ Body::File { .. } => file,
+        other @ (Body::File { .. } | Body::Stream) => other,
     };
     let total = set_body(&mut area, body, decoded.request.content_length);
     let again = decode(&area[..total]).expect("own encoding");

@@ -1,12 +1,15 @@
 //! The response head frame: what a worker answers. Encoding (worker) and decoding (edge), nothing else.
 //!
-//! Little-endian: `u16 status, u16 header count, u16 reason length, u16 zero, reason`, then per header
+//! Little-endian: `u16 status, u16 header count, u16 reason length, u16 flags, reason`, then per header
 //! `u16 name length, u16 zero, u32 value length, name, value`. The decoder proves the structure only; whether a name is a token and a value
 //! free of CR, LF and NUL is asked of the protocol crate by the edge.
 
 use crate::corrupt::Corrupt;
 
 const FIXED_BYTES: usize = 8;
+
+/// Trailers follow the body.
+pub const HEAD_TRAILERS_FOLLOW: u16 = 1;
 const HEADER_PREFIX_BYTES: usize = 8;
 
 /// Appends an encoded head to `out`. `None`: a count or a length does not fit its field (then `out` may hold a part; throw it away).
@@ -55,6 +58,11 @@ impl<'a> Encoder<'a> {
         Some(Encoder { out, start, count })
     }
 
+    /// Sets the head's `HEAD_*` flags.
+    pub fn flags(&mut self, flags: u16) {
+        self.out[self.start + 6..self.start + 8].copy_from_slice(&flags.to_le_bytes());
+    }
+
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         let name_len = u16::try_from(name.len()).ok()?;
         let value_len = u32::try_from(value.len()).ok()?;
@@ -76,6 +84,8 @@ impl<'a> Encoder<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
     pub status: u16,
+    /// `HEAD_*`; unknown bits mean nothing.
+    pub flags: u16,
     pub reason: &'a [u8],
     pub headers: Headers<'a>,
 }
@@ -101,6 +111,7 @@ pub fn decode(bytes: &[u8]) -> Result<Head<'_>, Corrupt> {
     }
     Ok(Head {
         status,
+        flags: u16::from_le_bytes([fixed[6], fixed[7]]),
         reason,
         headers: Headers {
             bytes: &bytes[headers_at..],

@@ -6,10 +6,13 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
+use sys::eventfd::EventFd;
 use sys::memfd::{self, Mapping};
 
 use crate::corrupt::Corrupt;
+use crate::inbox::Inbox;
 use crate::layout::{self, Layout, Offsets};
 use crate::outbox::Outbox;
 use crate::parking::{self, Mask};
@@ -30,6 +33,7 @@ struct HeaderBlock {
     workers: AtomicU32,
     request_bytes: AtomicU32,
     response_bytes: AtomicU32,
+    inbound_bytes: AtomicU32,
 }
 
 /// A value with two cache lines to itself (x86 fetches lines in pairs).
@@ -58,6 +62,12 @@ pub(crate) struct RecordBlock {
     pub since_ns: AtomicU64,
     pub served: AtomicU64,
     pub idle_since_ns: AtomicU64,
+    /// An event loop's turns: odd while it is in one. 0 for a worker without a loop.
+    pub turn: AtomicU64,
+    /// Requests claimed and not ended.
+    pub running: AtomicU32,
+    /// It sleeps in its event loop: woken by its eventfd, not by its futex.
+    pub looped: AtomicU32,
     pub wake: Apart<WakeBlock>,
 }
 
@@ -65,9 +75,12 @@ pub(crate) struct RecordBlock {
 pub(crate) struct WakeBlock {
     pub word: AtomicU32,
     pub drain: AtomicU32,
+    /// The summary of its inbox.
+    pub news: AtomicU64,
 }
 
 /// One slot. First line: state, and what the edge writes before submitting. Second: what the worker writes. Third: what the edge writes meanwhile.
+/// Positions come in pairs of writer's and reader's, one for each of the slot's two rings.
 #[repr(C, align(256))]
 pub(crate) struct SlotBlock {
     pub state: AtomicU64,
@@ -80,9 +93,13 @@ pub(crate) struct SlotBlock {
     pub last_ns: AtomicU64,
     /// The worker sleeps until there is room.
     pub waiting: AtomicU32,
-    _line2: [u32; 7],
+    pub in_consumed: AtomicU32,
+    _line2: [u32; 6],
     pub consumed: AtomicU32,
     pub cancelled: AtomicU32,
+    pub in_produced: AtomicU64,
+    /// The edge has more to write than there was room for.
+    pub in_waiting: AtomicU32,
 }
 
 const _: () = assert!(size_of::<HeaderBlock>() as u64 <= layout::HEADER_BYTES);
@@ -100,6 +117,8 @@ pub struct Segment {
     /// Invariant: checked.
     layout: Layout,
     offsets: Offsets,
+    /// This process's means to wake workers that sleep in an event loop, by seat.
+    bells: Box<[OnceLock<EventFd>]>,
 }
 
 /// What a worker's seat looks like from outside. Written by the worker: believe it for display only.
@@ -116,6 +135,12 @@ pub struct WorkerRecord {
     pub since_ns: u64,
     /// Requests finished by this incarnation.
     pub served: u64,
+    /// Requests it runs right now; more than one only in an event loop.
+    pub running: u32,
+    /// It runs an event loop: `since_ns` is the beginning of the loop's present or last turn.
+    pub looped: bool,
+    /// Counts the loop's turns; odd while it is in one. The same odd number for long: something blocks the loop.
+    pub turn: u64,
     pub draining: bool,
 }
 
@@ -139,6 +164,7 @@ impl Segment {
             mapping: Mapping::new(fd.as_fd(), offsets.total as usize)?,
             layout,
             offsets,
+            bells: bells(&layout),
         };
         segment.queue().format();
         let header: &HeaderBlock = segment.block(0, 0, 1);
@@ -152,6 +178,9 @@ impl Segment {
         header
             .response_bytes
             .store(layout.response_bytes, Ordering::Relaxed);
+        header
+            .inbound_bytes
+            .store(layout.inbound_bytes, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
         Ok((fd, segment))
     }
@@ -180,6 +209,7 @@ impl Segment {
                 workers: header.workers.load(Ordering::Relaxed),
                 request_bytes: header.request_bytes.load(Ordering::Relaxed),
                 response_bytes: header.response_bytes.load(Ordering::Relaxed),
+                inbound_bytes: header.inbound_bytes.load(Ordering::Relaxed),
             };
             if found.checked()? != found {
                 return Err(Corrupt("layout: slots are not a multiple of rings"));
@@ -196,7 +226,20 @@ impl Segment {
             mapping,
             layout,
             offsets,
+            bells: bells(&layout),
         })
+    }
+
+    /// Gives this process the means to wake the worker in seat `index` while it sleeps in its event loop. The seat's eventfd stays the same for
+    /// the life of the segment, so the first one counts.
+    pub fn set_bell(&self, index: u16, bell: EventFd) {
+        if let Some(place) = self.bells.get(usize::from(index)) {
+            drop(place.set(bell));
+        }
+    }
+
+    pub fn bell(&self, index: u16) -> Option<&EventFd> {
+        self.bells.get(usize::from(index))?.get()
     }
 
     pub fn layout(&self) -> &Layout {
@@ -219,7 +262,8 @@ impl Segment {
         let slot = record.slot.load(Ordering::Relaxed).checked_sub(1);
         let occupied = record.occupied.load(Ordering::Acquire) != 0;
         let idle = self.idle().contains(index);
-        let since = if slot.is_some() {
+        let looped = record.looped.load(Ordering::Relaxed) != 0;
+        let since = if slot.is_some() || looped {
             &record.since_ns
         } else {
             &record.idle_since_ns
@@ -237,6 +281,9 @@ impl Segment {
             slot,
             since_ns: since.load(Ordering::Relaxed),
             served: record.served.load(Ordering::Relaxed),
+            running: record.running.load(Ordering::Relaxed),
+            looped,
+            turn: record.turn.load(Ordering::Relaxed),
             draining: record.wake.0.drain.load(Ordering::Relaxed) != 0,
         })
     }
@@ -288,8 +335,32 @@ impl Segment {
             return;
         };
         let word = &record.wake.0.word;
-        if parking::notify(word) && sys::futex::wake(word, 1).is_err() {
-            debug_assert!(false, "waking a word of a live mapping cannot fail");
+        if !parking::notify(word) {
+            return;
+        }
+        let woken = match (record.looped.load(Ordering::Relaxed), self.bell(index)) {
+            (0, _) => sys::futex::wake(word, 1).map(drop),
+            (_, Some(bell)) => bell.ring(),
+            // Its token is in its word; it looks when its loop turns next.
+            (_, None) => Ok(()),
+        };
+        debug_assert!(woken.is_ok(), "waking a live word or bell cannot fail");
+    }
+
+    /// Whether `unpark` from this process ends that worker's sleep.
+    #[inline]
+    pub(crate) fn can_wake(&self, index: u16) -> bool {
+        self.bell(index).is_some()
+            || self
+                .record(index)
+                .is_some_and(|record| record.looped.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Tells a worker that there is news for it in `slot`.
+    pub(crate) fn tell(&self, index: u16, slot: u32) {
+        if let Some(inbox) = self.inbox(index) {
+            inbox.mark(slot);
+            self.unpark(index);
         }
     }
 
@@ -333,6 +404,20 @@ impl Segment {
         }
     }
 
+    /// The inbox of a seat; `None` beyond the layout.
+    #[inline]
+    pub(crate) fn inbox(&self, index: u16) -> Option<Inbox<'_>> {
+        let record = self.record(index)?;
+        let words = self.layout.inbox_words();
+        Some(Inbox {
+            summary: &record.wake.0.news,
+            words: self.words(
+                self.offsets.inboxes + u64::from(index) * u64::from(words) * 8,
+                words,
+            ),
+        })
+    }
+
     #[inline]
     pub(crate) fn record(&self, index: u16) -> Option<&RecordBlock> {
         let index = u32::from(index);
@@ -354,6 +439,11 @@ impl Segment {
     #[inline]
     pub(crate) fn response_area(&self, slot: u32) -> Area<'_> {
         self.area(self.offsets.responses, slot, self.layout.response_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn inbound_area(&self, slot: u32) -> Area<'_> {
+        self.area(self.offsets.inbounds, slot, self.layout.inbound_bytes)
     }
 
     /// Number `index` of `count` blocks that begin at `offset`. An index out of range (a mistake of ours) is cut to the last block.
@@ -397,7 +487,11 @@ impl Segment {
     }
 }
 
-/// The bytes of one slot's request or response. Raw, because another process may write them at any time; who may touch them when is
+fn bells(layout: &Layout) -> Box<[OnceLock<EventFd>]> {
+    (0..layout.workers).map(|_| OnceLock::new()).collect()
+}
+
+/// The bytes of one slot's request, response or inbound ring. Raw, because another process may write them at any time; who may touch them when is
 /// settled by the slot's state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Area<'a> {

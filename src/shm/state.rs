@@ -10,7 +10,7 @@
 //! The ticket ties a queue entry to one use of the slot, so an entry left behind by a cancelled request claims nothing. Every step that two
 //! parties may race for is one compare-and-swap.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, store_load_barrier};
 
 /// Who claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +100,15 @@ pub fn load(word: &AtomicU64) -> Option<State> {
     State::unpack(word.load(Ordering::Acquire))
 }
 
+/// Edge, having published an event: who must be told. `None`: nobody yet, a worker looks by itself after claiming; or garbage.
+#[inline]
+pub fn claimant(word: &AtomicU64) -> Option<WorkerId> {
+    match State::unpack(word.load(Ordering::SeqCst)) {
+        Some(State::Claimed { worker, .. }) => Some(worker),
+        _ => None,
+    }
+}
+
 /// Edge, owner of a free slot: says under which ticket it is about to be queued.
 #[inline]
 pub fn enqueue(word: &AtomicU64, ticket: u32) {
@@ -115,13 +124,17 @@ pub fn requeue(word: &AtomicU64, old_ticket: u32, ticket: u32) -> bool {
         .is_ok()
 }
 
-/// Worker, holding the queue entry `ticket`: takes the request, or learns that it is not there any more.
+/// Worker, holding the queue entry `ticket`: takes the request, or learns that it is not there any more. Ordered before the worker's first look
+/// at the inbound ring: an edge that publishes there and still finds the slot queued may leave it at that.
 #[inline]
 pub fn claim(word: &AtomicU64, ticket: u32, worker: WorkerId) -> bool {
     let queued = State::Queued { ticket }.pack();
     let claimed = State::Claimed { ticket, worker }.pack();
-    word.compare_exchange(queued, claimed, Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
+    let claimed = word
+        .compare_exchange(queued, claimed, Ordering::SeqCst, Ordering::Relaxed)
+        .is_ok();
+    store_load_barrier();
+    claimed
 }
 
 /// Worker: through. False if the slot was taken away, which the edge does only from the dead.

@@ -1,9 +1,9 @@
-//! The response ring of a slot: one writer (the worker), one reader (the edge), frames in a byte ring.
+//! A byte ring of frames with one writer and one reader. A slot has two: the response ring (worker to edge) and the inbound ring (edge to worker).
 //!
 //! A frame is `u32 length, u8 kind, 3 zero bytes`, then `length` bytes, padded to 8. Everything is 8-aligned, so the header never wraps; a
 //! body frame is cut so that its bytes never wrap either and can leave from where they are. Positions are free-running u32s.
-//! `produced` carries the ticket of the request beside the position: what an earlier use of the slot left there counts as nothing, so nobody
-//! has to reset it.
+//! `produced` carries the ticket of the request beside the position: what an earlier use of the slot left in the response ring counts as nothing,
+//! so nobody has to reset it. (The inbound ring is written before the final ticket is known; the edge resets it and uses [`NO_TICKET`].)
 //!
 //! Invariants, writer: `written - consumed <= size`. Reader: `consumed <= read <= produced`, `produced - consumed <= size`; the reader keeps its
 //! own `consumed` and checks `produced` at every look.
@@ -13,10 +13,22 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering, store_load_barrier};
 
 pub const FRAME_HEADER_BYTES: u32 = 8;
 
-const KIND_HEAD: u8 = 1;
-const KIND_BODY: u8 = 2;
-const KIND_FILE: u8 = 3;
-const KIND_WANT_BODY: u8 = 4;
+/// Stands for the ticket in the inbound ring.
+pub const NO_TICKET: u32 = 0;
+
+/// Kinds of frames; the inbound ring's are in `event`.
+pub const HEAD: u8 = 1;
+pub const BODY: u8 = 2;
+pub const FILE: u8 = 3;
+pub const WANT_BODY: u8 = 4;
+pub const INFORMATIONAL: u8 = 5;
+pub const TRAILERS: u8 = 6;
+pub const ACCEPT: u8 = 7;
+pub const TEXT_PART: u8 = 8;
+pub const TEXT_END: u8 = 9;
+pub const BINARY_PART: u8 = 10;
+pub const BINARY_END: u8 = 11;
+pub const CLOSE: u8 = 12;
 const FILE_BYTES: usize = 24;
 
 /// The bytes of a ring: `size` of them, a power of two. Offsets are below `size` and ranges do not leave it, or nothing is copied.
@@ -32,7 +44,7 @@ fn padded(len: u32) -> u32 {
 }
 
 /// Writer's end. Lives as long as one claim.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Writer {
     ticket: u32,
     written: u32,
@@ -93,7 +105,7 @@ impl Writer {
     }
 
     /// Writes a frame whole. `Err(true)`: it could fit later; `Err(false)`: never.
-    fn whole(
+    pub fn whole(
         &mut self,
         ring: &impl Bytes,
         consumed: &AtomicU32,
@@ -112,19 +124,6 @@ impl Writer {
         Ok(())
     }
 
-    pub fn head(
-        &mut self,
-        ring: &impl Bytes,
-        consumed: &AtomicU32,
-        head: &[u8],
-    ) -> Result<(), bool> {
-        self.whole(ring, consumed, KIND_HEAD, head)
-    }
-
-    pub fn want_body(&mut self, ring: &impl Bytes, consumed: &AtomicU32) -> Result<(), bool> {
-        self.whole(ring, consumed, KIND_WANT_BODY, &[])
-    }
-
     pub fn file(
         &mut self,
         ring: &impl Bytes,
@@ -137,11 +136,18 @@ impl Writer {
         payload[..8].copy_from_slice(&token.to_le_bytes());
         payload[8..16].copy_from_slice(&offset.to_le_bytes());
         payload[16..].copy_from_slice(&length.to_le_bytes());
-        self.whole(ring, consumed, KIND_FILE, &payload)
+        self.whole(ring, consumed, FILE, &payload)
     }
 
-    /// Writes as much of `bytes` as there is room for, in frames of at most a quarter of the ring; returns how much.
-    pub fn body(&mut self, ring: &impl Bytes, consumed: &AtomicU32, bytes: &[u8]) -> usize {
+    /// Writes as much of `bytes` as there is room for, in frames of at most a quarter of the ring; returns how much. The frames are of kind `part`,
+    /// the one that ends `bytes` of kind `end`.
+    pub fn pieces(
+        &mut self,
+        ring: &impl Bytes,
+        consumed: &AtomicU32,
+        (part, end): (u8, u8),
+        bytes: &[u8],
+    ) -> usize {
         let size = ring.size();
         let mut done = 0;
         while done < bytes.len() {
@@ -160,7 +166,8 @@ impl Writer {
             if len == 0 {
                 break;
             }
-            self.frame(ring, KIND_BODY, &bytes[done..done + len]);
+            let kind = if done + len == bytes.len() { end } else { part };
+            self.frame(ring, kind, &bytes[done..done + len]);
             done += len;
         }
         done
@@ -169,15 +176,39 @@ impl Writer {
     /// Shows everything written so far to the reader. False if there was nothing new.
     #[inline]
     pub fn publish(&mut self, produced: &AtomicU64) -> bool {
+        self.show(produced, Ordering::Release)
+    }
+
+    /// The same, ordered before a look at whether the reader is there yet.
+    #[inline]
+    pub fn publish_before_look(&mut self, produced: &AtomicU64) -> bool {
+        let shown = self.show(produced, Ordering::SeqCst);
+        store_load_barrier();
+        shown
+    }
+
+    #[inline]
+    pub fn has_unpublished(&self) -> bool {
+        self.published != self.written
+    }
+
+    #[inline]
+    fn show(&mut self, produced: &AtomicU64, order: Ordering) -> bool {
         if self.published == self.written {
             return false;
         }
         self.published = self.written;
         produced.store(
             u64::from(self.ticket) << 32 | u64::from(self.written),
-            Ordering::Release,
+            order,
         );
         true
+    }
+
+    /// Payload that would fit now, in one frame or several.
+    pub fn free(&mut self, size: u32, consumed: &AtomicU32) -> u32 {
+        self.consumed = consumed.load(Ordering::Acquire);
+        self.room(size).saturating_sub(4 * (FRAME_HEADER_BYTES + 8))
     }
 
     /// Before sleeping for room: says so, then looks once more. True: there is room (for what was last refused, or a quarter of the ring).
@@ -192,10 +223,20 @@ impl Writer {
 /// What the reader found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// In the scratch buffer.
-    Head,
+    /// A head of some sort (`HEAD`, `INFORMATIONAL`, `TRAILERS`, `ACCEPT`), in the scratch buffer.
+    Head {
+        kind: u8,
+    },
     /// `len` bytes at `offset` of the ring; they may be given up by consuming up to `end`.
     Body {
+        offset: u32,
+        len: u32,
+        end: u32,
+    },
+    /// The same for a piece of a WebSocket message.
+    Message {
+        binary: bool,
+        last: bool,
         offset: u32,
         len: u32,
         end: u32,
@@ -206,6 +247,17 @@ pub enum Item {
         length: u64,
     },
     WantBody,
+    /// Code and reason are in the scratch buffer.
+    Close,
+}
+
+/// A frame that was found and checked to lie in the ring: `len` bytes at `at`, which may wrap.
+#[derive(Debug, Clone, Copy)]
+struct Raw {
+    kind: u8,
+    at: u32,
+    len: u32,
+    end: u32,
 }
 
 /// Reader's end. Lives as long as one use of the slot. Believes nothing.
@@ -216,14 +268,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next frame, if one was published under `ticket`. Heads are copied into `scratch`.
-    pub fn next(
-        &mut self,
-        ring: &impl Bytes,
-        produced: u64,
-        ticket: u32,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Option<Item>, Corrupt> {
+    /// The next frame, if one was published under `ticket`. Checked against the ring, not moved past.
+    #[inline]
+    fn look(&self, ring: &impl Bytes, produced: u64, ticket: u32) -> Result<Option<Raw>, Corrupt> {
         let size = ring.size();
         let produced = if (produced >> 32) as u32 == ticket {
             produced as u32
@@ -235,35 +282,58 @@ impl Reader {
             return Ok(None);
         }
         if produced.wrapping_sub(self.consumed) > size || ahead > size || ahead % 8 != 0 {
-            return Err(Corrupt("response ring: impossible position"));
+            return Err(Corrupt("ring: impossible position"));
         }
         let mut header = [0; 8];
         ring.get(self.read & (size - 1), &mut header);
         let header = u64::from_le_bytes(header);
         let (len, kind) = (header as u32, (header >> 32) as u8);
         if len > ahead - FRAME_HEADER_BYTES || padded(len) > ahead - FRAME_HEADER_BYTES {
-            return Err(Corrupt(
-                "response ring: a frame is longer than what was published",
-            ));
+            return Err(Corrupt("ring: a frame is longer than what was published"));
         }
-        let at = self.read.wrapping_add(FRAME_HEADER_BYTES) & (size - 1);
-        let end = self.read.wrapping_add(FRAME_HEADER_BYTES + padded(len));
+        Ok(Some(Raw {
+            kind,
+            at: self.read.wrapping_add(FRAME_HEADER_BYTES) & (size - 1),
+            len,
+            end: self.read.wrapping_add(FRAME_HEADER_BYTES + padded(len)),
+        }))
+    }
+
+    /// The next frame of a response ring. What is not left in the ring is copied into `scratch`.
+    pub fn next(
+        &mut self,
+        ring: &impl Bytes,
+        produced: u64,
+        ticket: u32,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Option<Item>, Corrupt> {
+        let Some(raw) = self.look(ring, produced, ticket)? else {
+            return Ok(None);
+        };
+        let Raw { kind, at, len, end } = raw;
         let item = match kind {
-            KIND_BODY => {
-                if len > size - at {
-                    return Err(Corrupt("response ring: a body frame wraps"));
-                }
-                Item::Body {
-                    offset: at,
-                    len,
-                    end,
-                }
+            BODY | TEXT_PART..=BINARY_END if len > ring.size() - at => {
+                return Err(Corrupt("response ring: a body frame wraps"));
             }
-            KIND_HEAD => {
+            BODY => Item::Body {
+                offset: at,
+                len,
+                end,
+            },
+            TEXT_PART..=BINARY_END => Item::Message {
+                binary: kind >= BINARY_PART,
+                last: matches!(kind, TEXT_END | BINARY_END),
+                offset: at,
+                len,
+                end,
+            },
+            HEAD | INFORMATIONAL | TRAILERS | ACCEPT => {
+                scratch.clear();
                 copy(ring, at, len, scratch);
-                Item::Head
+                Item::Head { kind }
             }
-            KIND_FILE if len as usize == FILE_BYTES => {
+            FILE if len as usize == FILE_BYTES => {
+                scratch.clear();
                 copy(ring, at, len, scratch);
                 let number = |at: usize| {
                     scratch[at..at + 8]
@@ -277,11 +347,43 @@ impl Reader {
                     length: number(16),
                 }
             }
-            KIND_WANT_BODY if len == 0 => Item::WantBody,
+            WANT_BODY if len == 0 => Item::WantBody,
+            CLOSE if len >= 2 => {
+                scratch.clear();
+                copy(ring, at, len, scratch);
+                Item::Close
+            }
             _ => return Err(Corrupt("response ring: unknown kind of frame")),
         };
         self.read = end;
         Ok(Some(item))
+    }
+
+    /// The kind of the next frame of any ring; its payload is appended to `out`, and its room may be given up at the next `publish`.
+    pub fn take(
+        &mut self,
+        ring: &impl Bytes,
+        produced: u64,
+        ticket: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<u8>, Corrupt> {
+        let Some(raw) = self.look(ring, produced, ticket)? else {
+            return Ok(None);
+        };
+        copy(ring, raw.at, raw.len, out);
+        self.read = raw.end;
+        self.consumed = raw.end;
+        Ok(Some(raw.kind))
+    }
+
+    /// The kind of the next frame, which stays where it is.
+    pub fn peek(
+        &self,
+        ring: &impl Bytes,
+        produced: u64,
+        ticket: u32,
+    ) -> Result<Option<u8>, Corrupt> {
+        Ok(self.look(ring, produced, ticket)?.map(|raw| raw.kind))
     }
 
     /// Where reading stands; everything before may be consumed.
@@ -318,14 +420,15 @@ impl Reader {
     }
 }
 
-/// Copies a range that may wrap. `len <= size` was checked.
-fn copy(ring: &impl Bytes, at: u32, len: u32, scratch: &mut Vec<u8>) {
-    scratch.clear();
-    scratch.resize(len as usize, 0);
+/// Appends a range that may wrap. `len <= size` was checked.
+fn copy(ring: &impl Bytes, at: u32, len: u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + len as usize, 0);
+    let copied = &mut out[start..];
     let until_end = (ring.size() - at).min(len) as usize;
-    ring.get(at, &mut scratch[..until_end]);
+    ring.get(at, &mut copied[..until_end]);
     if until_end < len as usize {
-        ring.get(0, &mut scratch[until_end..]);
+        ring.get(0, &mut copied[until_end..]);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A worker that is awake and quick takes the next request anyway, so on one processor a burst of short requests is served by one worker without a
 //! single switch. A worker that has been at one request for longer than [`QUICK_NS`] (it computes, or waits for a database) counts as
-//! away, and another is woken for it.
+//! away, and another is woken for it. For an event loop the same is asked of its present turn: a turn that takes long is blocked by something.
 
 use crate::segment::Segment;
 use crate::sync::Ordering;
@@ -19,12 +19,11 @@ pub fn wake(segment: &Segment, now_ns: u64, eager: usize, limit: usize) -> usize
         .count()
 }
 
-/// Wakes the most recently idle worker: its caches are the warmest.
+/// Wakes the most recently idle worker that this process can wake: its caches are the warmest.
 pub fn wake_one(segment: &Segment) -> bool {
     let rank = |index| {
-        segment
-            .record(index)
-            .map_or(0, |record| record.idle_since_ns.load(Ordering::Relaxed))
+        let record = segment.record(index).filter(|_| segment.can_wake(index))?;
+        Some(record.idle_since_ns.load(Ordering::Relaxed))
     };
     let Some(index) = segment.idle().take_best(rank) else {
         return false;
@@ -42,8 +41,9 @@ fn quick_workers(segment: &Segment, now_ns: u64, enough: usize) -> usize {
         .filter(|&index| !idle.contains(index))
         .filter_map(|index| segment.record(index))
         .filter(|record| {
-            record.slot.load(Ordering::Relaxed) == 0
-                || now_ns.saturating_sub(record.since_ns.load(Ordering::Relaxed)) < QUICK_NS
+            let between = record.slot.load(Ordering::Relaxed) == 0
+                && record.looped.load(Ordering::Relaxed) == 0;
+            between || now_ns.saturating_sub(record.since_ns.load(Ordering::Relaxed)) < QUICK_NS
         })
         .take(enough)
         .count()

@@ -4,9 +4,11 @@
 //! The edge is trusted to keep the rules, but what is read is checked all the same: a worker may fail, it may not misbehave.
 
 mod claim;
+mod looped;
 mod spin;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sys::eventfd::EventFd;
@@ -21,6 +23,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::wake;
 
 pub use claim::{Claim, Finish, WaitSpace, WriteError};
+pub use looped::Wake;
 use spin::Spin;
 
 /// Entries that one `try_claim` skips (of requests cancelled in the queue) before it says "nothing".
@@ -39,6 +42,8 @@ struct Seat {
     /// Awake and quick workers up to which a claim wakes another for what it leaves in the queue.
     eager: usize,
     clock: fn() -> u64,
+    /// Sleeps in an event loop; several claims at once.
+    looped: AtomicBool,
 }
 
 impl Seat {
@@ -114,6 +119,7 @@ impl WorkerSeat {
             owed: AtomicU64::new(0),
             eager: cpus,
             clock: sys::clock::monotonic_ns,
+            looped: AtomicBool::new(false),
         };
         let record = seat
             .segment
@@ -131,6 +137,9 @@ impl WorkerSeat {
         record
             .idle_since_ns
             .store((seat.clock)(), Ordering::Relaxed);
+        record.turn.store(0, Ordering::Relaxed);
+        record.running.store(0, Ordering::Relaxed);
+        record.looped.store(0, Ordering::SeqCst);
         record.wake.0.drain.store(0, Ordering::SeqCst);
         record.wake.0.word.store(parking::RUNNING, Ordering::SeqCst);
         record.occupied.store(1, Ordering::SeqCst);

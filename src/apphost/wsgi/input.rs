@@ -51,6 +51,7 @@ impl Body {
             shm::request::Body::Inline { len: 0, .. } => (Source::Empty, 0),
             shm::request::Body::Inline { offset, len } => (Source::Inline { offset }, len as u64),
             shm::request::Body::File { len } => (Source::File { file: None }, len),
+            shm::request::Body::Stream => (Source::Empty, 0),
         };
     }
 

@@ -115,6 +115,13 @@ impl Call {
                     offset,
                     length,
                 },
+                Some(
+                    Frame::Informational(_)
+                    | Frame::Trailers(_)
+                    | Frame::Accept(_)
+                    | Frame::Message { .. }
+                    | Frame::Close { .. },
+                ) => return Err(Corrupt("a frame that this request does not have")),
                 Some(Frame::End) => News::End,
                 Some(Frame::Abort) => {
                     let local = exchange.local(self.slot);

@@ -16,6 +16,7 @@ const LAYOUT: Layout = Layout {
     workers: 16,
     request_bytes: 64 << 10,
     response_bytes: 64 << 10,
+    inbound_bytes: 64 << 10,
 };
 const REQUEST: [u8; 300] = [b'q'; 300];
 const HEAD: [u8; 80] = [b'h'; 80];

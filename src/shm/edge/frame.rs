@@ -66,12 +66,33 @@ impl Chunk {
     }
 }
 
+/// The inbound ring has no room for the event now; the slot is reported as dirty when there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
 /// One thing a worker said about its request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A private copy of an encoded head (`response::decode`); valid until the next call.
     Head(&'a [u8]),
+    /// The same for an interim response (status 1xx but 101), any number before `Head`.
+    Informational(&'a [u8]),
+    /// The same with status 0: header fields to follow the body. Any number, after the last body byte.
+    Trailers(&'a [u8]),
+    /// The same with status 101: the WebSocket handshake is accepted; its headers are the application's and the subprotocol's.
+    Accept(&'a [u8]),
     Body(Chunk),
+    /// A piece of a WebSocket message; `last` ends it. Text pieces may split characters.
+    Message {
+        binary: bool,
+        last: bool,
+        chunk: Chunk,
+    },
+    /// Close the WebSocket. The reason is whatever bytes the worker wrote.
+    Close {
+        code: u16,
+        reason: &'a [u8],
+    },
     /// `length` bytes from `offset` of the file that arrives on the worker's socket under `token`.
     File {
         token: u64,

@@ -156,10 +156,9 @@ impl EdgeRing {
                 Some(worker) => vec![worker],
                 None => self.live.0.clone(),
             };
-        if let [worker] = waits_for[..]
-            && block.waiting.load(Ordering::SeqCst) != 0
-        {
-            self.segment.unpark(worker.index);
+        if let [worker] = waits_for[..] {
+            // It may sleep for room or for an event, or do other things in its loop.
+            self.segment.tell(worker.index, self.base + local as u32);
         }
         if waits_for.is_empty() {
             self.set_free(local);
@@ -230,7 +229,7 @@ mod tests {
                 sleeper
             });
             // What `wake_one` does, up to the point where its caller is killed.
-            while segment.idle().take_best(|_| 0).is_none() {
+            while segment.idle().take_best(|_| Some(0)).is_none() {
                 std::thread::yield_now();
             }
             std::mem::forget(dying);

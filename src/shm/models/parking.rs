@@ -45,7 +45,7 @@ impl Yard {
     }
 
     fn wake_one(&self) {
-        if let Some(index) = Mask(&self.idle).take_best(|_| 0) {
+        if let Some(index) = Mask(&self.idle).take_best(|_| Some(0)) {
             self.unpark(index);
         }
     }

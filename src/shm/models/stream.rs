@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::{Futex, check};
 use crate::parking::{self, PARKED, RUNNING};
-use crate::stream::{Bytes, Item, Reader, Writer};
+use crate::stream::{BODY, Bytes, Item, Reader, Writer};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Two headers and two words of payload.
@@ -125,7 +125,7 @@ fn a_body_longer_than_the_ring_gets_through() {
             thread::spawn(move || {
                 let mut writer = Writer::new(TICKET);
                 for byte in body {
-                    while writer.body(&slot.ring, &slot.consumed, &[byte]) == 0 {
+                    while writer.pieces(&slot.ring, &slot.consumed, (BODY, BODY), &[byte]) == 0 {
                         writer.publish(&slot.produced);
                         assert!(slot.wait_space(&mut writer));
                     }
@@ -151,7 +151,7 @@ fn a_writer_waiting_for_room_hears_that_the_client_left() {
             let slot = Arc::clone(&slot);
             thread::spawn(move || {
                 let mut writer = Writer::new(TICKET);
-                while writer.body(&slot.ring, &slot.consumed, &[1; 8]) > 0 {}
+                while writer.pieces(&slot.ring, &slot.consumed, (BODY, BODY), &[1; 8]) > 0 {}
                 writer.publish(&slot.produced);
                 assert!(!slot.wait_space(&mut writer));
             })

@@ -7,6 +7,7 @@ fn small() -> Layout {
         workers: 4,
         request_bytes: 4096,
         response_bytes: 4096,
+        inbound_bytes: 4096,
     }
 }
 
@@ -45,6 +46,7 @@ fn a_foreign_or_damaged_file_is_refused() {
         (&header.workers, 5000),
         (&header.request_bytes, 8192),
         (&header.response_bytes, 3),
+        (&header.inbound_bytes, 8192),
     ] {
         let good = field.swap(bad, Ordering::Relaxed);
         assert!(again().is_err(), "{bad}");

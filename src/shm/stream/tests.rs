@@ -41,6 +41,11 @@ impl Pair {
         }
     }
 
+    fn body(&mut self, bytes: &[u8]) -> usize {
+        self.writer
+            .pieces(&self.memory, &self.consumed, (BODY, BODY), bytes)
+    }
+
     fn next(&mut self) -> Result<Option<Item>, Corrupt> {
         self.reader.next(
             &self.memory,
@@ -56,17 +61,19 @@ fn frames_come_out_as_they_went_in() {
     let mut pair = Pair::new(4096);
     assert_eq!(pair.next(), Ok(None));
     pair.writer
-        .head(&pair.memory, &pair.consumed, b"the head")
+        .whole(&pair.memory, &pair.consumed, HEAD, b"the head")
         .unwrap();
-    assert_eq!(pair.writer.body(&pair.memory, &pair.consumed, b"hello"), 5);
+    assert_eq!(pair.body(b"hello"), 5);
     pair.writer
         .file(&pair.memory, &pair.consumed, 1, 2, u64::MAX)
         .unwrap();
-    pair.writer.want_body(&pair.memory, &pair.consumed).unwrap();
+    pair.writer
+        .whole(&pair.memory, &pair.consumed, WANT_BODY, &[])
+        .unwrap();
     assert_eq!(pair.next(), Ok(None), "nothing is visible before publish");
     assert!(pair.writer.publish(&pair.produced));
     assert!(!pair.writer.publish(&pair.produced));
-    assert_eq!(pair.next(), Ok(Some(Item::Head)));
+    assert_eq!(pair.next(), Ok(Some(Item::Head { kind: HEAD })));
     assert_eq!(pair.scratch, b"the head");
     assert_eq!(
         pair.next(),
@@ -99,9 +106,7 @@ fn a_long_body_flows_through_a_small_ring() {
     while got.len() < body.len() {
         step = step * 7 % 3001 + 1;
         let end = (sent + step).min(body.len());
-        sent += pair
-            .writer
-            .body(&pair.memory, &pair.consumed, &body[sent..end]);
+        sent += pair.body(&body[sent..end]);
         pair.writer.publish(&pair.produced);
         while let Some(item) = pair.next().unwrap() {
             let Item::Body { offset, len, end } = item else {
@@ -117,18 +122,107 @@ fn a_long_body_flows_through_a_small_ring() {
 }
 
 #[test]
+fn messages_keep_their_ends_however_they_are_cut() {
+    let mut pair = Pair::new(4096);
+    let message = |len: usize| (0..len).map(|at| (at * 7) as u8).collect::<Vec<u8>>();
+    for len in [1, 8, 1024, 1025, 4096, 20_000] {
+        let (message, mut sent, mut got) = (message(len), 0, Vec::new());
+        let mut last_seen = false;
+        while !last_seen {
+            sent += pair.writer.pieces(
+                &pair.memory,
+                &pair.consumed,
+                (BINARY_PART, BINARY_END),
+                &message[sent..],
+            );
+            pair.writer.publish(&pair.produced);
+            while let Some(item) = pair.next().unwrap() {
+                let Item::Message {
+                    binary: true,
+                    last,
+                    offset,
+                    len,
+                    end,
+                } = item
+                else {
+                    panic!("{item:?}")
+                };
+                assert!(!last_seen);
+                last_seen = last;
+                got.extend_from_slice(&pair.memory.0.borrow()[offset as usize..][..len as usize]);
+                pair.reader.advance(end);
+            }
+            pair.reader
+                .publish(4096, &pair.consumed, &pair.produced, &pair.waiting);
+        }
+        assert_eq!((sent, got), (len, message));
+    }
+    pair.writer
+        .whole(&pair.memory, &pair.consumed, CLOSE, b"\x01\x02why")
+        .unwrap();
+    pair.writer
+        .whole(&pair.memory, &pair.consumed, TEXT_END, b"")
+        .unwrap();
+    pair.writer.publish(&pair.produced);
+    assert_eq!(pair.next(), Ok(Some(Item::Close)));
+    assert_eq!(pair.scratch, b"\x01\x02why");
+    assert!(matches!(
+        pair.next(),
+        Ok(Some(Item::Message {
+            binary: false,
+            last: true,
+            len: 0,
+            ..
+        }))
+    ));
+}
+
+#[test]
+fn events_are_taken_whole_and_their_room_with_them() {
+    let mut pair = Pair::new(4096);
+    pair.produced.store(0, Ordering::Relaxed);
+    pair.writer = Writer::new(NO_TICKET);
+    let mut out = b"before ".to_vec();
+    for round in 0..500 {
+        let payload = vec![round as u8; 1000 + round % 7];
+        pair.writer
+            .whole(&pair.memory, &pair.consumed, 16, &payload)
+            .unwrap();
+        pair.writer.publish_before_look(&pair.produced);
+        let produced = pair.produced.load(Ordering::Relaxed);
+        assert_eq!(
+            pair.reader.peek(&pair.memory, produced, NO_TICKET),
+            Ok(Some(16))
+        );
+        out.truncate(7);
+        assert_eq!(
+            pair.reader
+                .take(&pair.memory, produced, NO_TICKET, &mut out),
+            Ok(Some(16))
+        );
+        assert_eq!(out[7..], payload);
+        assert_eq!(
+            pair.reader
+                .take(&pair.memory, produced, NO_TICKET, &mut out),
+            Ok(None)
+        );
+        pair.reader
+            .publish(4096, &pair.consumed, &pair.produced, &pair.waiting);
+    }
+}
+
+#[test]
 fn a_head_may_wrap_and_may_be_too_long() {
     let mut pair = Pair::new(4096);
     assert_eq!(
-        pair.writer.head(&pair.memory, &pair.consumed, &[1; 4089]),
+        pair.writer
+            .whole(&pair.memory, &pair.consumed, HEAD, &[1; 4089]),
         Err(false)
     );
+    assert_eq!(pair.body(&[2; 1000]), 1000);
     assert_eq!(
-        pair.writer.body(&pair.memory, &pair.consumed, &[2; 1000]),
-        1000
-    );
-    assert_eq!(
-        pair.writer.head(&pair.memory, &pair.consumed, &[1; 4080]),
+        pair.writer
+            .whole(&pair.memory, &pair.consumed, HEAD, &[1; 4080]),
         Err(true)
     );
     pair.writer.publish(&pair.produced);
@@ -141,17 +235,17 @@ fn a_head_may_wrap_and_may_be_too_long() {
         .publish(4096, &pair.consumed, &pair.produced, &pair.waiting);
     let head: Vec<u8> = (0..4080u32).map(|number| number as u8).collect();
     pair.writer
-        .head(&pair.memory, &pair.consumed, &head)
+        .whole(&pair.memory, &pair.consumed, HEAD, &head)
         .unwrap();
     pair.writer.publish(&pair.produced);
-    assert_eq!(pair.next(), Ok(Some(Item::Head)));
+    assert_eq!(pair.next(), Ok(Some(Item::Head { kind: HEAD })));
     assert_eq!(pair.scratch, head);
 }
 
 #[test]
 fn a_waiting_writer_is_woken_when_it_is_worth_it() {
     let mut pair = Pair::new(4096);
-    while pair.writer.body(&pair.memory, &pair.consumed, &[0; 500]) > 0 {}
+    while pair.body(&[0; 500]) > 0 {}
     pair.writer.publish(&pair.produced);
     assert!(!pair.writer.lie_down(4096, &pair.consumed, &pair.waiting));
     let mut woken_after = 0;
@@ -191,7 +285,7 @@ fn garbage_is_corrupt_and_nothing_worse() {
             *byte = if random() % 3 == 0 {
                 random() as u8
             } else {
-                (random() % 5) as u8
+                (random() % 14) as u8
             };
         }
         pair.produced.store(

@@ -17,6 +17,7 @@ const LAYOUT: Layout = Layout {
     workers: 4,
     request_bytes: 4096,
     response_bytes: 4096,
+    inbound_bytes: 4096,
 };
 /// What a helper process is to be: `worker INDEX INCARNATION` or `edge`.
 const ROLE: &str = "RINGGATE_SHM_TEST_ROLE";

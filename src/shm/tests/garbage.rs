@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use shm::{Corrupt, EdgeRing, Frame, Layout, Segment, SlotId};
+use shm::{Corrupt, EdgeRing, EventKind, Frame, Layout, Segment, SlotId};
 use sys::memfd::Mapping;
 
 const LAYOUT: Layout = Layout {
@@ -16,6 +16,7 @@ const LAYOUT: Layout = Layout {
     workers: 8,
     request_bytes: 4096,
     response_bytes: 4096,
+    inbound_bytes: 4096,
 };
 
 struct Random(u64);
@@ -82,9 +83,19 @@ fn live(edge: &mut EdgeRing, rounds: u64, seed: u64) -> u64 {
         if let Some(slot) = edge.reserve() {
             edge.request_area(slot)[..8].copy_from_slice(&round.to_le_bytes());
             match edge.submit(slot, 8, now_ns) {
-                true => mine.push(slot),
+                true => {
+                    edge.push_event(slot, EventKind::Body, b"early").ok();
+                    mine.push(slot);
+                }
                 false => edge.abandon(slot),
             }
+        }
+        if !mine.is_empty() {
+            let slot = mine[random.below(mine.len() as u64) as usize];
+            let bytes = [7; 3000];
+            let pushed = edge.push_bytes(slot, EventKind::Body, None, &bytes);
+            assert!(pushed <= bytes.len() && edge.inbound_room(slot) <= 4096);
+            edge.commit_events(slot);
         }
         edge.wake_workers(now_ns);
         let mut dirty = Vec::new();
@@ -142,8 +153,14 @@ fn read(edge: &mut EdgeRing, slot: SlotId, held: &mut Vec<shm::Held>) -> Result<
         match edge.next_frame(slot)? {
             None => return Ok(false),
             Some(Frame::End | Frame::Abort) => return Ok(true),
-            Some(Frame::Head(head)) => drop(shm::response::decode(head)),
-            Some(Frame::Body(chunk)) => {
+            Some(
+                Frame::Head(head)
+                | Frame::Informational(head)
+                | Frame::Trailers(head)
+                | Frame::Accept(head),
+            ) => drop(shm::response::decode(head)),
+            Some(Frame::Close { code, reason }) => drop((code, reason.len())),
+            Some(Frame::Body(chunk) | Frame::Message { chunk, .. }) => {
                 assert!(edge.bytes(slot, chunk).len() == chunk.len());
                 held.insert(0, edge.hold(slot, chunk));
                 edge.consume(slot, chunk.mark());

@@ -18,6 +18,7 @@ const LAYOUT: Layout = Layout {
     workers: 2 * WORKERS as u32,
     request_bytes: 4096,
     response_bytes: 4096,
+    inbound_bytes: 4096,
 };
 
 fn requests_per_ring() -> u32 {

@@ -54,6 +54,7 @@ impl AppSite {
             workers: 8,
             request_bytes: 16 << 10,
             response_bytes: 8 << 10,
+            inbound_bytes: 8 << 10,
         };
         let (_fd, segment) = Segment::create(&layout).expect("a segment");
         let segment = Arc::new(segment);
@@ -180,6 +181,7 @@ async fn body(claim: &mut Claim, socket: &OwnedFd) -> Vec<u8> {
     let decoded = decode(claim.request()).expect("a good request");
     match decoded.body {
         Body::Inline { .. } => decoded.inline_body().to_vec(),
+        Body::Stream => panic!("bodies do not stream here"),
         Body::File { len } => {
             claim.want_body().expect("room for a wish");
             loop {

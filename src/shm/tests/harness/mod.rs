@@ -19,6 +19,7 @@ pub const LAYOUT: Layout = Layout {
     workers: 4,
     request_bytes: 4096,
     response_bytes: 4096,
+    inbound_bytes: 4096,
 };
 
 impl Pair {
