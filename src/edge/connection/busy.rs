@@ -2,7 +2,8 @@
 
 use super::input::Input;
 use super::output::Output;
-use super::request::{Open, Step, Upload};
+use super::request::{Open, Step};
+use super::submission::Upload;
 use super::upload::Failed;
 use super::{After, Connection};
 use crate::app::Served;

@@ -6,7 +6,8 @@
 //! from outside. Must not know how files are found.
 
 use super::Connection;
-use super::exchange::{Ended, Named};
+use super::exchange::Ended;
+use super::failure::Named;
 use super::output::Output;
 use super::reply::Reply;
 use super::request::Open;

@@ -5,17 +5,19 @@
 //! is boxed for as long as it lasts. Invariants: answers leave in the order of their requests; no receive buffer is held
 //! across a wait of unknown length; every wait has a deadline, and every buffer a bound.
 //!
-//! Floors, ground first: `input`, `output`, `record` | `request` (one head: route it, answer it or say what it needs) |
-//! `upload`, `reply` | `handover`, `exchange`, `busy` | this file.
+//! Floors, ground first: `input`, `output`, `record` | `request`, `submission` (one head: route it, answer it or say
+//! what it needs) | `upload`, `reply` | `handover`, `failure`, `exchange`, `busy` | this file.
 
 mod busy;
 mod exchange;
+mod failure;
 mod handover;
 mod input;
 mod output;
 mod record;
 mod reply;
 mod request;
+mod submission;
 mod upload;
 
 #[cfg(test)]

@@ -5,21 +5,19 @@
 use super::input::Input;
 use super::output::Output;
 use super::record::{self, Record};
+use super::submission::Upload;
 use super::{Connection, OUTPUT_MAX_BYTES};
 use crate::access_log::{AppTimes, Entry};
-use crate::app::{App, Call, Refusal, Served};
+use crate::app::{Call, Served};
 use crate::files;
 use crate::respond::{self, Manner};
 use crate::route::{Handler, Route};
 use config::LogLevel;
-use proto::http1::app_head::is_ambiguous_for_cgi;
 use proto::http1::request::{Parse, parse};
 use proto::path::{self, Path};
 use proto::target::Form;
 use proto::{Body, Head, HeaderStorage, Method, Reject};
-use shm::request as wire;
 use std::fmt::Write;
-use std::rc::Rc;
 
 /// What a request whose answer is not complete yet leaves behind.
 pub struct Open {
@@ -52,25 +50,8 @@ pub enum Step {
     Upload { open: Open, upload: Box<Upload> },
 }
 
-/// A request for an app whose body is not there yet.
-pub struct Upload {
-    pub app: Rc<App>,
-    /// The head's bytes: parsed again when the body is complete, so that nothing borrowed has to be kept.
-    pub head: Vec<u8>,
-    pub body: Body,
-    /// The client waits for `100 Continue`.
-    pub expects: bool,
-}
-
-/// A request body that is complete.
-pub enum Content<'a> {
-    None,
-    Inline { bytes: &'a [u8], chunked: bool },
-    Spooled { length: u64, chunked: bool },
-}
-
 /// What became of one head.
-enum Verdict {
+pub(super) enum Verdict {
     /// Answered whole; the connection goes on.
     Answered,
     Step(Step),
@@ -177,7 +158,7 @@ impl Connection {
 
     /// A page in answer to a good head; a body that has not come yet is not waited for.
     #[cold]
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         asked: &Asked<'_, '_, '_>,
         status: u16,
@@ -275,140 +256,9 @@ impl Connection {
         (verdict, used)
     }
 
-    // Apps.
-
-    fn serve_app(
-        &self,
-        asked: &Asked<'_, '_, '_>,
-        app: usize,
-        path: Path<'_>,
-        out: &mut Output,
-    ) -> (Verdict, usize) {
-        let app = &self.ring.apps[app];
-        let head = asked.head;
-        let content = match head.body {
-            Body::None | Body::Length(0) => Some((Content::None, 0)),
-            Body::Length(length) if length > self.ring.config.limits.body_bytes => {
-                return self.refuse(asked, 413, "the request body is too large", out);
-            }
-            Body::Length(length) => asked
-                .body(length)
-                .filter(|_| app.fits_inline(asked.len, length))
-                .map(|bytes| {
-                    (
-                        Content::Inline {
-                            bytes,
-                            chunked: false,
-                        },
-                        bytes.len(),
-                    )
-                }),
-            Body::Chunked => None,
-        };
-        let Some((content, body_bytes)) = content else {
-            return match app.check() {
-                Ok(()) => (Verdict::Step(self.upload(asked, app)), asked.len),
-                Err(refusal) => {
-                    let (status, detail) = explain(refusal);
-                    self.refuse(asked, status, detail, out)
-                }
-            };
-        };
-        match self.submit(app, head, path, content) {
-            Ok(call) => {
-                let open = self.open(asked, asked.manner);
-                (
-                    Verdict::Step(Step::Call { open, call }),
-                    asked.len + body_bytes,
-                )
-            }
-            Err(refusal) => {
-                let (status, detail) = explain(refusal);
-                self.refuse(asked, status, detail, out)
-            }
-        }
-    }
-
-    fn upload(&self, asked: &Asked<'_, '_, '_>, app: &Rc<App>) -> Step {
-        let upload = Upload {
-            app: Rc::clone(app),
-            head: asked.bytes[..asked.len].to_vec(),
-            body: asked.head.body,
-            expects: asked.head.expect_continue && asked.bytes.len() == asked.len,
-        };
-        Step::Upload {
-            open: self.open(asked, asked.manner),
-            upload: Box::new(upload),
-        }
-    }
-
-    /// Writes a request into the exchange.
-    pub(super) fn submit(
-        &self,
-        app: &Rc<App>,
-        head: &Head<'_, '_>,
-        path: Path<'_>,
-        content: Content<'_>,
-    ) -> Result<Call, Refusal> {
-        let mut address = AddressText::default();
-        let (remote_port, server_name) = match self.peer {
-            Some(peer) => {
-                // Fits: the longest IPv6 address has 45 characters.
-                write!(address, "{}", peer.ip()).map_err(|_| Refusal::HeadTooLarge)?;
-                (peer.port(), &self.entrance.server_name)
-            }
-            None => (0, &self.entrance.server_name),
-        };
-        let (content_length, flags) = match content {
-            Content::None => (matches!(head.body, Body::Length(_)).then_some(0), 0),
-            Content::Inline { bytes, chunked } => (Some(bytes.len() as u64), chunked_flag(chunked)),
-            Content::Spooled { length, chunked } => (Some(length), chunked_flag(chunked)),
-        };
-        let request = wire::Request {
-            method: head.method.as_str().as_bytes(),
-            target: head.target.raw.as_bytes(),
-            path: path.bytes,
-            script_name_len: app.mount_bytes,
-            query: head.target.query.as_bytes(),
-            minor_version: head.version.minor(),
-            flags,
-            server_name: head
-                .host
-                .map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
-            server_port: self.entrance.server_port,
-            remote_addr: address.as_bytes(),
-            remote_port,
-            content_length,
-        };
-        app.submit(uring::now(), |area| {
-            let headers = head
-                .headers
-                .iter()
-                .filter(|header| !is_ambiguous_for_cgi(header.name.as_bytes()))
-                .map(|header| (header.name.as_bytes(), header.value));
-            let body_at = wire::encode(area, &request, headers)?;
-            let body = match content {
-                Content::None => wire::Body::Inline {
-                    offset: body_at,
-                    len: 0,
-                },
-                Content::Inline { bytes, .. } => {
-                    area.get_mut(body_at..body_at + bytes.len())?
-                        .copy_from_slice(bytes);
-                    wire::Body::Inline {
-                        offset: body_at,
-                        len: bytes.len(),
-                    }
-                }
-                Content::Spooled { length, .. } => wire::Body::File { len: length },
-            };
-            Some(wire::set_body(area, body, content_length))
-        })
-    }
-
     // What an unfinished answer keeps, and its end.
 
-    fn open(&self, asked: &Asked<'_, '_, '_>, manner: Manner) -> Open {
+    pub(super) fn open(&self, asked: &Asked<'_, '_, '_>, manner: Manner) -> Open {
         let mut record = self.ring.take_record();
         let line = record::first_line(asked.bytes);
         if self.ring.access.borrow().is_on() {
@@ -460,7 +310,7 @@ impl Connection {
         app: Option<(&str, Served)>,
     ) {
         let mut remote = AddressText::default();
-        if let Some(peer) = self.peer {
+        if let Some(peer) = self.peer() {
             // Fits, and an unprintable address would only leave the field empty.
             write!(remote, "{}", peer.ip()).ok();
         }
@@ -487,30 +337,17 @@ impl Connection {
     }
 }
 
-fn chunked_flag(chunked: bool) -> u16 {
-    if chunked { wire::FLAG_CHUNKED } else { 0 }
-}
-
-/// Status and words for a request that the exchange did not take.
-pub fn explain(refusal: Refusal) -> (u16, &'static str) {
-    match refusal {
-        Refusal::Full => (503, "too many requests are waiting; try again soon"),
-        Refusal::Down => (503, "the application is not available"),
-        Refusal::HeadTooLarge => (431, "request head too large"),
-    }
-}
-
 /// A good head and the bytes it came in.
-struct Asked<'a, 'h, 'b> {
-    bytes: &'a [u8],
-    head: &'a Head<'h, 'b>,
-    len: usize,
-    manner: Manner,
+pub(super) struct Asked<'a, 'h, 'b> {
+    pub bytes: &'a [u8],
+    pub head: &'a Head<'h, 'b>,
+    pub len: usize,
+    pub manner: Manner,
 }
 
 impl<'a> Asked<'a, '_, '_> {
     /// A body of `length` bytes, if it has come whole.
-    fn body(&self, length: u64) -> Option<&'a [u8]> {
+    pub fn body(&self, length: u64) -> Option<&'a [u8]> {
         self.bytes[self.len..].get(..usize::try_from(length).ok()?)
     }
 
@@ -535,7 +372,7 @@ impl<'a> Asked<'a, '_, '_> {
 }
 
 /// An address as text, without the heap.
-struct AddressText {
+pub(super) struct AddressText {
     bytes: [u8; 46],
     length: usize,
 }
@@ -550,7 +387,7 @@ impl Default for AddressText {
 }
 
 impl AddressText {
-    fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 

@@ -6,7 +6,7 @@
 
 use super::input::Input;
 use super::output::Output;
-use super::request::{Content, Upload, explain};
+use super::submission::{Content, Upload, explain};
 use super::{Connection, Ring};
 use crate::app::{Call, Refusal};
 use crate::respond::Manner;
