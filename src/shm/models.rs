@@ -3,6 +3,7 @@
 //! Run by `scripts/loom`. A lost wake shows as a deadlock, a missing happens-before as a race on a checked cell, a lost or doubled request
 //! as a failed assertion.
 
+mod inbound;
 mod outbox;
 mod parking;
 mod queue;

@@ -10,10 +10,16 @@ use crate::stream::{BODY, Bytes, Item, Reader, Writer};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Two headers and two words of payload.
-const SIZE: u32 = 32;
+pub(super) const SIZE: u32 = 32;
 const TICKET: u32 = 9;
 
-struct Ring(Vec<UnsafeCell<[u8; 8]>>);
+pub(super) struct Ring(Vec<UnsafeCell<[u8; 8]>>);
+
+impl Ring {
+    pub(super) fn new() -> Ring {
+        Ring((0..SIZE / 8).map(|_| UnsafeCell::new([0; 8])).collect())
+    }
+}
 
 // SAFETY: the cells are what loom checks.
 unsafe impl Sync for Ring {}
@@ -55,7 +61,7 @@ struct Slot {
 impl Slot {
     fn new() -> Arc<Slot> {
         Arc::new(Slot {
-            ring: Ring((0..SIZE / 8).map(|_| UnsafeCell::new([0; 8])).collect()),
+            ring: Ring::new(),
             // Left by an earlier request.
             produced: AtomicU64::new(u64::from(TICKET - 1) << 32 | 16),
             consumed: AtomicU32::new(0),
