@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::ptr::NonNull;
 
+use crate::reader::Reader;
 use sys::file::{OpenHow, Stat};
 pub use sys::transfer::Shutdown;
 
@@ -185,4 +186,8 @@ pub trait Inline {
     fn stat_now(&mut self, file: Handle) -> io::Result<Stat>;
     fn read_now(&mut self, file: Handle, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn is_cached(&mut self, file: Handle, offset: u64, length: u64) -> bool;
+    /// For a thread that reads below a directory.
+    fn reader_now(&mut self, directory: Handle) -> io::Result<Reader>;
+    /// Starts a thread; what comes back is at its end when the work is done.
+    fn thread_now(&mut self, work: Box<dyn FnOnce() + Send>) -> io::Result<Handle>;
 }

@@ -5,7 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::task::Poll;
 
@@ -13,6 +13,7 @@ use crate::descriptor::Descriptor;
 use crate::driver::{Handle, Operation};
 use crate::event_loop::{errno, launch, try_with, with};
 use crate::flight::{Arrival, Key, Payload, Yield};
+use crate::reader::Reader;
 pub use sys::file::{Kind, OpenHow, Stat, Symlinks, Walk};
 
 /// A directory that paths are resolved from and cannot leave.
@@ -30,15 +31,9 @@ impl Directory {
         Directory(Descriptor::from(fd))
     }
 
-    /// A descriptor of its own for the same directory, for a thread that does what a ring cannot. `Unsupported` in a
-    /// simulation.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        let handle = self.0.handle();
-        if handle.is_virtual() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        // SAFETY: the handle is a descriptor of this process that `self` keeps open for the call.
-        unsafe { BorrowedFd::borrow_raw(handle.number()) }.try_clone_to_owned()
+    /// For a thread that reads below it.
+    pub fn reader(&self) -> io::Result<Reader> {
+        with(|core| core.driver.borrow_mut().reader_now(self.0.handle()))
     }
 
     /// Opens a file inline; with `Walk::CachedOnly`, `WouldBlock` says to use `open_file`.
@@ -81,6 +76,10 @@ pub struct File(Descriptor);
 impl File {
     pub fn from_fd(fd: OwnedFd) -> File {
         File(Descriptor::from(fd))
+    }
+
+    pub(crate) fn from_descriptor(descriptor: Descriptor) -> File {
+        File(descriptor)
     }
 
     pub fn handle(&self) -> Handle {

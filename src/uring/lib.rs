@@ -4,12 +4,13 @@
 //! are started with [`spawn`] and use [`net`], [`fs`] and [`time`]; the world outside reaches them through a [`Poller`]
 //! (looked at every turn) and a [`Doorbell`] (which makes the loop turn).
 //!
-//! Floors inside the crate, ground first: `options`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
-//! `real` | `event_loop` (with `pipe` and `descriptor`) | `runtime` | `time`, `net`, `fs`, `doorbell` | `sim`.
+//! Floors inside the crate, ground first: `options`, `reader`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
+//! `real` | `event_loop` (with `pipe` and `descriptor`) | `runtime` | `time`, `net`, `fs`, `beside`, `doorbell` | `sim`.
 //!
 //! Invariants: memory that the kernel may touch belongs to the flight slab until the last completion; dropping a future, a
 //! socket or a file never blocks and never panics; a full queue is flushed, never an error. Knows no protocol.
 
+pub mod beside;
 mod descriptor;
 mod doorbell;
 pub mod driver;
@@ -20,6 +21,7 @@ pub mod net;
 mod options;
 mod pipe;
 mod poller;
+mod reader;
 mod real;
 mod runtime;
 pub mod sim;

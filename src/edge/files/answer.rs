@@ -125,12 +125,9 @@ impl Asked<'_> {
         match outcome {
             Ok(entry) => self.respond(entry, out),
             Err(Absent::Directory) => self.redirect(out),
-            Err(Absent::Listing) if !self.waited => Answer::Cold(Cold::for_more(
-                self.files,
-                self.request,
-                Err(Absent::Listing),
-                None,
-            )),
+            Err(Absent::Listing) if !self.waited => {
+                Answer::Cold(Cold::for_more(self.request, Err(Absent::Listing), None))
+            }
             Err(Absent::Method) => {
                 let lines = [b"Allow: ", METHODS, b"\r\n"].concat();
                 self.refuse(405, &lines, outcome, out)
@@ -190,7 +187,6 @@ impl Asked<'_> {
     #[cold]
     fn refuse(&self, status: u16, lines: &[u8], outcome: &Outcome, out: &mut Vec<u8>) -> Answer {
         let Asked {
-            files,
             request,
             common,
             manner,
@@ -203,12 +199,7 @@ impl Asked<'_> {
                 }
                 Ok(Some(entry)) => return entry.answer_error(status, lines, common, manner, out),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.waited => {
-                    return Answer::Cold(Cold::for_more(
-                        files,
-                        request,
-                        outcome.clone(),
-                        Some(status),
-                    ));
+                    return Answer::Cold(Cold::for_more(request, outcome.clone(), Some(status)));
                 }
                 Ok(None) | Err(_) => {}
             }
@@ -237,6 +228,7 @@ impl Asked<'_> {
         {
             return Ok(Some(entry));
         }
+        files.try_follow(request.mount)?;
         let directory = self.location().mount.directory();
         let walk = Walk {
             files,

@@ -1,14 +1,12 @@
 //! Work that may sleep in ways no ring operation covers (reading a directory, following a link by its owner), done on a thread of
-//! its own while the task waits. The thread steps back behind everything else that wants a processor.
+//! its own while the task waits.
 //!
 //! Owns the bound on such threads. Invariants: the ring thread never waits; at most `THREADS_MAX` at a time per ring thread, the
 //! rest queue up in order of their patience; a thread that panics is an error of its errand, no more.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use uring::fs::File;
 
 /// More would only take the processors from the requests that need none of this.
 const THREADS_MAX: usize = 4;
@@ -51,22 +49,14 @@ pub async fn run<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let place = Place::take().await?;
-    let (ours, theirs) = io::pipe()?;
     let result = Arc::new(Mutex::new(None));
     let result_there = Arc::clone(&result);
-    std::thread::Builder::new()
-        .name("errand".into())
-        .spawn(move || {
-            // Both go at the end, also at that of a panic: the pipe's end of file is the news.
-            let _held = (theirs, place);
-            // It was born on the ring thread's processor; where that is refused, it works there.
-            sys::cpu::step_back().ok();
-            let done = work();
-            *result_there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
-        })?;
-    let pipe = File::from_fd(OwnedFd::from(ours));
-    let (ended, _) = pipe.read_at(Vec::with_capacity(1), 1, 0).await;
-    ended?;
+    uring::beside::run(move || {
+        let _held = place;
+        let done = work();
+        *result_there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    })
+    .await?;
     let done = result.lock().unwrap_or_else(PoisonError::into_inner).take();
     done.unwrap_or_else(|| Err(io::Error::other("the thread of an errand died")))
 }

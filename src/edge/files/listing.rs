@@ -5,17 +5,17 @@
 //! Must not know requests.
 
 use proto::listing::{Item, Listing, Order};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use sys::file::{self, Entries, Kind, OpenHow, Stat, Symlinks, Walk};
+use uring::beside::{Entries, Links, Reader};
+use uring::fs::{Kind, Stat};
 
 /// Entries read of one directory; some 20 ms of the thread.
 pub const ITEMS_MAX: usize = 10_000;
 
 /// What is to be listed and how.
 pub struct Task {
-    pub root: OwnedFd,
+    pub root: Reader,
     /// Below `root`, ends with a slash; "" for the root itself.
     pub path: Vec<u8>,
     /// As the client knows it.
@@ -24,9 +24,7 @@ pub struct Task {
     pub order: Order,
     pub json: bool,
     pub show_hidden: bool,
-    pub symlinks: Symlinks,
-    /// Refused links are judged by their owners.
-    pub asks_owners: bool,
+    pub links: Links,
 }
 
 /// A listing that is ready to be sent.
@@ -45,7 +43,7 @@ impl Task {
         } else {
             &self.path
         };
-        let mut entries = Entries::of(self.open(name)?)?;
+        let mut entries = self.root.entries(name, self.links)?;
         let mut items = Vec::new();
         let mut truncated = false;
         while let Some(entry) = entries.next() {
@@ -108,18 +106,6 @@ impl Task {
     fn look_through(&self, name: &[u8]) -> Option<Stat> {
         let mut path = self.path.clone();
         path.extend_from_slice(name);
-        let file = self.open(&path).ok()?;
-        file::stat(file.as_fd()).ok()
-    }
-
-    fn open(&self, path: &[u8]) -> io::Result<OwnedFd> {
-        let how = OpenHow::beneath(self.symlinks, Walk::MayBlock);
-        let opened = file::open_beneath(self.root.as_fd(), &CString::new(path)?, &how);
-        match opened {
-            Err(error) if self.asks_owners && error.raw_os_error() == Some(sys::errno::ELOOP) => {
-                file::open_owned(self.root.as_fd(), path)
-            }
-            opened => opened,
-        }
+        self.root.stat(&path, self.links).ok()
     }
 }

@@ -13,13 +13,12 @@ use proto::accept;
 use proto::listing::Order;
 use std::io;
 use std::rc::Rc;
+use uring::beside::Links;
 use uring::fs::Directory;
 
 /// A request that has to wait, with all it needs of its connection.
 pub struct Cold {
     request: OwnedRequest,
-    /// What the path is resolved from; if the location has moved meanwhile, the outcome is not kept.
-    directory: Rc<Directory>,
     wants: Wants,
 }
 
@@ -50,25 +49,22 @@ impl Ready {
 impl Cold {
     /// Knows what the path has come to and needs what belongs to that.
     pub(super) fn for_more(
-        files: &Files,
         request: &Request<'_>,
         outcome: Outcome,
         status: Option<u16>,
     ) -> Box<Cold> {
         Box::new(Cold {
             request: OwnedRequest::new(request),
-            directory: files.locations[request.mount].mount.directory(),
             wants: Wants::More { outcome, status },
         })
     }
 
     /// Waits for the disk, on the kernel's workers or on a thread.
     pub async fn wait(self, files: &Files) -> Ready {
-        let Cold {
-            request,
-            directory,
-            wants,
-        } = self;
+        let Cold { request, wants } = self;
+        let has_moved = files.follow(request.mount()).await;
+        // If the location moves once more meanwhile, the outcome is not kept.
+        let directory = files.locations[request.mount()].mount.directory();
         let walk = Walk {
             files,
             mount: request.mount(),
@@ -78,6 +74,7 @@ impl Cold {
         let (mut outcome, mut status) = match wants {
             Wants::More { outcome, status } => (outcome, status),
             Wants::Path { stale } => {
+                let stale = stale.filter(|_| !has_moved);
                 let outcome = walk.resolve(request.rest(), stale.as_ref()).await;
                 (
                     outcome.unwrap_or_else(|error| Err(Absent::Status(status_of(&error)))),
@@ -121,7 +118,7 @@ async fn list(files: &Files, request: &OwnedRequest, directory: &Directory) -> i
         b"." => Vec::new(),
         path => path.to_vec(),
     };
-    let root = directory.duplicate()?;
+    let root = directory.reader()?;
     let task = request.with(|request| {
         let weigh = |essence| accept::weight_of(request.head.header_all("accept"), essence);
         let prefers_json = || weigh("application/json") > weigh("text/html");
@@ -133,8 +130,10 @@ async fn list(files: &Files, request: &OwnedRequest, directory: &Directory) -> i
             order: Order::of_query(request.head.target.query),
             json: location.options.autoindex == Autoindex::Json || prefers_json(),
             show_hidden: location.options.dotfiles,
-            symlinks: location.symlinks(),
-            asks_owners: location.asks_owners(),
+            links: Links {
+                symlinks: location.symlinks(),
+                by_owner: location.asks_owners(),
+            },
         }
     });
     errand::run(move || task.run()).await
@@ -147,37 +146,54 @@ impl Files {
         request: &Request<'_>,
         stale: Option<Rc<Entry>>,
     ) -> Result<Outcome, Box<Cold>> {
-        let mount = &self.locations[request.mount].mount;
-        let mut stale = stale;
-        if mount.has_moved(uring::now(), self.fresh_ns) {
-            self.found.borrow_mut().clear(request.mount);
-            self.absent.borrow_mut().clear(request.mount);
-            stale = None;
-        }
-        let directory = mount.directory();
-        let walk = Walk {
-            files: self,
-            mount: request.mount,
-            directory: &directory,
-            waits: false,
+        let attempt = || {
+            let has_moved = self.try_follow(request.mount)?;
+            let directory = self.locations[request.mount].mount.directory();
+            let walk = Walk {
+                files: self,
+                mount: request.mount,
+                directory: &directory,
+                waits: false,
+            };
+            let stale = stale.as_ref().filter(|_| !has_moved);
+            Walk::now(walk.resolve(request.rest(), stale))
         };
-        match Walk::now(walk.resolve(request.rest(), stale.as_ref())) {
+        match attempt() {
             Ok(outcome) => Ok(outcome),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let request = OwnedRequest::new(request);
-                Err(Box::new(Cold {
-                    request,
-                    directory,
-                    wants: Wants::Path { stale },
-                }))
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Box::new(Cold {
+                request: OwnedRequest::new(request),
+                wants: Wants::Path { stale },
+            })),
             Err(error) => Ok(Err(Absent::Status(status_of(&error)))),
         }
     }
 
-    /// Remembers what a key has come to.
+    /// Follows a location to another directory, if that can be told without waiting. True: it has moved, and nothing of the old one is
+    /// known any more.
+    pub(super) fn try_follow(&self, mount: usize) -> io::Result<bool> {
+        let place = &self.locations[mount].mount;
+        let has_moved = place.try_look(uring::now(), self.fresh_ns)?;
+        Ok(self.forget_if(has_moved, mount))
+    }
+
+    async fn follow(&self, mount: usize) -> bool {
+        let place = &self.locations[mount].mount;
+        let has_moved = place.look(uring::now(), self.fresh_ns).await;
+        self.forget_if(has_moved, mount)
+    }
+
+    fn forget_if(&self, has_moved: bool, mount: usize) -> bool {
+        if has_moved {
+            self.found.borrow_mut().clear(mount);
+            self.absent.borrow_mut().clear(mount);
+        }
+        has_moved
+    }
+
+    /// Remembers what a key has come to, for as long as it is known that the location is where it was.
     pub(super) fn learn(&self, mount: usize, key: &[u8], outcome: &Outcome) {
-        let fresh_until_ns = uring::now().saturating_add(self.fresh_ns);
+        let looked_ns = self.locations[mount].mount.looked_ns();
+        let fresh_until_ns = uring::now().min(looked_ns).saturating_add(self.fresh_ns);
         let mut found = self.found.borrow_mut();
         match outcome {
             Ok(entry) => {

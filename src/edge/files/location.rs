@@ -7,10 +7,9 @@ use config::{CacheRule, Pattern, StaticMount, Symlinks, Try};
 use proto::accept_encoding::Coding;
 use proto::mime;
 use std::io;
-use std::rc::Rc;
 
 pub struct Location {
-    pub mount: Rc<Mount>,
+    pub mount: Mount,
     pub options: config::StaticOptions,
     /// `try_files`, or what stands for it; a fixed path with the key of its own in the cache.
     pub steps: Box<[Step]>,
@@ -82,7 +81,7 @@ impl Location {
             append_line(&mut lines, name.as_bytes(), value.as_bytes());
         }
         Ok(Location {
-            mount: Rc::new(Mount::open(&mount.dir)?),
+            mount: Mount::open(&mount.dir)?,
             steps: steps.collect(),
             pages: pages.collect(),
             codings: codings.collect(),

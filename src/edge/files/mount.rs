@@ -17,8 +17,6 @@ pub struct Mount {
     /// Device and inode of `directory`; unknown until the first look.
     identity: Cell<Option<(u64, u64)>>,
     looked_ns: Cell<u64>,
-    /// A look through the ring is under way.
-    looking: Cell<bool>,
 }
 
 impl Mount {
@@ -30,7 +28,6 @@ impl Mount {
             directory: RefCell::new(Rc::new(directory)),
             identity: Cell::new(None),
             looked_ns: Cell::new(0),
-            looking: Cell::new(false),
         })
     }
 
@@ -39,41 +36,43 @@ impl Mount {
         Rc::clone(&self.directory.borrow())
     }
 
-    /// Looks where the path leads if the last look is older than `fresh_ns`. True: to another directory than before. What is not in
-    /// the kernel's caches is looked for through the ring, and found by a later look.
-    pub fn has_moved(self: &Rc<Mount>, now_ns: u64, fresh_ns: u64) -> bool {
-        if self.identity.get().is_some() && now_ns < self.looked_ns.get().saturating_add(fresh_ns) {
-            return false;
+    /// When it was last known where the path leads; what was found below is not known for longer.
+    pub fn looked_ns(&self) -> u64 {
+        self.looked_ns.get()
+    }
+
+    fn is_due(&self, now_ns: u64, fresh_ns: u64) -> bool {
+        self.identity.get().is_none() || now_ns >= self.looked_ns.get().saturating_add(fresh_ns)
+    }
+
+    /// Looks where the path leads if the last look is older than `fresh_ns`. True: to another directory than before. `WouldBlock`: the
+    /// kernel does not know it by heart; use `look`.
+    pub fn try_look(&self, now_ns: u64, fresh_ns: u64) -> io::Result<bool> {
+        if !self.is_due(now_ns, fresh_ns) {
+            return Ok(false);
         }
-        self.looked_ns.set(now_ns);
         let how = OpenHow::root(Walk::CachedOnly);
         match self.directory().try_open_file(&self.path, &how) {
-            Ok(found) => self.turn_to(found),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.look_through_ring();
-                false
-            }
-            Err(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            found => Ok(self.turn_to(found, now_ns)),
         }
     }
 
-    /// Makes the kernel read the names on the way, so that the next look finds them.
-    fn look_through_ring(self: &Rc<Mount>) {
-        if self.looking.replace(true) {
-            return;
+    /// The same through the ring.
+    pub async fn look(&self, now_ns: u64, fresh_ns: u64) -> bool {
+        if !self.is_due(now_ns, fresh_ns) {
+            return false;
         }
-        let mount = Rc::clone(self);
-        uring::spawn(async move {
-            let how = OpenHow::root(Walk::MayBlock);
-            let found = mount.directory().open_file(mount.path.clone(), how).await;
-            // Where it leads is judged by the next look, which can tell its caller.
-            drop(found);
-            mount.looking.set(false);
-            mount.identity.set(None);
-        });
+        let how = OpenHow::root(Walk::MayBlock);
+        let found = self.directory().open_file(self.path.clone(), how).await;
+        // Another look may have been quicker.
+        self.is_due(now_ns, fresh_ns) && self.turn_to(found, now_ns)
     }
 
-    fn turn_to(&self, found: File) -> bool {
+    /// An error means: nowhere; then the old directory is the best there is.
+    fn turn_to(&self, found: io::Result<File>, looked_ns: u64) -> bool {
+        self.looked_ns.set(looked_ns);
+        let Ok(found) = found else { return false };
         let Ok(stat) = found.stat() else { return false };
         let identity = (stat.device, stat.inode);
         let known = self.identity.replace(Some(identity));

@@ -12,7 +12,7 @@ use super::{Files, errand};
 use config::Autoindex;
 use proto::accept_encoding::Coding;
 use std::ffi::CString;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -243,12 +243,14 @@ impl Walk<'_> {
         if !self.location().may_have_siblings(path) {
             return Ok(found);
         }
-        for coding in &self.location().codings {
-            match self
-                .open(&[path, coding.extension().as_bytes()].concat())
-                .await
-            {
-                Ok((file, stat)) if stat.kind == Kind::Regular => found.push((*coding, file, stat)),
+        let open = async |coding: Coding| {
+            let path = [path, coding.extension().as_bytes()].concat();
+            (coding, self.open(&path).await)
+        };
+        // Most are not there, and a disk says so as slowly as it finds: it is asked for all of them at once.
+        for (coding, opened) in together(self.location().codings.iter().copied().map(open)).await {
+            match opened {
+                Ok((file, stat)) if stat.kind == Kind::Regular => found.push((coding, file, stat)),
                 Ok(_) => {}
                 Err(error) if !self.waits && error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(error);
@@ -337,9 +339,8 @@ impl Walk<'_> {
         if !self.waits {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let (root, path) = (self.directory.duplicate()?, path.to_vec());
-        let opened =
-            errand::run(move || sys::file::open_owned(std::os::fd::AsFd::as_fd(&root), &path));
+        let (root, path) = (self.directory.reader()?, path.to_vec());
+        let opened = errand::run(move || root.open_owned(&path));
         opened.await.map(File::from_fd)
     }
 
@@ -354,6 +355,30 @@ impl Walk<'_> {
             self.files.learn(self.mount, key, outcome);
         }
     }
+}
+
+/// Waits for a few futures at once; their results in their order.
+async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        let mut is_done = true;
+        for (future, result) in waiting.iter_mut().filter(|(_, result)| result.is_none()) {
+            match future.as_mut().poll(cx) {
+                Poll::Ready(output) => *result = Some(output),
+                Poll::Pending => is_done = false,
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    waiting
+        .into_iter()
+        .filter_map(|(_, result)| result)
+        .collect()
 }
 
 /// Relative to the location's directory; "." for the directory itself.

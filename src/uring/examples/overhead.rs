@@ -189,4 +189,10 @@ impl Inline for Instant {
     fn is_cached(&mut self, _: Handle, _: u64, _: u64) -> bool {
         true
     }
+    fn reader_now(&mut self, _: Handle) -> io::Result<uring::beside::Reader> {
+        never()
+    }
+    fn thread_now(&mut self, _: Box<dyn FnOnce() + Send>) -> io::Result<Handle> {
+        never()
+    }
 }

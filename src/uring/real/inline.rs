@@ -5,11 +5,12 @@
 use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 
 use super::Ring;
 use crate::driver::{Handle, Inline, Shutdown};
+use crate::reader::Reader;
 use sys::file::{self, OpenHow, Stat};
 use sys::transfer;
 
@@ -108,5 +109,23 @@ impl Inline for Ring {
 
     fn is_cached(&mut self, file: Handle, offset: u64, length: u64) -> bool {
         sys::file::is_cached(borrow(file), offset, length)
+    }
+
+    fn reader_now(&mut self, directory: Handle) -> io::Result<Reader> {
+        borrow(directory).try_clone_to_owned().map(Reader::real)
+    }
+
+    fn thread_now(&mut self, work: Box<dyn FnOnce() + Send>) -> io::Result<Handle> {
+        let (ours, theirs) = io::pipe()?;
+        std::thread::Builder::new()
+            .name("beside".into())
+            .spawn(move || {
+                // Goes at the end, also at that of a panic: the pipe's end of file is the news.
+                let _held = theirs;
+                // It was born on the ring thread's processor; where that is refused, it works there.
+                sys::cpu::step_back().ok();
+                work();
+            })?;
+        Ok(Handle(OwnedFd::from(ours).into_raw_fd()))
     }
 }

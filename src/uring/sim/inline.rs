@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::Random;
 use super::driver::SimDriver;
+use super::files::{Found, Snapshot, links_of, stat_of_directory};
 use super::world::{Object, Pipe, World};
 use crate::driver::{Handle, Inline, Shutdown};
+use crate::reader::Reader;
 use sys::errno;
 use sys::file::{OpenHow, Stat, Symlinks, Walk};
 
@@ -24,10 +27,13 @@ pub(super) fn open_path(
     how: &OpenHow,
 ) -> Result<Handle, i32> {
     let path = path.to_str().map_err(|_| errno::ENOENT)?;
-    let follow = how.resolve & OpenHow::beneath(Symlinks::Refuse, Walk::MayBlock).resolve
-        != OpenHow::beneath(Symlinks::Refuse, Walk::MayBlock).resolve;
-    let node = world.files.open(root, path, follow)?;
-    Ok(world.open(Object::File(node)))
+    let names_only = how.flags == OpenHow::root(Walk::MayBlock).flags;
+    let object = match world.files.tree.resolve(root, path, links_of(how))? {
+        Found::File(_) if names_only => return Err(errno::ENOTDIR),
+        Found::File(node) => Object::File(node),
+        Found::Directory(path) => Object::Directory(path),
+    };
+    Ok(world.open(object))
 }
 
 /// Moves bytes of a file into a pipe.
@@ -217,10 +223,11 @@ impl Inline for SimDriver {
     fn open_root_now(&mut self, path: &Path) -> io::Result<Handle> {
         let path = path.to_str().ok_or_else(|| failed(errno::ENOENT))?;
         let mut world = self.world.borrow_mut();
-        if !world.files.is_directory(path) {
-            return Err(failed(errno::ENOENT));
+        match world.files.tree.resolve("/", path, Symlinks::Anywhere) {
+            Ok(Found::Directory(path)) => Ok(world.open(Object::Directory(path))),
+            Ok(Found::File(_)) => Err(failed(errno::ENOTDIR)),
+            Err(number) => Err(failed(number)),
         }
-        Ok(world.open(Object::Directory(path.to_owned())))
     }
 
     fn open_now(&mut self, directory: Handle, path: &CStr, how: &OpenHow) -> io::Result<Handle> {
@@ -238,6 +245,7 @@ impl Inline for SimDriver {
     fn stat_now(&mut self, file: Handle) -> io::Result<Stat> {
         match &*self.world.borrow().object(file).map_err(failed)? {
             Object::File(node) => Ok(node.stat()),
+            Object::Directory(path) => Ok(stat_of_directory(path)),
             _ => Err(failed(errno::EINVAL)),
         }
     }
@@ -261,5 +269,29 @@ impl Inline for SimDriver {
 
     fn is_cached(&mut self, _file: Handle, _offset: u64, _length: u64) -> bool {
         self.balk().is_ok()
+    }
+
+    fn reader_now(&mut self, directory: Handle) -> io::Result<Reader> {
+        let mut world = self.world.borrow_mut();
+        let object = world.object(directory).map_err(failed)?;
+        let Object::Directory(root) = &*object else {
+            return Err(failed(errno::ENOTDIR));
+        };
+        let seed = world.random.below(u64::MAX);
+        Ok(Reader::simulated(Box::new(Snapshot {
+            tree: world.files.snapshot(),
+            root: root.clone(),
+            random: Random::new(seed).into(),
+            io_error: world.faults.io_error,
+        })))
+    }
+
+    fn thread_now(&mut self, work: Box<dyn FnOnce() + Send>) -> io::Result<Handle> {
+        if self.world.borrow_mut().io_error() {
+            // What clone(2) says when there are too many.
+            return Err(failed(errno::EAGAIN));
+        }
+        work();
+        Ok(self.world.borrow_mut().open(Object::End))
     }
 }

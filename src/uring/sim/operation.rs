@@ -159,6 +159,7 @@ impl Pending {
                 unsafe { buffer.copy_from_nonoverlapping(contents[from..].as_ptr(), count) };
                 last(count as i32)
             }
+            (Operation::Read { .. }, Object::End) => last(0),
             (
                 Operation::Splice {
                     offset, to, length, ..

@@ -22,6 +22,8 @@ pub enum Object {
     PipeRead(Rc<RefCell<Pipe>>),
     PipeWrite(Rc<RefCell<Pipe>>),
     Bell(Rc<Cell<u64>>),
+    /// Of a thread that has done its work.
+    End,
 }
 
 pub struct Pipe {

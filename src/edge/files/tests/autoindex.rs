@@ -1,8 +1,9 @@
-//! Directories shown, over a real directory.
+//! Directories shown, over a real directory and a simulated one.
 
 use super::real::Site;
 use super::*;
 use config::{Autoindex, StaticOptions, Symlinks};
+use uring::sim::{Faults, run, run_seeds};
 
 fn options(autoindex: Autoindex) -> StaticOptions {
     StaticOptions {
@@ -183,5 +184,132 @@ fn a_huge_directory_is_cut_and_slows_nobody() {
             between > 10,
             "only {between} answers while ten listings were made"
         );
+    });
+}
+
+const OLD_S: i64 = 784_111_777;
+
+fn simulated(sim: &Sim) -> Server {
+    sim.add_file("/www/d/b.txt", "12345", OLD_S);
+    sim.add_file("/www/d/a.txt", "1", OLD_S);
+    sim.add_file("/www/d/.hidden", "1", OLD_S);
+    sim.add_file("/www/d/sub/x", "1", OLD_S);
+    sim.add_file("/secret", "secret", OLD_S);
+    sim.add_link("/www/d/inside", "b.txt");
+    sim.add_link("/www/d/outside", "../../secret");
+    sim.add_link("/www/d/loop", "loop");
+    let options = options(Autoindex::Json);
+    Server::with(Path::new("/www"), options, Wire::Simulated(sim.clone()))
+}
+
+const SHOWN: [(&str, Option<u64>); 4] = [
+    ("sub", None),
+    ("a.txt", Some(1)),
+    ("b.txt", Some(5)),
+    ("inside", Some(5)),
+];
+
+fn shown(reply: &Reply) -> Vec<(String, Option<u64>)> {
+    let items: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+    let items = items.as_array().expect("an array").iter();
+    items
+        .map(|item| {
+            let name = item["name"].as_str().expect("a name");
+            (name.to_owned(), item["size"].as_u64())
+        })
+        .collect()
+}
+
+/// Whatever order the file system has, and whenever the thread's end is heard of: the same page.
+#[test]
+fn listings_do_not_show_what_happens_in_the_machine() {
+    run_seeds(0..40, Faults::harmless, async |sim: Sim| {
+        let server = simulated(&sim);
+        for _ in 0..2 {
+            for request in ["GET /s/d/", "GET /s/d/?sort=name"] {
+                let reply = server.ask(request).await;
+                let shown = shown(&reply);
+                let shown: Vec<_> = shown
+                    .iter()
+                    .map(|(name, size)| (name.as_str(), *size))
+                    .collect();
+                assert_eq!((reply.status, shown.as_slice()), (200, &SHOWN[..]));
+            }
+            assert_eq!(server.status("GET /s/d").await, 301);
+            assert_eq!(server.status("GET /s/d/b.txt/").await, 404);
+            assert_eq!(server.status("GET /s/absent/").await, 404);
+        }
+        sim.add_file("/www/d/c.txt", "new", OLD_S);
+        assert_eq!(
+            shown(&server.ask("GET /s/d/").await).len(),
+            5,
+            "a listing is never kept"
+        );
+    });
+}
+
+/// A disk that fails, or no thread to be had: 500 or 503, or an entry less whose own look failed; never half a page.
+#[test]
+fn a_bad_disk_makes_no_half_listing() {
+    let faults = |seed| Faults {
+        io_error: 200,
+        ..Faults::harmless(seed)
+    };
+    let mut seen = [0; 3];
+    run_seeds(0..60, faults, async |sim: Sim| {
+        let server = simulated(&sim);
+        for _ in 0..5 {
+            let reply = server.ask("GET /s/d/").await;
+            match reply.status {
+                200 => {
+                    let mut expected = SHOWN.to_vec();
+                    let shown = shown(&reply);
+                    if shown.len() == 3 {
+                        expected.pop();
+                    }
+                    let shown: Vec<_> = shown
+                        .iter()
+                        .map(|(name, size)| (name.as_str(), *size))
+                        .collect();
+                    assert_eq!(shown, expected);
+                    seen[0] += 1;
+                }
+                500 => seen[1] += 1,
+                503 => seen[2] += 1,
+                other => panic!("{other}"),
+            }
+        }
+        sim.set_faults(Faults::NONE);
+        assert_eq!(shown(&server.ask("GET /s/d/").await).len(), SHOWN.len());
+    });
+    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+}
+
+/// A slow look at a directory keeps nobody waiting, and not even the same client's next request is told of the wrong one.
+#[test]
+fn others_are_answered_while_a_listing_is_made() {
+    let slow = Faults {
+        delay: 1000,
+        delay_max_ns: 5_000_000_000,
+        ..Faults::NONE
+    };
+    run(7, slow, async |sim: Sim| {
+        let server = Rc::new(simulated(&sim));
+        sim.set_faults(Faults::NONE);
+        assert_eq!(server.status("GET /s/d/a.txt").await, 200);
+        sim.set_faults(slow);
+        let done = Rc::new(Cell::new(false));
+        let (there, listed) = (Rc::clone(&server), Rc::clone(&done));
+        let start_ns = uring::now();
+        uring::spawn(async move {
+            assert_eq!(there.status("GET /s/d/").await, 200);
+            listed.set(true);
+        });
+        uring::yield_now().await;
+        assert_eq!(server.ask("GET /s/d/a.txt").await.body, b"1");
+        assert!(uring::now() - start_ns < 1_000_000 && !done.get());
+        while !done.get() {
+            uring::time::sleep(1_000_000_000).await;
+        }
     });
 }

@@ -9,6 +9,7 @@ use uring::net::Socket;
 use uring::sim::Sim;
 
 mod autoindex;
+mod freshness;
 mod options;
 mod real;
 mod selection;
