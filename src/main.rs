@@ -50,7 +50,17 @@ fn surroundings() -> std::io::Result<Surroundings> {
             .map(PathBuf::from)
             .filter(|dir| dir.is_absolute()),
         port: std::env::var("PORT").ok().filter(|port| !port.is_empty()),
+        passed_fds: passed_fds(),
     })
+}
+
+/// Descriptors that systemd's socket activation passes to this process; a variable that is another's says nothing.
+fn passed_fds() -> u8 {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == std::process::id() => count.min(32) as u8,
+        _ => 0,
+    }
 }
 
 /// The edge acts upon its supervisor's messages alone; a signal to the whole process group (Ctrl-C) is not for it.

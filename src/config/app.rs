@@ -13,8 +13,6 @@ pub struct AppOptions {
     pub interface: InterfaceChoice,
     pub kind: KindChoice,
     pub extensions: Extensions,
-    /// The target names a factory: call it without arguments, serve what it returns.
-    pub factory: bool,
     /// Workers kept at all times (1..=WORKERS_MAX).
     pub workers: usize,
     /// Workers in bursts; not below `workers`.
@@ -36,8 +34,10 @@ pub struct AppOptions {
     pub warmup: Vec<String>,
     /// Development: a change of the app's files makes the next generation.
     pub reload: bool,
-    /// Files and globs watched besides the imported modules.
+    /// Files and globs watched besides the imported modules; relative ones from the app's directory.
     pub reload_include: Vec<String>,
+    /// Production too: a change of one of these files makes the next generation, as HUP does.
+    pub touch_reload: Vec<PathBuf>,
     /// `Server-Timing` on responses.
     pub server_timing: bool,
     /// Requests running at once over all workers; beyond: they wait. 0: no bound but the workers.
@@ -55,7 +55,9 @@ pub struct AppOptions {
     pub chdir: Option<PathBuf>,
     pub env: Vec<(String, String)>,
     pub pythonpath: Vec<PathBuf>,
-    /// A gunicorn configuration file whose functions are hooks; executed in the app's host.
+    /// Python's `logging.config` from this file (.ini, .json, .yaml), before the app is imported.
+    pub log_config: Option<PathBuf>,
+    /// A gunicorn configuration file (or `python:MODULE`) whose functions are hooks; executed in the app's host.
     pub hooks: Option<PathBuf>,
 }
 
@@ -65,7 +67,6 @@ impl Default for AppOptions {
             interface: InterfaceChoice::Auto,
             kind: KindChoice::Auto,
             extensions: Extensions::Shared,
-            factory: false,
             workers: 1,
             workers_max: 1,
             threads: 1,
@@ -78,6 +79,7 @@ impl Default for AppOptions {
             warmup: Vec::new(),
             reload: false,
             reload_include: Vec::new(),
+            touch_reload: Vec::new(),
             server_timing: false,
             concurrency: 0,
             routes: Vec::new(),
@@ -89,6 +91,7 @@ impl Default for AppOptions {
             chdir: None,
             env: Vec::new(),
             pythonpath: Vec::new(),
+            log_config: None,
             hooks: None,
         }
     }

@@ -12,6 +12,8 @@ use crate::value;
 use std::path::PathBuf;
 
 mod apps;
+mod listening;
+mod logs;
 
 /// What a check may know about where it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Surroundings {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `$PORT`, as hosting platforms set it.
     pub port: Option<String>,
+    /// `$LISTEN_FDS`, if `$LISTEN_PID` is this process: descriptors from 3 on are to be listened on.
+    pub passed_fds: u8,
 }
 
 /// Everything right, or the first thing that is not.
@@ -58,8 +62,10 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         let base = raw.base(name, &around.cwd);
         raw.one(name).map(|path| value::absolute(path, base))
     };
+    let (binds, inherited) = listening::binds(raw, around)?;
     let config = Config {
-        binds: binds(raw, around)?,
+        binds,
+        inherited,
         rings: count(raw, "rings", around.processors.clamp(1, RINGS_MAX))?,
         apps,
         statics,
@@ -67,12 +73,9 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         python: apps::program(raw, raw.one("python"), &around.cwd),
         limits: limits(raw)?,
         timeouts: timeouts(raw, grace_ms)?,
-        access_log: log_target(raw, "access-log", LogTarget::Stdout, around),
-        access_log_format: match choice(raw, "access-log-format")? {
-            "json" => LogFormat::Json,
-            _ => LogFormat::Combined,
-        },
-        error_log: log_target(raw, "error-log", LogTarget::Stderr, around)
+        access_log: logs::target(raw, "access-log", LogTarget::Stdout, around),
+        access_log_format: logs::format(raw)?,
+        error_log: logs::target(raw, "error-log", LogTarget::Stderr, around)
             .unwrap_or(LogTarget::Stderr),
         log_level: match choice(raw, "log-level")? {
             "debug" => LogLevel::Debug,
@@ -91,6 +94,15 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         server_header: server_header(raw)?,
         backlog: number(raw, "backlog")? as u32,
         pid_file: path("pid"),
+        identity: Identity {
+            user: raw.one("user").map(str::to_owned),
+            group: raw.one("group").map(str::to_owned),
+            init_groups: flag(raw, "initgroups")?,
+            umask: umask(raw)?,
+        },
+        daemon: flag(raw, "daemon")?,
+        forwarded: listening::forwarded(raw)?,
+        notes: raw.notes.clone(),
         extension: path("extension"),
         ready_fd: raw
             .one("ready-fd")
@@ -185,36 +197,6 @@ fn sendfile_roots(raw: &Raw, around: &Surroundings) -> Result<Vec<StaticMount>, 
     Ok(roots)
 }
 
-fn binds(raw: &Raw, around: &Surroundings) -> Result<Vec<Address>, Mistake> {
-    let from_port = around
-        .port
-        .iter()
-        .map(|port| (format!("0.0.0.0:{port}"), "$PORT".to_owned()));
-    let given = raw
-        .many("bind")
-        .iter()
-        .map(|text| (text.clone(), raw.label("bind")));
-    let default = option("bind")
-        .default
-        .map(|text| (text.to_owned(), "--bind".to_owned()));
-    let texts: Vec<(String, String)> = match (raw.many("bind").is_empty(), &around.port) {
-        (false, _) => given.collect(),
-        (true, Some(_)) => from_port.collect(),
-        (true, None) => default.into_iter().collect(),
-    };
-    let mut binds = Vec::new();
-    for (text, label) in texts {
-        let address = value::address(&text, raw.base("bind", &around.cwd))
-            .map_err(|why| Mistake(format!("{label}: {why}")))?;
-        let any_port = matches!(&address, Address::Tcp(tcp) if tcp.port() == 0);
-        if !any_port && binds.contains(&address) {
-            return Err(Mistake(format!("{label}: {address} is given twice")));
-        }
-        binds.push(address);
-    }
-    Ok(binds)
-}
-
 fn limits(raw: &Raw) -> Result<Limits, Mistake> {
     let limits = Limits {
         request_line: number(raw, "limit-request-line")? as usize,
@@ -273,23 +255,6 @@ fn server_header(raw: &Raw) -> Result<String, Mistake> {
     Ok(text.trim().to_owned())
 }
 
-/// `-`: the given stream; `off`, `none` and nothing: no log.
-fn log_target(
-    raw: &Raw,
-    name: &str,
-    stream: LogTarget,
-    around: &Surroundings,
-) -> Option<LogTarget> {
-    match raw.one(name).or(option(name).default) {
-        None | Some("" | "off" | "none" | "None") => None,
-        Some("-") => Some(stream),
-        Some(path) => Some(LogTarget::File(value::absolute(
-            path,
-            raw.base(name, &around.cwd),
-        ))),
-    }
-}
-
 fn split_paths(texts: &[String]) -> impl Iterator<Item = &str> {
     texts
         .iter()
@@ -343,6 +308,26 @@ fn choice(raw: &Raw, name: &str) -> Result<&'static str, Mistake> {
                 &format!("expected {}, not '{text}'", words.join(", ")),
             )
         })
+}
+
+/// As Python reads a number, and with C's leading 0 too: `022`, `0o22`, `0x12`, `18`.
+fn umask(raw: &Raw) -> Result<Option<u32>, Mistake> {
+    const MOST: u32 = 0o777;
+    let Some(text) = raw.one("umask") else {
+        return Ok(None);
+    };
+    let radix = |digits: &str, radix| u32::from_str_radix(digits, radix).ok();
+    let mask = match text.to_ascii_lowercase() {
+        text if text.starts_with("0o") => radix(&text[2..], 8),
+        text if text.starts_with("0x") => radix(&text[2..], 16),
+        text if text.starts_with('0') => radix(&text, 8),
+        text => radix(&text, 10),
+    };
+    let mask = mask.filter(|mask| *mask <= MOST).ok_or_else(|| {
+        let why = format!("expected a mask such as 022, not '{text}'");
+        wrong(raw, "umask", &why)
+    })?;
+    Ok(Some(mask))
 }
 
 fn flag(raw: &Raw, name: &str) -> Result<bool, Mistake> {

@@ -37,18 +37,6 @@ pub const ADVICE: &[(&str, &str)] = &[
         "use --limit-request-head, which bounds the request line and all headers together",
     ),
     (
-        "access-logformat",
-        "use --access-log-format combined or json",
-    ),
-    (
-        "daemon",
-        "run ringgate under systemd, or with setsid and an --error-log",
-    ),
-    (
-        "D",
-        "run ringgate under systemd, or with setsid and an --error-log",
-    ),
-    (
         "worker-tmp-dir",
         "leave it out; ringgate has no heartbeat files",
     ),
@@ -56,13 +44,5 @@ pub const ADVICE: &[(&str, &str)] = &[
     (
         "reuse-port",
         "leave it out; each ring thread has a socket of its own",
-    ),
-    (
-        "user",
-        "start ringgate as that user, e.g. with systemd's User=",
-    ),
-    (
-        "group",
-        "start ringgate as that group, e.g. with systemd's Group=",
     ),
 ];

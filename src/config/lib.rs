@@ -29,7 +29,8 @@ pub use files::{
     is_own_field,
 };
 pub use model::{
-    Address, App, Config, Kind, KindChoice, Limits, LogFormat, LogLevel, LogTarget, Timeouts,
+    Address, App, Config, Forwarded, Identity, Kind, KindChoice, Limits, LogFormat, LogLevel,
+    LogTarget, Network, Piece, Timeouts, Trusted,
 };
 
 /// Something the user got wrong: what, and what to do. The message is complete; nothing needs to be put around it.

@@ -1,7 +1,7 @@
 //! The checked configuration: what edge and supervisor read.
 //!
 //! Owns the types and their defaults' meaning, not their parsing. Invariants (upheld by `check`, relied on everywhere):
-//! `binds` and (`apps` or `statics`) are not empty, `1 <= rings <= RINGS_MAX`, `1 <= workers <= workers_max <= WORKERS_MAX`,
+//! (`binds` or `inherited`) and (`apps` or `statics`) are not empty, `1 <= rings <= RINGS_MAX`, `1 <= workers <= workers_max <= WORKERS_MAX`,
 //! mounts are unique and either "" or start with '/' and do not end with one, paths are absolute.
 //! Must not know how options are written on a command line.
 
@@ -9,7 +9,7 @@ use crate::app::AppOptions;
 use crate::files::StaticMount;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Ring threads of one edge. With a segment and one socket per worker, all doorbells fit one SCM_RIGHTS message (253 descriptors).
@@ -22,6 +22,9 @@ pub const WORKERS_MAX: usize = 128;
 pub struct Config {
     /// Where to listen; port 0 is replaced by the chosen port before the edge sees it.
     pub binds: Vec<Address>,
+    /// Inherited descriptors to listen on.
+    #[serde(default)]
+    pub inherited: Vec<i32>,
     /// Ring threads of the edge.
     pub rings: usize,
     pub apps: Vec<App>,
@@ -53,6 +56,16 @@ pub struct Config {
     /// `listen(2)` backlog.
     pub backlog: u32,
     pub pid_file: Option<PathBuf>,
+    #[serde(default)]
+    pub identity: Identity,
+    /// Go into the background when ready.
+    #[serde(default)]
+    pub daemon: bool,
+    #[serde(default)]
+    pub forwarded: Forwarded,
+    /// What was accepted and has no effect, or not the whole: one warning each at the start.
+    #[serde(skip)]
+    pub notes: Vec<String>,
     /// The native extension; `None`: found beside the executable.
     pub extension: Option<PathBuf>,
     /// Where to report readiness; the descriptor was inherited.
@@ -73,6 +86,92 @@ pub struct App {
     pub target: String,
     #[serde(default)]
     pub options: AppOptions,
+}
+
+/// Who the server is to be once its sockets are open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Name or number.
+    pub user: Option<String>,
+    /// Name or number.
+    pub group: Option<String>,
+    /// Take the user's further groups too.
+    pub init_groups: bool,
+    pub umask: Option<u32>,
+}
+
+/// Whose word counts for who the client is and how it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Peers on unix sockets are believed too, unless nobody is.
+    pub trusted: Trusted,
+    /// (lower-case name, value): each says that the client came by https.
+    pub secure_headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trusted {
+    Nobody,
+    Networks(Vec<Network>),
+    Everybody,
+}
+
+/// Addresses whose first `bits` bits are those of `address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub address: IpAddr,
+    pub bits: u8,
+}
+
+impl Network {
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        match (self.address, peer.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                let differing = u32::from(ours) ^ u32::from(theirs);
+                differing.leading_zeros() >= u32::from(self.bits)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                let differing = u128::from(ours) ^ u128::from(theirs);
+                differing.leading_zeros() >= u32::from(self.bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Forwarded {
+    /// Whether this peer's headers count; `None`: it came by a unix socket.
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        match (&self.trusted, peer) {
+            (Trusted::Nobody, _) => false,
+            (Trusted::Everybody, _) | (Trusted::Networks(_), None) => true,
+            (Trusted::Networks(networks), Some(peer)) => {
+                networks.iter().any(|network| network.contains(peer))
+            }
+        }
+    }
+}
+
+impl Default for Forwarded {
+    fn default() -> Forwarded {
+        let host = |address: IpAddr| Network {
+            address,
+            bits: if address.is_ipv4() { 32 } else { 128 },
+        };
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Forwarded {
+            trusted: Trusted::Networks(vec![
+                host(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                host(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            ]),
+            secure_headers: vec![
+                header("x-forwarded-proto", "https"),
+                header("x-forwarded-protocol", "ssl"),
+                header("x-forwarded-ssl", "on"),
+            ],
+        }
+    }
 }
 
 /// An address to listen on, or listened on.
@@ -197,11 +296,54 @@ pub enum LogTarget {
     File(PathBuf),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     Combined,
     Json,
+    /// gunicorn's way.
+    Atoms(Vec<Piece>),
+}
+
+/// A part of a line of the access log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    Text(String),
+    /// `%(h)s`
+    Address,
+    /// `%(t)s`: `[23/Nov/2026:01:02:03 +0000]`
+    Time,
+    /// `%(r)s`
+    RequestLine,
+    /// `%(m)s`
+    Method,
+    /// `%(U)s`: the path, without the query.
+    Path,
+    /// `%(q)s`
+    Query,
+    /// `%(H)s`
+    Protocol,
+    /// `%(s)s`
+    Status,
+    /// `%(B)s`, and `%(b)s`, which shows nothing as `-`.
+    Bytes {
+        dash: bool,
+    },
+    /// `%(T)s` seconds, `%(M)s` milliseconds, `%(D)s` microseconds.
+    Whole {
+        per_second: u32,
+    },
+    /// `%(L)s`: seconds with six digits behind the point.
+    Seconds,
+    /// `%(p)s`: `<app/worker>`.
+    Worker,
+    /// `%({name}i)s`, lower case; also `%(f)s` and `%(a)s`.
+    RequestHeader(String),
+    /// `%({name}o)s`, lower case.
+    ResponseHeader(String),
+    /// What is not known here: `-`.
+    Dash,
 }
 
 /// Least severe first, so that `level >= config.log_level` says whether a line is written.
@@ -247,6 +389,7 @@ impl Config {
     pub fn bare() -> Config {
         Config {
             binds: Vec::new(),
+            inherited: Vec::new(),
             rings: 1,
             apps: Vec::new(),
             statics: Vec::new(),
@@ -266,6 +409,10 @@ impl Config {
             server_header: "ringgate".into(),
             backlog: 2048,
             pid_file: None,
+            identity: Identity::default(),
+            daemon: false,
+            forwarded: Forwarded::default(),
+            notes: Vec::new(),
             extension: None,
             ready_fd: None,
             file: None,

@@ -49,6 +49,8 @@ pub struct Raw {
     pub file: Option<PathBuf>,
     pub file_apps: Vec<AppDraft>,
     pub file_statics: Vec<StaticMount>,
+    /// What was accepted and has no effect, or not the whole.
+    pub notes: Vec<String>,
 }
 
 impl Raw {
@@ -147,6 +149,10 @@ impl Raw {
     /// The last value given.
     pub fn one(&self, name: &str) -> Option<&str> {
         self.many(name).last().map(String::as_str)
+    }
+
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values.contains_key(option(name).name)
     }
 
     pub fn many(&self, name: &str) -> &[String] {

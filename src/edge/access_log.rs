@@ -6,6 +6,8 @@
 //! ring thread calls `flush_due` by then, and always by `flush`.
 //! Must not know where the lines are written.
 
+mod atoms;
+
 use crate::mailbox::{FromRing, Outbox};
 use crate::timestamp::Timestamp;
 use config::LogFormat;
@@ -81,7 +83,7 @@ impl AccessLog {
 
     /// Writes a line. `now_ns` is the ring's clock, `wall_ns` Unix time.
     pub fn log(&mut self, entry: &Entry<'_>, now_ns: u64, wall_ns: u64) {
-        let Some(format) = self.format else { return };
+        let Some(format) = &self.format else { return };
         if self.batch.is_empty() {
             self.due_ns = now_ns + HOLD_NS;
             if self.batch.capacity() == 0 {
@@ -94,6 +96,9 @@ impl AccessLog {
         match format {
             LogFormat::Combined => combined(entry, wall_ns, &mut self.stamp, &mut self.batch),
             LogFormat::Json => json(entry, wall_ns, &mut self.stamp, &mut self.batch),
+            LogFormat::Atoms(pieces) => {
+                atoms::line(pieces, entry, wall_ns, &mut self.stamp, &mut self.batch);
+            }
         }
         if self.batch.len() >= BATCH_BYTES {
             self.flush();

@@ -98,7 +98,7 @@ impl Ring {
         let format = config
             .access_log
             .is_some()
-            .then_some(config.access_log_format);
+            .then(|| config.access_log_format.clone());
         let apps = config
             .apps
             .iter()

@@ -16,7 +16,7 @@ pub fn apps(raw: &Raw, around: &Surroundings) -> Result<Vec<App>, Mistake> {
         Ok(App {
             name: String::new(),
             mount,
-            target,
+            target: made(target, raw)?,
             options: options(raw, around)?,
         })
     };
@@ -41,11 +41,12 @@ pub fn apps(raw: &Raw, around: &Surroundings) -> Result<Vec<App>, Mistake> {
         if apps[..given].iter().any(|app| app.mount == draft.mount) {
             continue;
         }
-        let options = options(&raw.of_app(draft), around)?;
+        let own = raw.of_app(draft);
+        let options = options(&own, around)?;
         apps.push(App {
             name: draft.name.clone(),
             mount: draft.mount.clone(),
-            target: draft.target.clone(),
+            target: made(draft.target.clone(), &own)?,
             options: AppOptions {
                 routes: draft.routes.clone(),
                 ..options
@@ -54,6 +55,14 @@ pub fn apps(raw: &Raw, around: &Surroundings) -> Result<Vec<App>, Mistake> {
     }
     name_apps(&mut apps);
     Ok(apps)
+}
+
+/// With `--factory` the target is called; that is what parentheses say.
+fn made(target: String, raw: &Raw) -> Result<String, Mistake> {
+    match flag(raw, "factory")? && !target.ends_with(')') {
+        true => Ok(target + "()"),
+        false => Ok(target),
+    }
 }
 
 /// A file's names stay; else the first part of the module for the root, the prefix for the others; numbered where two are alike.
@@ -94,7 +103,6 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
             "private" => Extensions::Private,
             _ => Extensions::Shared,
         },
-        factory: flag(raw, "factory")?,
         workers,
         workers_max: workers_max(raw, workers)?,
         threads: number(raw, "threads")? as usize,
@@ -107,6 +115,11 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
         warmup: warmup(raw)?,
         reload: flag(raw, "reload")?,
         reload_include: raw.many("reload-include").to_vec(),
+        touch_reload: raw
+            .many("touch-reload")
+            .iter()
+            .map(path("touch-reload"))
+            .collect(),
         server_timing: flag(raw, "server-timing")?,
         concurrency: number(raw, "concurrency")? as usize,
         routes: Vec::new(),
@@ -137,6 +150,7 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
         pythonpath: split_paths(raw.own("pythonpath"))
             .map(|dir| value::absolute(dir, raw.base("pythonpath", &around.cwd)))
             .collect(),
+        log_config: raw.many("log-config").last().map(path("log-config")),
         hooks: raw
             .one("hooks")
             .map(|text| value::absolute(text, raw.base("hooks", &around.cwd))),

@@ -12,6 +12,7 @@ pub fn around() -> Surroundings {
         user_id: 1000,
         xdg_runtime_dir: None,
         port: None,
+        passed_fds: 0,
     }
 }
 

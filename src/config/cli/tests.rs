@@ -9,6 +9,7 @@ fn around() -> Surroundings {
         user_id: 0,
         xdg_runtime_dir: None,
         port: None,
+        passed_fds: 0,
     }
 }
 

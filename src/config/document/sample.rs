@@ -91,6 +91,13 @@ pub fn example(option: &Opt) -> String {
     const EXAMPLES: &[(&str, &str)] = &[
         ("workers", "4"),
         ("rings", "2"),
+        ("log-config", "\"logging.ini\""),
+        ("touch-reload", "[\"reload.txt\"]"),
+        ("forwarded-allow-ips", "[\"127.0.0.1\", \"::1\"]"),
+        ("secure-scheme-headers", "{ X-Forwarded-Proto = \"https\" }"),
+        ("user", "\"www-data\""),
+        ("group", "\"www-data\""),
+        ("umask", "\"022\""),
         ("root-path", "\"/shop\""),
         ("hooks", "\"gunicorn.conf.py\""),
         ("workers-max", "8"),

@@ -156,7 +156,7 @@ impl Findings<'_> {
                 .into_iter()
                 .map(|(text, _)| text.to_owned())
                 .collect(),
-            (_, DeValue::Table(_)) if option.name == "env" => {
+            (_, DeValue::Table(_)) if option.value == "NAME=VALUE" => {
                 let pairs = self.pairs(key, value);
                 pairs
                     .iter()

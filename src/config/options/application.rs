@@ -117,6 +117,15 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "log-config",
+        value: "FILE",
+        form: Form::Path,
+        app: true,
+        help: "Python logging for the application: a file for logging.config, as .ini, .json or .yaml",
+        more: "It is applied in the application's own interpreters before the application is imported; ringgate's own logs are not concerned.",
+        ..PLAIN
+    },
+    Opt {
         name: "hooks",
         value: "FILE",
         form: Form::Path,

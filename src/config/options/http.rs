@@ -10,9 +10,10 @@ pub const ROWS: &[Opt] = &[
         many: true,
         default: Some("127.0.0.1:8000"),
         group: Group::Listening,
-        help: "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH (repeatable)",
+        help: "Listen on HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER (repeatable)",
         more: "Port 0 takes a free port and reports it. HOST is an IP address or `localhost`; `:8000` and `0.0.0.0:8000` mean every \
-               IPv4 address. With the variable PORT set, as many hosting platforms do, the default is 0.0.0.0:$PORT.",
+               IPv4 address. fd://3 is an inherited descriptor that listens or may; with LISTEN_FDS, as systemd's socket activation sets it, \
+               its descriptors are listened on and nothing else. With the variable PORT set, as many hosting platforms do, the default is 0.0.0.0:$PORT.",
         ..PLAIN
     },
     Opt {
@@ -39,6 +40,38 @@ pub const ROWS: &[Opt] = &[
         group: Group::Listening,
         help: "Connections that may wait to be accepted",
         more: "The kernel cuts this to net.core.somaxconn.",
+        ..PLAIN
+    },
+    Opt {
+        name: "forwarded-allow-ips",
+        value: "ADDRESS[,ADDRESS]",
+        many: true,
+        default: Some("127.0.0.1,::1"),
+        foreign_env: Some("FORWARDED_ALLOW_IPS"),
+        group: Group::Listening,
+        help: "Servers in front whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks (10.0.0.0/8), or *",
+        more: "The application then sees the client's address and scheme. Clients on unix sockets are believed always.",
+        ..PLAIN
+    },
+    Opt {
+        name: "proxy-headers",
+        form: Form::Flag,
+        default: Some("true"),
+        group: Group::Listening,
+        help: "X-Forwarded-For and X-Forwarded-Proto are believed by nobody's word",
+        more: "--proxy-headers, the default, believes those of --forwarded-allow-ips.",
+        ..PLAIN
+    },
+    Opt {
+        name: "secure-scheme-headers",
+        value: "NAME=VALUE",
+        many: true,
+        env: false,
+        default_words: Some(
+            "X-Forwarded-Proto=https, X-Forwarded-Protocol=ssl, X-Forwarded-SSL=on",
+        ),
+        group: Group::Listening,
+        help: "Headers by which a server in front says that the client came by https (repeatable)",
         ..PLAIN
     },
     Opt {

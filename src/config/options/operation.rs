@@ -16,10 +16,13 @@ pub const ROWS: &[Opt] = &[
     Opt {
         name: "access-log-format",
         value: "FORMAT",
-        form: Form::Choice(&["combined", "json"]),
+        aliases: &["access-logformat"],
         default: Some("combined"),
         group: Group::Logs,
-        help: "combined (as Apache and nginx write it, with times added) or json",
+        help: "combined (as Apache and nginx write it, with times added), json, or a text with gunicorn's atoms",
+        more: "E.g. `%(h)s %(t)s \"%(r)s\" %(s)s %(b)s %(M)s`. The atoms: h address, l and u `-`, t time, m method, U path, q query, H protocol, \
+               r request line, s status, B and b bytes (b: `-` for none), f referer, a user agent, T seconds, M milliseconds, D microseconds, \
+               L seconds with a fraction, p `<worker>`, {name}i request header, {name}o response header, {name}e environ.",
         ..PLAIN
     },
     Opt {
@@ -55,6 +58,49 @@ pub const ROWS: &[Opt] = &[
         help: "Unix socket on which `ringgate status` and `ringgate reload` ask",
         more: "Only the user who runs ringgate (and root) may connect. Where another ringgate uses the default already, \
                the process id is put into the name; the start-up banner says so.",
+        ..PLAIN
+    },
+    Opt {
+        name: "user",
+        short: Some('u'),
+        value: "USER",
+        group: Group::Operation,
+        help: "Become this user (name or number) once the sockets are open",
+        ..PLAIN
+    },
+    Opt {
+        name: "group",
+        short: Some('g'),
+        value: "GROUP",
+        group: Group::Operation,
+        help: "Become this group (name or number) once the sockets are open",
+        ..PLAIN
+    },
+    Opt {
+        name: "initgroups",
+        form: Form::Flag,
+        default: Some("false"),
+        group: Group::Operation,
+        help: "With --user: take that user's further groups too",
+        ..PLAIN
+    },
+    Opt {
+        name: "umask",
+        short: Some('m'),
+        value: "MASK",
+        group: Group::Operation,
+        default_words: Some("as it is inherited"),
+        help: "File mode mask, octal with a leading 0 (e.g. 022)",
+        ..PLAIN
+    },
+    Opt {
+        name: "daemon",
+        short: Some('D'),
+        form: Form::Flag,
+        default: Some("false"),
+        group: Group::Operation,
+        help: "Go into the background once requests are served",
+        more: "Under systemd and in containers this is not wanted. Logs that go to the terminal are lost: name files.",
         ..PLAIN
     },
     Opt {

@@ -174,6 +174,15 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "touch-reload",
+        value: "FILE",
+        many: true,
+        group: Group::Workers,
+        app: true,
+        help: "Load the application anew, as HUP does, when this file changes (repeatable)",
+        ..PLAIN
+    },
+    Opt {
         name: "reload-include",
         aliases: &["reload-extra-file"],
         value: "PATTERN",

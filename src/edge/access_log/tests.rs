@@ -23,6 +23,7 @@ fn line(format: LogFormat, entry: &Entry<'_>) -> String {
     match format {
         LogFormat::Combined => combined(entry, WALL_NS, &mut stamp, &mut out),
         LogFormat::Json => json(entry, WALL_NS, &mut stamp, &mut out),
+        LogFormat::Atoms(pieces) => atoms::line(&pieces, entry, WALL_NS, &mut stamp, &mut out),
     }
     String::from_utf8(out).expect("log lines are UTF-8")
 }
