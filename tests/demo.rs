@@ -317,3 +317,20 @@ fn the_bare_callable_is_mounted() {
     );
     client.get("/raw/error").expect(500);
 }
+
+#[test]
+fn a_browser_sees_the_pages() {
+    let Some(server) = server() else { return };
+    let output = Command::new(python::python())
+        .arg(python::root().join("tests/visitors/browser.py"))
+        .arg(format!("http://{}", server.address()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) {
+        return skipped(&format!(
+            "no browser here (apt-get install chromium-headless-shell, or playwright install chromium): {said}"
+        ));
+    }
+    assert!(output.status.success(), "{said}");
+}

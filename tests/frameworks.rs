@@ -1,10 +1,14 @@
-//! Flask and Django as people write them, with both kinds of workers, and what `auto` decides for them.
+//! Frameworks as people use them, visited by the clients that people use, and what `auto` decides for each.
+//!
+//! Flask and Django are looked at closely. All of them serve one common site (tests/apps/frameworks), which tests/visitors/site.py visits.
+//! Tornado speaks neither WSGI nor ASGI; what WSGI applications use of it is here.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 
 use harness::{Server, Setup, python, skipped};
+use std::process::Command;
 
 /// One server for each kind, or none where the frameworks are not installed.
 fn servers(target: &str) -> Vec<Server> {
@@ -138,19 +142,127 @@ fn django() {
     }
 }
 
-#[test]
-fn auto_takes_interpreters_for_both() {
-    if !python::has_frameworks() || !python::has_interpreters() {
-        return skipped("needs the frameworks and CPython 3.13 or newer");
+/// The common site of tests/apps/frameworks, in one framework.
+struct Site {
+    /// As on its front page.
+    name: &'static str,
+    target: &'static str,
+    /// What it needs installed.
+    modules: &'static [&'static str],
+    /// What tests/visitors/site.py looks at besides the common pages.
+    features: &'static [&'static str],
+    /// What `auto` takes from 3.13 on.
+    auto: Auto,
+}
+
+enum Auto {
+    Interpreters,
+    /// One of these modules refuses or loses its C part, and the log names it.
+    Processes(&'static [&'static str]),
+}
+
+const WSGI: &[Site] = &[
+    Site {
+        name: "flask",
+        target: "site_flask:app",
+        modules: &["flask"],
+        features: &[],
+        auto: Auto::Interpreters,
+    },
+    Site {
+        name: "django",
+        target: "site_django:wsgi",
+        modules: &["django"],
+        features: &["await"],
+        auto: Auto::Interpreters,
+    },
+    Site {
+        name: "falcon",
+        target: "site_falcon:wsgi",
+        modules: &["falcon"],
+        features: &[],
+        auto: Auto::Processes(&["falcon."]),
+    },
+    Site {
+        name: "tornado",
+        target: "site_tornado:wsgi",
+        modules: &["tornado"],
+        features: &["front"],
+        auto: Auto::Processes(&["tornado.speedups"]),
+    },
+];
+
+impl Site {
+    /// Starts it, unless it is not installed here.
+    fn start(&self, kind: &str) -> Option<Server> {
+        let missing = self.modules.iter().find(|module| !python::has(module));
+        if let Some(module) = missing {
+            skipped(&format!("{}: {module} is not installed", self.target));
+            return None;
+        }
+        let setup = Setup::app(self.target)
+            .option("--chdir", python::apps().join("frameworks"))
+            .workers(2);
+        Some(if kind == "auto" {
+            setup.start()
+        } else {
+            setup.kind(kind).start()
+        })
     }
-    for target in ["flask_app:app", "django_app:application"] {
-        let server = Setup::app(target).workers(2).start();
-        server.get("/").expect(200);
-        assert_eq!(
-            server.status()["apps"][0]["workers"][0]["kind"],
-            "interpreters",
-            "{target}: {}",
-            server.log()
+
+    /// Every client visits every page.
+    #[track_caller]
+    fn visit(&self, server: &Server) {
+        let output = Command::new(python::python())
+            .arg(python::root().join("tests/visitors/site.py"))
+            .arg(format!("http://{}", server.address()))
+            .arg(self.name)
+            .args(self.features)
+            .output()
+            .expect("python runs");
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            self.target,
+            String::from_utf8_lossy(&output.stderr)
         );
+        if !self.features.contains(&"front") {
+            server.wait_log(&format!("{} failed on purpose", self.name));
+        }
     }
+}
+
+/// Visits each with the kind that `auto` takes, which must be the expected one, and with interpreters wherever they are possible.
+fn visit_all(sites: &[Site]) {
+    if !python::has_frameworks() {
+        return skipped("RINGGATE_TEST_PYTHON is not set; scripts/test sets it");
+    }
+    for site in sites {
+        let Some(server) = site.start("auto") else {
+            continue;
+        };
+        let kind = server.status()["apps"][0]["workers"][0]["kind"].clone();
+        match &site.auto {
+            Auto::Interpreters if python::has_interpreters() => {
+                assert_eq!(kind, "interpreters", "{}: {}", site.target, server.log());
+                site.visit(&site.start("processes").expect("installed"));
+            }
+            Auto::Processes(modules) if python::has_interpreters() => {
+                assert_eq!(kind, "processes", "{}: {}", site.target, server.log());
+                let log = server.log();
+                assert!(
+                    modules.iter().any(|module| log.contains(module)),
+                    "{}: the log names the module:\n{log}",
+                    site.target
+                );
+            }
+            _ => assert_eq!(kind, "processes"),
+        }
+        site.visit(&server);
+    }
+}
+
+#[test]
+fn wsgi_frameworks_and_their_clients() {
+    visit_all(WSGI);
 }

@@ -14,6 +14,14 @@ pub fn has_frameworks() -> bool {
     std::env::var_os("RINGGATE_TEST_PYTHON").is_some()
 }
 
+/// Whether the test's Python can import the module.
+pub fn has(module: &str) -> bool {
+    let question =
+        format!("import importlib.util, sys; sys.exit(not importlib.util.find_spec({module:?}))");
+    let status = Command::new(python()).args(["-c", &question]).status();
+    status.expect("the test's python runs").success()
+}
+
 /// The minor version of that CPython 3.
 pub fn minor_version() -> u32 {
     static MINOR: OnceLock<u32> = OnceLock::new();
@@ -81,4 +89,43 @@ pub fn extension() -> &'static Path {
         assert!(status.success(), "the extension does not build");
         directory.join("lib_ringgate.so")
     })
+}
+
+/// Another interpreter of this machine.
+pub struct Other {
+    pub path: PathBuf,
+    pub minor: u32,
+}
+
+/// One working CPython of each minor version from 3.10 on, but the tests' own: from pyenv and from the distribution.
+pub fn others() -> Vec<Other> {
+    let root = std::env::var_os("PYENV_ROOT").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
+        PathBuf::from,
+    );
+    let versions = std::fs::read_dir(root.join("versions"));
+    let from_pyenv = versions
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin/python3"));
+    let from_distribution = (10..=19).flat_map(|minor| {
+        ["/usr/bin", "/usr/local/bin"].map(|bin| PathBuf::from(format!("{bin}/python3.{minor}")))
+    });
+    let mut found: Vec<Other> = Vec::new();
+    for path in from_pyenv.chain(from_distribution) {
+        // With venv, and with the GIL.
+        let question = "import sys, sysconfig, venv; print(0 if sysconfig.get_config_var('Py_GIL_DISABLED') else sys.version_info.minor)";
+        let Ok(output) = Command::new(&path).args(["-c", question]).output() else {
+            continue;
+        };
+        let Ok(minor) = String::from_utf8_lossy(&output.stdout).trim().parse() else {
+            continue;
+        };
+        let known = minor == minor_version() || found.iter().any(|other| other.minor == minor);
+        if minor >= 10 && !known {
+            found.push(Other { path, minor });
+        }
+    }
+    found
 }

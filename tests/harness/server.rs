@@ -23,6 +23,10 @@ pub const TERM: i32 = 15;
 
 /// A server to be started: the command line so far.
 pub struct Setup {
+    /// The command and its first arguments.
+    program: Vec<OsString>,
+    /// Whether the command is told of the tests' Python and of the extension built for them.
+    installed: bool,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     bind: bool,
@@ -38,6 +42,8 @@ impl Setup {
     /// No application; the test adds what is to be served.
     pub fn bare() -> Setup {
         let setup = Setup {
+            program: vec![env!("CARGO_BIN_EXE_ringgate").into()],
+            installed: false,
             arguments: Vec::new(),
             environment: Vec::new(),
             bind: true,
@@ -46,6 +52,18 @@ impl Setup {
         setup
             .option("--python", python::python())
             .option("--rings", "1")
+    }
+
+    /// Serves this app of tests/apps with a command that was installed, and so finds everything by itself.
+    pub fn installed(program: &[OsString], target: &str) -> Setup {
+        let mut setup = Setup::bare();
+        setup.program = program.to_vec();
+        setup.installed = true;
+        setup.arguments.clear();
+        setup
+            .arg(target)
+            .option("--rings", "1")
+            .option("--chdir", python::apps())
     }
 
     pub fn arg(mut self, argument: impl Into<OsString>) -> Setup {
@@ -99,9 +117,7 @@ impl Setup {
             "-c",
             "exec 9>&0 </dev/null; exec \"$0\" \"$@\" --ready-fd 9",
         ]);
-        command
-            .arg(env!("CARGO_BIN_EXE_ringgate"))
-            .args(&self.arguments);
+        command.args(&self.program).args(&self.arguments);
         if self.bind {
             command.args(["--bind", "127.0.0.1:0"]);
         }
@@ -113,11 +129,17 @@ impl Setup {
         {
             command.env_remove(name);
         }
+        if self.installed {
+            // What an active environment or a tester's habits would add.
+            for name in ["VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"] {
+                command.env_remove(name);
+            }
+        } else {
+            command.env("RINGGATE_EXTENSION", python::extension());
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("TEST_DIR", self.dir.path());
-        command
-            .env("RINGGATE_EXTENSION", python::extension())
-            .current_dir(self.dir.path());
+        command.current_dir(self.dir.path());
         command
     }
 
