@@ -95,6 +95,39 @@ pub fn read(text: &str, name: &str, base: &Path) -> Result<Document, Mistake> {
     findings.into_result().map(|()| document)
 }
 
+/// Fuzz: a text is read without a panic; a mistake names a place that is there, and what is accepted holds what the edge relies on.
+pub fn fuzz_document(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let document = match read(&text, "f", Path::new("/d")) {
+        Ok(document) => document,
+        Err(Mistake(message)) => {
+            let mut places = message.lines().filter_map(|line| line.strip_prefix("f:"));
+            let first = places.next().and_then(|line| line.split_once(':'));
+            let line = first.and_then(|(line, _)| line.parse::<usize>().ok());
+            let line = line.expect("the first mistake has its line");
+            assert!((1..=text.matches('\n').count() + 1).contains(&line));
+            return;
+        }
+    };
+    let is_value = |text: &str| !text.contains(['\r', '\n', '\0']);
+    for files in &document.statics {
+        assert!(files.dir.is_absolute());
+        assert!(files.url.is_empty() || files.url.starts_with('/') && !files.url.ends_with('/'));
+        let options = &files.options;
+        for (name, value) in &options.headers {
+            assert!(!crate::is_own_field(name) && !name.contains([' ', ':']) && is_value(name));
+            assert!(is_value(value));
+        }
+        assert!(options.cache.iter().all(|rule| is_value(&rule.control)));
+        assert!(is_value(&options.charset) && is_value(&options.default_type));
+        assert!(options.types.iter().all(|(_, essence)| is_value(essence)));
+        for (status, page) in &options.error_pages {
+            assert!((400..600).contains(status) && page.starts_with('/'));
+            assert!(!page.split('/').any(|segment| segment == ".."));
+        }
+    }
+}
+
 struct Reader<'r, 't> {
     document: &'r mut Document,
     findings: &'r mut Findings<'t>,
