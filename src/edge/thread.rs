@@ -4,6 +4,7 @@
 //! left or the grace period is over; access-log lines are handed over before it ends.
 
 use crate::connection::{Entrance, serve};
+use crate::doze::{Bell, Calm, Sight};
 use crate::mailbox::{FromRing, Mailbox, Outbox, ToRing};
 use crate::ring::Ring;
 use crate::stats::RingStats;
@@ -17,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
+use sys::eventfd::EventFd;
 use uring::net::{AcceptStream, Listener, Socket};
 use uring::time::Deadline;
 use uring::{Doorbell, Park, Poller, Runtime};
@@ -82,8 +84,9 @@ fn run(spec: Spec) {
 /// The thread's root task: from the first report to the order to end.
 async fn live(spec: Spec) -> io::Result<()> {
     let ring = Rc::new(Ring::new(spec.ring, spec.config, spec.stats, spec.outbox)?);
+    let bell = Bell::new(EventFd::from_fd(spec.doorbell.try_clone()?));
     Doorbell::from_fd(spec.doorbell);
-    let house = look_outside(&ring, spec.mailbox, spec.recover);
+    let house = look_outside(&ring, spec.mailbox, spec.recover, Some(bell));
     ring.tell(FromRing::Up { ring: ring.index });
     poll_fn(|cx| house.poll_end(cx.waker())).await;
     if ring.is_draining() {
@@ -93,13 +96,21 @@ async fn live(spec: Spec) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the loop look at the exchanges and the mail.
-pub(crate) fn look_outside(ring: &Rc<Ring>, mailbox: Arc<Mailbox>, recover: bool) -> Rc<House> {
+/// Makes the loop look at the exchanges and the mail. Without a `bell` it never dozes, as in the simulation, whose clock must not be waited for.
+pub(crate) fn look_outside(
+    ring: &Rc<Ring>,
+    mailbox: Arc<Mailbox>,
+    recover: bool,
+    bell: Option<Bell>,
+) -> Rc<House> {
     let house = Rc::new(House::new(Rc::clone(ring), recover));
     uring::set_poller(Box::new(Outside {
         house: Rc::clone(&house),
         mailbox,
         mail: VecDeque::new(),
+        bell,
+        calm: Calm::default(),
+        polls: 0,
         figures_due_ns: 0,
         stalls: 0,
     }));
@@ -213,9 +224,51 @@ struct Outside {
     house: Rc<House>,
     mailbox: Arc<Mailbox>,
     mail: VecDeque<ToRing>,
+    bell: Option<Bell>,
+    calm: Calm,
+    /// Tasks polled when it last wanted to doze: unchanged, everything they pushed is with the kernel, and the thread may block outside of the ring.
+    polls: u64,
     figures_due_ns: u64,
     /// Turns that ran too long, as last said.
     stalls: u64,
+}
+
+impl Outside {
+    /// How long the thread may be deaf to everything but its doorbell.
+    fn doze_ns(&mut self) -> Option<u64> {
+        self.bell.as_ref()?;
+        let (apps, stats) = (&self.house.ring.apps, &self.house.ring.stats);
+        let sights = apps.iter().zip(&stats.apps).map(|(app, stats)| Sight {
+            requests: stats.requests.value(),
+            in_flight: stats.in_flight.value(),
+            doze_ns: app.doze_ns(),
+        });
+        self.calm.look(stats.requests.value(), sights)
+    }
+
+    /// Blocks outside of the ring, and comes back to look at everything.
+    fn doze(&mut self, ns: u64) -> Park {
+        let polls = uring::stats().polls;
+        if std::mem::replace(&mut self.polls, polls) != polls {
+            return Park::Stay;
+        }
+        let Some(bell) = &self.bell else {
+            return Park::Stay;
+        };
+        // Before the exchanges lie down: what is rung for afterwards must be heard.
+        bell.silence();
+        let ready = self.house.ring.apps.iter().all(|app| app.before_doze(ns));
+        if ready && !self.mailbox.is_waiting() {
+            bell.wait(self.log_due_ns().map_or(ns, |due_ns| due_ns.min(ns)));
+        }
+        Park::Stay
+    }
+
+    /// How long the access log's lines may still wait.
+    fn log_due_ns(&self) -> Option<u64> {
+        let due_ns = self.house.ring.access.borrow().due_ns()?;
+        Some(due_ns.saturating_sub(uring::now()))
+    }
 }
 
 impl Poller for Outside {
@@ -259,6 +312,9 @@ impl Poller for Outside {
     }
 
     fn before_park(&mut self) -> Park {
+        if let Some(ns) = self.doze_ns() {
+            return self.doze(ns);
+        }
         let ring = &self.house.ring;
         let mut park = shm::Park::Sleep;
         for app in &ring.apps {
@@ -267,11 +323,7 @@ impl Poller for Outside {
         if self.mailbox.is_waiting() {
             return Park::Stay;
         }
-        let due_ns = ring
-            .access
-            .borrow()
-            .due_ns()
-            .map(|due_ns| due_ns.saturating_sub(uring::now()));
+        let due_ns = self.log_due_ns();
         match (park, due_ns) {
             (shm::Park::Stay, _) => Park::Stay,
             (shm::Park::Nap(ns), None) => Park::Nap(ns),

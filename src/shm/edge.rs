@@ -220,8 +220,16 @@ impl EdgeRing {
                 return Cancel::Freed;
             }
         }
-        let worker = match state::cancel(&self.block(slot).state) {
-            Ok(()) | Err(Some(State::Done { .. })) => None,
+        let block = self.segment.slot(slot.0);
+        let worker = match state::cancel(&block.state) {
+            Err(Some(State::Done { .. })) => {
+                self.sleeper.answered(
+                    block.queued_ns.load(Ordering::Relaxed),
+                    block.last_ns.load(Ordering::Relaxed),
+                );
+                None
+            }
+            Ok(()) => None,
             Err(Some(State::Claimed { worker, .. })) => Some(Some(worker)),
             Err(_) => Some(None),
         };

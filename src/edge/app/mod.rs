@@ -206,6 +206,23 @@ impl App {
             .map_or(Park::Sleep, EdgeRing::before_park)
     }
 
+    pub fn doze_ns(&self) -> Option<u64> {
+        self.inner
+            .borrow()
+            .exchange
+            .as_ref()
+            .and_then(EdgeRing::doze_ns)
+    }
+
+    /// False: something is to be done first.
+    pub fn before_doze(&self, ns: u64) -> bool {
+        self.inner
+            .borrow_mut()
+            .exchange
+            .as_mut()
+            .is_none_or(|exchange| exchange.before_doze(ns))
+    }
+
     pub fn after_park(&self) {
         if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
             exchange.after_park();

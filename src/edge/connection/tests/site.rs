@@ -43,7 +43,7 @@ impl Site {
         uring::spawn(accept(Rc::clone(&ring), entrance, listener.accept()));
         let bell = sys::eventfd::EventFd::new().expect("an eventfd");
         let mailbox = Arc::new(Mailbox::new(bell));
-        look_outside(&ring, Arc::clone(&mailbox), false);
+        look_outside(&ring, Arc::clone(&mailbox), false, None);
         Site {
             sim,
             ring,

@@ -1,0 +1,135 @@
+//! When the ring thread may be deaf, and whether answers wait for each other meanwhile. In virtual time.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod harness;
+
+use std::cell::Cell;
+
+use harness::{Pair, answer};
+use shm::{Park, WorkerSeat};
+
+thread_local!(static NOW_NS: Cell<u64> = const { Cell::new(1_000_000) });
+
+fn now_ns() -> u64 {
+    NOW_NS.get()
+}
+
+fn pass(ns: u64) {
+    NOW_NS.set(now_ns() + ns);
+}
+
+fn start() -> (Pair, WorkerSeat) {
+    let mut pair = Pair::new();
+    let mut worker = pair.worker(0, 1);
+    worker.set_clock(now_ns);
+    pair.dirty();
+    (pair, worker)
+}
+
+/// Keeps one request waiting and answers `count`, each after `ns`.
+fn serve(pair: &mut Pair, worker: &mut WorkerSeat, count: usize, ns: u64) {
+    for _ in 0..count {
+        pair.now_ns = now_ns();
+        let slot = pair.submit(b"x");
+        let claim = worker.try_claim().unwrap();
+        pass(ns);
+        answer(claim, b"y");
+        assert_eq!(pair.dirty(), [slot]);
+        assert_eq!(pair.read(slot), "[200]y.");
+        pair.edge.release(slot);
+    }
+}
+
+#[test]
+fn a_slow_app_is_not_napped_for() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 50, 5_000);
+    pair.submit(b"a");
+    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    pair.edge.after_park();
+    let claim = worker.try_claim().unwrap();
+    pass(1_000_000);
+    answer(claim, b"y");
+    let slots = pair.dirty();
+    pair.edge.release(slots[0]);
+    serve(&mut pair, &mut worker, 1, 5_000);
+    pair.submit(b"b");
+    assert_eq!(
+        pair.edge.before_park(),
+        Park::Sleep,
+        "a slow answer was seen"
+    );
+    pair.edge.after_park();
+    worker.try_claim().unwrap();
+    pair.dirty();
+    serve(&mut pair, &mut worker, 50, 5_000);
+    pair.submit(b"c");
+    assert!(
+        matches!(pair.edge.before_park(), Park::Nap(_)),
+        "and forgotten"
+    );
+}
+
+#[test]
+fn dozes_while_a_further_request_could_only_wait() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 50, 800_000);
+    assert_eq!(pair.edge.doze_ns(), None, "nothing is asked for");
+    pair.submit(b"a");
+    let claim = worker.try_claim().unwrap();
+    assert_eq!(
+        pair.edge.doze_ns(),
+        None,
+        "nothing waits: the next would go to the next free worker"
+    );
+    pair.submit(b"b");
+    let ns = pair.edge.doze_ns().unwrap();
+    assert!(
+        (1_100_000..=1_200_000).contains(&ns),
+        "one and a half answers: {ns}"
+    );
+    assert!(pair.edge.before_doze(ns));
+    answer(claim, b"y");
+    assert_eq!(pair.bells[0].take().unwrap(), 1, "it leaves at once");
+}
+
+#[test]
+fn answers_of_a_long_queue_wait_for_each_other() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 80, 30_000);
+    pair.submit(b"a");
+    let claim = worker.try_claim().unwrap();
+    for _ in 0..7 {
+        pair.submit(b"b");
+    }
+    let ns = pair.edge.doze_ns().unwrap();
+    assert!(
+        (40_000..=45_000).contains(&ns),
+        "a queue of seven is not long: {ns}"
+    );
+    // Nor may it be stretched by the caller.
+    assert!(pair.edge.before_doze(10 * ns));
+    answer(claim, b"y");
+    assert_eq!(pair.bells[0].take().unwrap(), 1);
+}
+
+#[test]
+fn nobody_is_deaf_while_a_worker_is_free() {
+    let (mut pair, mut worker) = start();
+    let mut second = pair.worker(1, 1);
+    pair.dirty();
+    serve(&mut pair, &mut worker, 50, 800_000);
+    let sleeper = std::thread::spawn(move || second.park(std::time::Duration::from_secs(60)));
+    while pair.segment.idle_workers() == 0 {
+        std::thread::yield_now();
+    }
+    pair.submit(b"a");
+    worker.try_claim().unwrap();
+    assert_eq!(pair.edge.doze_ns(), None, "nothing waits");
+    pair.submit(b"b");
+    assert_eq!(pair.edge.doze_ns(), None, "it is woken for what waits");
+    pair.segment.unpark(1);
+    sleeper.join().unwrap();
+    assert!(pair.edge.doze_ns().is_some());
+}
