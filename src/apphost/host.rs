@@ -5,7 +5,7 @@ use crate::interpreters::Interpreters;
 use crate::line::{Descriptors, EXIT_ORPHANED, Line};
 use crate::load::LoadError;
 use crate::prelude::Prelude;
-use crate::{probe, zygote};
+use crate::{private, probe, zygote};
 use config::Kind;
 use control::Channel;
 use control::message::{FromHost, ToHost};
@@ -46,9 +46,15 @@ pub fn main(py: Python<'_>) -> Result<Object> {
             format!("cannot change to {}: {error}", spec.chdir.display()),
         ));
     }
+    if (spec.probe || spec.kind == Kind::Interpreters)
+        && let Err(raised) = private::prepare(py, &spec)
+    {
+        line.fail(raised.into());
+    }
     if spec.probe {
         let verdict = probe::run(py, &spec);
         line.send(&FromHost::Probe { verdict });
+        private::clean();
         sys::process::exit_now(0);
     }
     let descriptors = match Descriptors::split(&spec, descriptors, next_order) {

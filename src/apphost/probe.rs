@@ -6,6 +6,8 @@
 use crate::ffi::{self, Python, Version};
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
+use crate::private;
+use config::Extensions;
 use control::message::{HostSpec, ProbeVerdict};
 
 /// What the sub-interpreter found.
@@ -13,6 +15,21 @@ struct Finding {
     result: Result<(), LoadError>,
     /// Module and message of each refusal.
     refusals: Vec<(String, String)>,
+}
+
+impl Finding {
+    /// It could not even look.
+    fn of_ours(message: String) -> Finding {
+        Finding {
+            result: Err(LoadError::new("start", message)),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// The worse of two findings counts.
+    fn badness(&self) -> (bool, usize) {
+        (self.result.is_err(), self.refusals.len())
+    }
 }
 
 /// Called in the main interpreter.
@@ -28,21 +45,41 @@ pub fn run(py: Python<'_>, spec: &HostSpec) -> ProbeVerdict {
             message,
         };
     }
-    let finding = py.detached(|| {
+    // What copies of extensions do to each other shows only with two of them, side by side.
+    let looks = match spec.options.extensions {
+        Extensions::Private => 2,
+        Extensions::Shared => 1,
+    };
+    let findings = py.detached(|| {
         std::thread::scope(|scope| {
-            std::thread::Builder::new()
-                .stack_size(16 * 1024 * 1024)
-                .spawn_scoped(scope, || ffi::create_interpreter(|py| look(py, spec)))
-                .map_err(|error| error.to_string())?
-                .join()
-                .map_err(|_| "the probe panicked".to_owned())?
+            let started: Vec<_> = (0..looks).map(|_| start(scope, spec)).collect();
+            let ended = started.into_iter().map(|thread| {
+                thread?
+                    .join()
+                    .map_err(|_| "the probe panicked".to_owned())?
+            });
+            ended.collect::<Vec<Result<Finding, String>>>()
         })
     });
-    let finding = finding.unwrap_or_else(|message| Finding {
-        result: Err(LoadError::new("start", message)),
-        refusals: Vec::new(),
-    });
+    let finding = findings
+        .into_iter()
+        .map(|finding| finding.unwrap_or_else(Finding::of_ours))
+        .max_by_key(Finding::badness)
+        .expect("there was at least one look");
     judge(py, spec, finding)
+}
+
+type Look<'scope> = std::thread::ScopedJoinHandle<'scope, Result<Finding, String>>;
+
+/// A look from a sub-interpreter on a thread of its own.
+fn start<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    spec: &'scope HostSpec,
+) -> Result<Look<'scope>, String> {
+    std::thread::Builder::new()
+        .stack_size(16 * 1024 * 1024)
+        .spawn_scoped(scope, || ffi::create_interpreter(|py| look(py, spec)))
+        .map_err(|error| error.to_string())
 }
 
 fn judge(py: Python<'_>, spec: &HostSpec, finding: Finding) -> ProbeVerdict {
@@ -91,6 +128,7 @@ fn look(py: Python<'_>, spec: &HostSpec) -> Finding {
     let mut look = || -> Result<(), LoadError> {
         let prelude = Prelude::new(py)?;
         load::prepare(py, &prelude, spec, None)?;
+        private::install(py)?;
         let ignore = py.run_expression(c"lambda name: None")?;
         prelude.call(py, c"watch_imports", &[&ignore])?;
         // Taken out at once: other calls follow.

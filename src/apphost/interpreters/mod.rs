@@ -8,6 +8,7 @@ mod thread;
 use crate::afterwork::Afterwork;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
+use crate::private;
 use crate::worker::{End, Exchange};
 use config::Interface;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
@@ -184,6 +185,7 @@ impl Interpreters {
             }
             if self.draining && self.ended.iter().all(|ended| *ended) {
                 self.line.send(&FromHost::Drained);
+                private::clean();
                 sys::process::exit_now(0);
             }
         }
@@ -192,7 +194,10 @@ impl Interpreters {
     fn take_order(&mut self) {
         match self.line.receive().0 {
             ToHost::Drain => self.drain(),
-            ToHost::Quit => sys::process::exit_now(0),
+            ToHost::Quit => {
+                private::clean();
+                sys::process::exit_now(0)
+            }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Start { .. } | ToHost::Descriptors {} => {
                 eprintln!("ringgate: a second `start` is ignored");

@@ -4,6 +4,7 @@ use crate::ffi::{self, Handle, Python};
 use crate::line::SeatEnds;
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
+use crate::private;
 use crate::worker::{End, Exchange, Progress, Worker};
 use control::message::{HostSpec, WorkerSpec};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -151,6 +152,7 @@ impl Thread {
     ) -> Result<End, LoadError> {
         let errors = load::prepare(py, prelude, &self.spec, Some(self.seat.index))?;
         load::own_module(py, prelude)?;
+        private::install(py)?;
         watch_imports(py, prelude, &self.report)?;
         *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handle::current(py));
         let application = load::application(py, prelude, &self.spec.target)?;
