@@ -25,6 +25,9 @@ const READ_BYTES: u64 = 256 * 1024;
 const BUFFERS_MAX: usize = 4;
 
 thread_local! {
+    /// The turn's time, the socket that sent last in it, and how much of its `TURN_BYTES` that has used: bodies that follow each
+    /// other (pipelined requests, ranges) share one allowance.
+    static USED: Cell<(u64, i32, u64)> = const { Cell::new((0, 0, 0)) };
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -183,8 +186,16 @@ async fn send(
         .ok_or(io::ErrorKind::InvalidInput)?;
     let mut at = offset;
     let mut hot_until = offset + hot_bytes.min(length);
-    let mut turn_bytes = 0;
+    let number = socket.handle().number();
+    let mut turn_bytes = match USED.get() {
+        (turn_ns, user, bytes) if (turn_ns, user) == (uring::now(), number) => bytes,
+        _ => 0,
+    };
     while at < end {
+        if turn_bytes >= TURN_BYTES {
+            uring::yield_now().await;
+            turn_bytes = 0;
+        }
         if at >= hot_until {
             let window = (end - at).min(LOOK_BYTES);
             if !file.is_cached(at, window) {
@@ -207,11 +218,8 @@ async fn send(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if turn_bytes >= TURN_BYTES && at < end {
-            uring::yield_now().await;
-            turn_bytes = 0;
-        }
     }
+    USED.set((uring::now(), number, turn_bytes));
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! HTTP/1.1 on the simulated ring, answered by the edge itself and from files.
 
 use super::site::{SECOND_NS, Site, config};
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
 use uring::sim::{Faults, run_seeds};
 
 const GET: &str = "GET /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -184,6 +187,136 @@ fn a_slow_reader_gets_every_byte() {
             + 4;
         assert!(all[head_end..] == large);
     });
+}
+
+/// One client downloads as fast as it can, another asks for little things: those are answered in between, at an even pace.
+#[test]
+fn a_download_at_full_speed_keeps_nobody_waiting() {
+    const LENGTH: usize = 64 << 20;
+    let faults = Faults {
+        window: usize::MAX,
+        ..Faults::NONE
+    };
+    run_seeds(
+        0..3,
+        |_| faults,
+        async |sim| {
+            files(&sim);
+            sim.add_file("/www/huge", vec![0; LENGTH], 1_700_000_000);
+            let site = Site::new(sim, config());
+            let (fast, small) = (site.connect(), site.connect());
+            small.write(GET);
+            small.answer().await.expect("an answer");
+            fast.write("GET /static/huge HTTP/1.1\r\nHost: x\r\n\r\n");
+            let received = Rc::new(Cell::new(0));
+            let there = Rc::clone(&received);
+            uring::spawn(async move {
+                while there.get() < LENGTH {
+                    there.set(there.get() + fast.client.read().await.expect("the file").len());
+                }
+            });
+            let mut answers = 0;
+            while received.get() < LENGTH {
+                let before = received.get();
+                small.write(GET);
+                assert_eq!(small.answer().await.expect("an answer").body, b"alpha");
+                answers += 1;
+                // A request travels 20 turns at most, its answer as long, and a piece is a quarter of a MiB.
+                assert!(
+                    received.get() - before <= 48 * 256 * 1024,
+                    "{}",
+                    received.get() - before
+                );
+            }
+            assert!(answers >= 5, "{answers}");
+        },
+    );
+}
+
+/// A file that is cut while it is sent: the announced length goes out, or the connection ends. The next answer on it never begins
+/// where a body should have gone on.
+#[test]
+fn a_file_cut_under_way_never_leaves_the_connection_out_of_step() {
+    let (mut whole, mut broken) = (0, 0);
+    run_seeds(0..60, Faults::harmless, async |sim| {
+        let large = files(&sim);
+        let cutter = sim.clone();
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        let range = "Range: bytes=0-99999,150000-299999\r\n";
+        for field in ["", range] {
+            peer.write(format!(
+                "GET /static/large.bin HTTP/1.1\r\nHost: x\r\n{field}\r\n"
+            ));
+            peer.write(GET);
+        }
+        let after_ns = cutter.random(60_000_000);
+        uring::spawn(async move {
+            uring::time::sleep(after_ns).await;
+            cutter.truncate("/www/large.bin", 70_000);
+        });
+        for is_range in [false, true] {
+            let Ok(answer) = peer.answer().await else {
+                broken += 1;
+                break;
+            };
+            // As it was, or (looked at after the cut) as it is.
+            match (is_range, answer.status) {
+                (false, 200) => {
+                    assert!(answer.body == large || answer.body == large[..70_000]);
+                }
+                (true, 206) => {
+                    let middle = answer.body.len() / 2;
+                    assert!(answer.body.len() > 250_000 || answer.body == large[..70_000]);
+                    assert!(answer.body[middle] == answer.body[middle - 251]);
+                }
+                other => panic!("{other:?}"),
+            }
+            let next = peer.answer().await.expect("it is in step");
+            assert_eq!((next.status, &next.body[..]), (200, &b"alpha"[..]));
+            whole += 1;
+        }
+    });
+    assert!(whole > 0 && broken > 0, "{whole} {broken}");
+}
+
+/// A disk that fails in the middle of a body ends the connection; what was asked for behind it is not answered on it.
+#[test]
+fn a_bad_disk_under_way_ends_the_connection() {
+    let faults = |seed| Faults {
+        io_error: 4,
+        ..Faults::harmless(seed)
+    };
+    let (mut whole, mut broken) = (0, 0);
+    run_seeds(0..60, faults, async |sim| {
+        let large = files(&sim);
+        let site = Site::new(sim, config());
+        let peer = site.connect();
+        for _ in 0..4 {
+            peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        for _ in 0..4 {
+            match peer.answer().await {
+                Ok(answer) if answer.status == 200 => {
+                    assert!(answer.body == large);
+                    whole += 1;
+                }
+                Ok(answer) => assert_eq!(answer.status, 500),
+                Err(error) => {
+                    assert!(
+                        matches!(
+                            error.kind(),
+                            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                        ),
+                        "{error}"
+                    );
+                    broken += 1;
+                    break;
+                }
+            }
+        }
+    });
+    assert!(whole > 0 && broken > 0, "{whole} {broken}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Over a simulated ring: files in memory, virtual time, and everything that may go wrong on the way.
 
+use super::send::Piece;
 use super::*;
 use uring::sim::{Faults, run, run_seeds};
 
@@ -396,5 +397,56 @@ fn siblings_and_fallbacks_are_followed_after_the_bound() {
         assert_eq!(server.ask(coded).await.body, b"brotli two");
         assert_eq!(server.ask("GET /s/some/route").await.body, b"a file now");
         assert_eq!(server.ask("GET /s/other/route").await.body, b"app two");
+    });
+}
+
+/// However fast the peer takes it, a download gives everybody else a turn after each piece, and so do many small ones in a row.
+#[test]
+fn a_download_at_full_speed_shares_the_thread() {
+    const LENGTH: u64 = 20_000_000;
+    const PIECE: u64 = 256 * 1024;
+    let faults = Faults {
+        window: usize::MAX,
+        ..Faults::NONE
+    };
+    run(1, faults, async |sim: Sim| {
+        sim.add_file("/www/huge", vec![b'x'; LENGTH as usize], OLD_S);
+        let server = Server::new(Path::new("/www"), Wire::Simulated(sim.clone()));
+        assert_eq!(server.status("HEAD /s/huge").await, 200);
+        let entry = server.files.found.borrow_mut().find(0, b"/huge", 0).entry();
+        let file = || Rc::clone(entry.file().expect("too large for memory"));
+        let part = |offset, length| Piece::File { offset, length };
+        let ranges = (0..80).map(|n| part(n * 250_000, 200_000));
+        let small = (0..80).map(|n| Body::part(file(), n, 200_000));
+        for bodies in [
+            vec![Body::whole(file(), LENGTH)],
+            vec![Body::part(file(), 5, LENGTH - 5)],
+            vec![Body::pieces(file(), ranges.collect())],
+            small.collect(),
+        ] {
+            let turns = Rc::new(Cell::new(0));
+            let there = Rc::downgrade(&turns);
+            uring::spawn(async move {
+                while let Some(turns) = there.upgrade() {
+                    turns.set(turns.get() + 1);
+                    uring::yield_now().await;
+                }
+            });
+            let (socket, client) = sim.pair();
+            let mut length = 0;
+            for body in bodies {
+                length += body.length();
+                body.send(&socket, b"", WRITE_NS)
+                    .await
+                    .expect("the peer takes all");
+            }
+            let pieces = length / PIECE;
+            assert!(
+                (pieces - 1..=pieces + 2).contains(&turns.get()),
+                "{} turns for {pieces} pieces",
+                turns.get()
+            );
+            drop(client);
+        }
     });
 }
