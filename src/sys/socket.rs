@@ -201,7 +201,24 @@ pub fn tcp_bind(address: SocketAddr, reuse_port: bool) -> io::Result<OwnedFd> {
 }
 
 /// Starts to take connections on a bound socket.
+///
+/// A connection is handed over with its first bytes, or without any after about a second (TCP_DEFER_ACCEPT, tcp(7)): whoever
+/// takes it need not wait for them. Only for protocols whose client speaks first.
 pub fn tcp_listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    let seconds: libc::c_int = 1;
+    // SAFETY: the option's value outlives the call, and its size is given.
+    let deferred = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if deferred < 0 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: no memory is passed.
     if unsafe { libc::listen(socket.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) } < 0 {
         return Err(io::Error::last_os_error());

@@ -21,6 +21,17 @@ impl Descriptor {
         self.0
     }
 
+    /// Closes at once, without the ring, on which no operation may hold the file: for what closing never sleeps on.
+    pub(crate) fn close_now(self) {
+        let handle = self.0;
+        if handle.is_virtual() {
+            return;
+        }
+        std::mem::forget(self);
+        // SAFETY: the handle is a descriptor of this process, and its one owner is being consumed.
+        drop(unsafe { OwnedFd::from_raw_fd(handle.0) });
+    }
+
     /// Closes, ending `cancel` first, an operation that still holds the file.
     pub(crate) fn close_after(self, cancel: Option<u64>) {
         let handle = self.0;

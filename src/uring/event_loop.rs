@@ -22,6 +22,9 @@ use crate::stats::{Stall, Stats, Tallies};
 use crate::task::{Local, Runnable, TaskId, Tasks, waker};
 use crate::wheel::Wheel;
 
+/// What an inline receive takes at most.
+pub(crate) const SPARE_BYTES: usize = 8192;
+
 pub(crate) struct Core {
     pub driver: RefCell<Box<dyn Driver>>,
     pub flights: RefCell<Flights>,
@@ -33,6 +36,8 @@ pub(crate) struct Core {
     pub starved: RefCell<Vec<Waker>>,
     /// Provided buffers between their completion and their return.
     pub buffers_out: Cell<u32>,
+    /// Buffers for inline receives.
+    pub spares: RefCell<Vec<Box<[u8; SPARE_BYTES]>>>,
     pub pipes: RefCell<Vec<Pipe>>,
     pub poller: RefCell<Option<Box<dyn Poller>>>,
     pub on_stall: Cell<Option<fn(&Stall)>>,
@@ -107,6 +112,7 @@ impl Core {
             wheel: RefCell::new(Wheel::new(now)),
             starved: RefCell::default(),
             buffers_out: Cell::new(0),
+            spares: RefCell::default(),
             pipes: RefCell::default(),
             poller: RefCell::default(),
             on_stall: Cell::new(None),

@@ -33,7 +33,7 @@ impl Connection {
                     Ok(()) => break After::Rest,
                     Err(_) => break After::Close,
                 },
-                Step::Last { linger } => match self.flush(&mut out).await {
+                Step::Last { linger } => match self.flush_last(&mut out).await {
                     Ok(()) if linger => break After::Linger,
                     _ => break After::Close,
                 },

@@ -29,6 +29,7 @@ use crate::ring::Ring;
 use input::Input;
 use output::Output;
 use request::Step;
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -74,8 +75,8 @@ pub struct Connection {
     entrance: Rc<Entrance>,
     socket: Socket,
     deadline: Deadline,
-    /// `None` on a unix socket.
-    peer: Option<SocketAddr>,
+    /// As [`Connection::peer`] found it.
+    peer: OnceCell<Option<SocketAddr>>,
     /// First byte of the request in work, ring time.
     started_ns: u64,
     /// The first request has come: from now on the connection rests by the keep-alive time.
@@ -107,17 +108,20 @@ pub fn serve(
     entrance: Rc<Entrance>,
     socket: Socket,
 ) -> impl Future<Output = ()> + 'static {
-    let peer = socket.peer().ok().flatten();
     let deadline = Deadline::new();
     let mut connection = Connection {
         ring,
         entrance,
         socket,
         deadline,
-        peer,
+        peer: OnceCell::new(),
         started_ns: 0,
         begun: false,
     };
+    if connection.ring.access.borrow().is_on() {
+        // Every line names the client, also one that has reset the connection by then.
+        connection.peer();
+    }
     async move {
         while let Some(chunk) = connection.rest().await {
             let after = match connection.turn(chunk) {
@@ -143,6 +147,11 @@ impl Drop for Connection {
 }
 
 impl Connection {
+    /// The client's address, asked for when it is first needed; `None` on a unix socket, and for a client that had gone by then.
+    fn peer(&self) -> Option<SocketAddr> {
+        *self.peer.get_or_init(|| self.socket.peer().ok().flatten())
+    }
+
     /// Waits for a request's first bytes; `None`: the connection is over. A client that never speaks is closed without a word.
     async fn rest(&mut self) -> Option<RecvBuf> {
         let ns = if self.begun {
@@ -150,6 +159,14 @@ impl Connection {
         } else {
             self.ring.times.header_ns
         };
+        // A first request has mostly come with the connection (the listener defers accepting until there is data).
+        if !self.begun
+            && let Poll::Ready(first) = self.socket.recv_now()
+        {
+            self.begun = true;
+            self.started_ns = uring::now();
+            return first.and_then(Result::ok);
+        }
         Ring::arm(&self.deadline, uring::now(), ns);
         let chunk = poll_fn(|cx| match self.socket.poll_recv(cx) {
             Poll::Ready(Some(Ok(chunk))) => Poll::Ready(Some(chunk)),
@@ -170,18 +187,22 @@ impl Connection {
         let mut out = Output::new(self.ring.take_buffer());
         let step = self.step(&mut input, &mut out);
         match step {
-            Step::Dry | Step::Last { linger: false } => match out.try_flush(&self.socket) {
-                Ok(true) => {
-                    self.ring.give_buffer(out.into_buffer());
-                    Turn::Now(if matches!(step, Step::Dry) {
-                        After::Rest
-                    } else {
-                        After::Close
-                    })
+            Step::Dry | Step::Last { linger: false } => {
+                let last = matches!(step, Step::Last { .. });
+                let flushed = if last {
+                    out.try_flush_last(&self.socket)
+                } else {
+                    out.try_flush(&self.socket)
+                };
+                match flushed {
+                    Ok(true) => {
+                        self.ring.give_buffer(out.into_buffer());
+                        Turn::Now(if last { After::Close } else { After::Rest })
+                    }
+                    Ok(false) => Turn::Busy(Box::pin(self.busy(input, out, step))),
+                    Err(_) => Turn::Now(After::Close),
                 }
-                Ok(false) => Turn::Busy(Box::pin(self.busy(input, out, step))),
-                Err(_) => Turn::Now(After::Close),
-            },
+            }
             step => Turn::Busy(Box::pin(self.busy(input, out, step))),
         }
     }
@@ -193,12 +214,25 @@ impl Connection {
     /// Sends everything that waits.
     async fn flush(&self, out: &mut Output) -> io::Result<()> {
         while !out.try_flush(&self.socket)? {
-            Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
-            within(&self.deadline, self.socket.writable())
-                .await
-                .ok_or(io::ErrorKind::TimedOut)??;
+            self.room().await?;
         }
         Ok(())
+    }
+
+    /// As `flush`, before the connection is closed.
+    async fn flush_last(&self, out: &mut Output) -> io::Result<()> {
+        while !out.try_flush_last(&self.socket)? {
+            self.room().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the client has taken some of what it was sent.
+    async fn room(&self) -> io::Result<()> {
+        Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
+        within(&self.deadline, self.socket.writable())
+            .await
+            .ok_or(io::ErrorKind::TimedOut)?
     }
 
     /// Says that no more comes, and reads what the client still sends, for a bounded time and a bounded amount.

@@ -76,8 +76,22 @@ impl Output {
 
     /// Sends what the socket takes now. True: everything has left.
     pub fn try_flush(&mut self, socket: &Socket) -> io::Result<bool> {
+        self.send_waiting(|bytes| socket.try_send(bytes))
+    }
+
+    /// As `try_flush`, when the connection is closed behind it: the last bytes may wait for that, and share a segment with the FIN
+    /// (kernel-notes/last-answer-with-fin.md).
+    pub fn try_flush_last(&mut self, socket: &Socket) -> io::Result<bool> {
+        self.send_waiting(|bytes| socket.try_send_more(bytes))
+    }
+
+    #[inline]
+    fn send_waiting(
+        &mut self,
+        mut send: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
         while self.sent < self.bytes.len() {
-            match socket.try_send(&self.bytes[self.sent..]) {
+            match send(&self.bytes[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

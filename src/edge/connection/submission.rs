@@ -105,7 +105,7 @@ impl Connection {
         content: Content<'_>,
     ) -> Result<Call, Refusal> {
         let mut address = AddressText::default();
-        let (remote_port, server_name) = match self.peer {
+        let (remote_port, server_name) = match self.peer() {
             Some(peer) => {
                 // Fits: the longest IPv6 address has 45 characters.
                 write!(address, "{}", peer.ip()).map_err(|_| Refusal::HeadTooLarge)?;

@@ -36,7 +36,7 @@ impl Future for Writable<'_> {
         let key = match self.key {
             Some(key) => key,
             None => {
-                let handle = self.socket.handle();
+                let handle = self.socket.handle_to_push();
                 // SAFETY: a poll points at no memory.
                 let key = unsafe {
                     launch(Payload::None, Yield::Count, |_| Operation::Poll {

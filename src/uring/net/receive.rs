@@ -14,13 +14,14 @@ use std::task::{Context, Poll};
 
 use super::Socket;
 use crate::driver::Operation;
-use crate::event_loop::{errno, try_with, with};
+use crate::event_loop::{SPARE_BYTES, errno, try_with, with};
 use crate::flight::{Arrival, Key, Yield};
 
 /// Received bytes, in a provided buffer that goes back to the ring on drop. Never keep one while waiting for more input:
 /// copy what is needed, or all connections starve together.
 ///
-/// Invariant: `at` points at `length` bytes of a provided buffer, or at a whole heap block that is ours.
+/// Invariant: `at` points at `length` bytes of a provided buffer, at a whole heap block that is ours, or at the first
+/// `length` of a block of `SPARE_BYTES` that is ours.
 pub struct RecvBuf {
     at: NonNull<u8>,
     length: u32,
@@ -33,7 +34,12 @@ enum Source {
     Provided(u16),
     /// The bytes had to leave their buffer while their reader lagged.
     Heap,
+    /// Received inline, into a buffer of `SPARE_BYTES` that goes back to the thread's few.
+    Spare,
 }
+
+/// Buffers for inline receives kept per thread.
+const SPARES_MAX: usize = 8;
 
 impl Deref for RecvBuf {
     type Target = [u8];
@@ -58,6 +64,16 @@ impl Drop for RecvBuf {
                 let block = NonNull::slice_from_raw_parts(self.at, self.length as usize);
                 // SAFETY: `from_heap` took this block from a box of exactly this length, and we free it once.
                 drop(unsafe { Box::from_raw(block.as_ptr()) });
+            }
+            Source::Spare => {
+                // SAFETY: `from_spare` took this block from a box of exactly this length, and we take it back once.
+                let spare = unsafe { Box::from_raw(self.at.cast::<[u8; SPARE_BYTES]>().as_ptr()) };
+                try_with(|core| {
+                    let mut spares = core.spares.borrow_mut();
+                    if spares.len() < SPARES_MAX {
+                        spares.push(spare);
+                    }
+                });
             }
         }
     }
@@ -98,6 +114,37 @@ impl Socket {
                 Taken::Starved => return Poll::Pending,
                 Taken::Result(result) => return Poll::Ready(result),
             }
+        }
+    }
+
+    /// What has come already, inline, without the ring; pending: nothing has. For the first bytes of a connection whose peer
+    /// speaks first: where they are there, no receive has to be armed, which a connection of one request then never needs.
+    /// Only with no receive armed, else bytes would overtake each other.
+    pub fn recv_now(&self) -> Poll<Option<io::Result<RecvBuf>>> {
+        debug_assert!(self.receive.get().is_none(), "an armed receive would race");
+        if self.ended.get() {
+            return Poll::Ready(None);
+        }
+        let kept = with(|core| core.spares.borrow_mut().pop());
+        let mut spare = kept.unwrap_or_else(|| Box::new([0; SPARE_BYTES]));
+        let received = with(|core| {
+            let mut driver = core.driver.borrow_mut();
+            driver.receive_now(self.handle(), &mut spare[..])
+        });
+        let taken = RecvBuf::from_spare(spare, *received.as_ref().unwrap_or(&0));
+        match received {
+            Ok(0) => {
+                self.ended.set(true);
+                Poll::Ready(None)
+            }
+            Ok(_) => Poll::Ready(Some(Ok(taken))),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Poll::Pending,
+                _ => {
+                    self.ended.set(true);
+                    Poll::Ready(Some(Err(error)))
+                }
+            },
         }
     }
 
@@ -208,6 +255,15 @@ impl RecvBuf {
             at,
             length,
             source: Source::Provided(id),
+            local: PhantomData,
+        }
+    }
+
+    fn from_spare(bytes: Box<[u8; SPARE_BYTES]>, length: usize) -> RecvBuf {
+        RecvBuf {
+            at: NonNull::from(Box::leak(bytes)).cast(),
+            length: length.min(SPARE_BYTES) as u32,
+            source: Source::Spare,
             local: PhantomData,
         }
     }

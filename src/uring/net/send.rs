@@ -89,7 +89,7 @@ impl Socket {
 
     /// Sends from `start` on; the count may be short. At most 2 GiB at a time.
     pub fn send_from<B: IoBuf>(&self, buffer: B, start: usize) -> SendFuture<'_, B> {
-        let key = launch_send(self.handle(), buffer.into_payload().0, start, false);
+        let key = launch_send(self.handle_to_push(), buffer.into_payload().0, start, false);
         SendFuture {
             key: Some(key),
             socket: PhantomData,
@@ -102,7 +102,7 @@ impl Socket {
         let mut payload = buffer.into_payload().0;
         let mut sent = 0;
         while sent < bytes_of(&payload).len() {
-            let key = launch_send(self.handle(), payload, sent, true);
+            let key = launch_send(self.handle_to_push(), payload, sent, true);
             let future = SendFuture::<B> {
                 key: Some(key),
                 socket: PhantomData,
@@ -137,7 +137,7 @@ impl Socket {
                 (bytes.as_ptr(), bytes.len())
             }))
         };
-        let socket = self.handle();
+        let socket = self.handle_to_push();
         let payload = Payload::Parts(Box::new((message, payloads)));
         // SAFETY: the header, the pieces' list and the pieces are the payload's.
         let key = unsafe {

@@ -23,6 +23,8 @@ pub struct Socket {
     pub(super) receive: Cell<Option<Key>>,
     /// The peer has ended its side, or an error has: no receive will be armed again.
     pub(super) ended: Cell<bool>,
+    /// Operations other than the receive have been pushed, of which one may wait in the submission queue still.
+    pub(super) pushed: Cell<bool>,
 }
 
 impl Socket {
@@ -40,6 +42,7 @@ impl Socket {
             descriptor: Some(descriptor),
             receive: Cell::new(None),
             ended: Cell::new(false),
+            pushed: Cell::new(false),
         }
     }
 
@@ -48,6 +51,12 @@ impl Socket {
             .as_ref()
             .expect("present until drop")
             .handle()
+    }
+
+    /// The handle, for an operation that goes through the submission queue.
+    pub(super) fn handle_to_push(&self) -> Handle {
+        self.pushed.set(true);
+        self.handle()
     }
 
     /// The peer's address; `None` on a unix socket.
@@ -115,7 +124,13 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let cancel = self.forget_receive();
         if let Some(descriptor) = self.descriptor.take() {
-            descriptor.close_after(cancel);
+            if cancel.is_none() && !self.pushed.get() {
+                // A socket without SO_LINGER does not sleep in close(2), and what was held back for the end leaves now.
+                descriptor.close_now();
+            } else {
+                // An operation that is not submitted yet must not meet the number in another file's service.
+                descriptor.close_after(cancel);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::task::Poll;
 
 use peer::{MS, eventually, joined, pattern, peer, run};
 use uring::net::{Listener, Shutdown, Socket};
@@ -73,6 +74,35 @@ fn dropping_a_socket_with_a_receive_armed_sends_the_end() {
             assert!(socket.is_receiving());
             drop(socket);
             assert_eq!(joined(client).await, 0);
+        }
+    });
+}
+
+/// A connection of one request: nothing is armed for it, and what was held back leaves with the end.
+#[test]
+fn what_came_with_the_connection_needs_no_operation() {
+    run(small(), async |mut connections, address| {
+        for _ in 0..50 {
+            let client = peer(address, |mut stream| {
+                stream.write_all(b"question").unwrap();
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).unwrap();
+                assert_eq!(got, b"answer");
+            });
+            let socket = connections.next().await.unwrap();
+            let mut asked = Vec::new();
+            eventually(|| {
+                if let Poll::Ready(next) = socket.recv_now() {
+                    asked.extend_from_slice(&next.unwrap().unwrap());
+                }
+                asked == b"question"
+            })
+            .await;
+            assert_eq!(socket.try_send_more(b"answer").unwrap(), 6);
+            // One flight: the accept.
+            assert_eq!(uring::stats().flights, 1);
+            drop(socket);
+            joined(client).await;
         }
     });
 }
