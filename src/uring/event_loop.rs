@@ -458,7 +458,7 @@ pub(crate) unsafe fn launch(
     with(|core| {
         let mut flights = core.flights.borrow_mut();
         let key = flights.launch(payload, yields);
-        let operation = operation(flights.payload(key));
+        let operation = flights.with_payload(key, operation);
         drop(flights);
         // SAFETY: the payload stays in the entry, unmoved on the heap, until the last completion (`Flights`).
         unsafe { core.driver.borrow_mut().push(key.user_data(), &operation) };

@@ -4,21 +4,21 @@
 //! meanwhile. Invariant: an entry leaves the slab only after its operation's last completion, so a user data never names
 //! two operations. Must not know drivers or futures.
 
-use slab::Slab;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::task::Waker;
 
 use crate::driver::Completion;
+use crate::store::Store;
 use sys::file::OpenHow;
 use sys::transfer::Message;
 
 /// Where an operation stands, and who owns what.
-#[derive(Debug)]
 enum Lifecycle {
     /// The kernel has it and the payload; a future holds the key and will collect one result.
-    Submitted { waker: Option<Waker> },
+    Submitted { waker: Option<Waker>, payload: Load },
     /// The kernel is done; the entry holds result and payload until the future collects them.
-    Completed { result: i32 },
+    Completed { result: i32, payload: Load },
     /// The kernel has a multishot operation; the entry queues what arrived, a stream holds the key and collects.
     Streaming {
         arrivals: Arrivals,
@@ -28,8 +28,11 @@ enum Lifecycle {
     /// The multishot operation has ended; what arrived waits for the stream, the last arrival says why it ended.
     Ended { arrivals: Arrivals },
     /// Nobody waits any more; the entry keeps the payload for the kernel until the last completion frees both.
-    Abandoned,
+    Abandoned { _payload: Load },
 }
+
+/// A payload on the heap: most entries are armed receives, which have none and should not hold room for one.
+type Load = Option<Box<Payload>>;
 
 /// What an unwanted result leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub enum Yield {
     Buffer,
 }
 
-/// Memory the kernel may look at while the operation is in flight. At most 24 bytes; large things are boxed.
+/// Memory the kernel may look at while the operation is in flight.
 pub enum Payload {
     None,
     Bytes(Vec<u8>),
@@ -101,25 +104,28 @@ struct Link {
 
 struct Flight {
     lifecycle: Lifecycle,
-    payload: Payload,
     generation: u32,
     yields: Yield,
 }
 
 // A connection has one of these at rest: its armed receive.
-const _: () = assert!(size_of::<Flight>() <= 72);
+const _: () = assert!(size_of::<Flight>() <= 40);
 
 /// Names an operation in flight; what the kernel carries as user data. Never `DETACHED`: generations start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key(u64);
+pub struct Key(NonZeroU64);
 
 impl Key {
     pub fn user_data(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
-    fn index(self) -> usize {
-        (self.0 & 0xffff_ffff) as usize
+    fn index(self) -> u32 {
+        self.0.get() as u32
+    }
+
+    fn generation(self) -> u32 {
+        (self.0.get() >> 32) as u32
     }
 }
 
@@ -144,15 +150,19 @@ pub const RECEIVE_BACKLOG_MAX: u32 = 4;
 /// The slab.
 #[derive(Default)]
 pub struct Flights {
-    entries: Slab<Flight>,
-    arrivals: Slab<Link>,
+    entries: Store<Flight>,
+    arrivals: Store<Link>,
     generation: u32,
 }
 
 impl Flights {
     /// A one-shot operation; submit it with the key's user data at once.
     pub fn launch(&mut self, payload: Payload, yields: Yield) -> Key {
-        self.insert(Lifecycle::Submitted { waker: None }, payload, yields)
+        let lifecycle = Lifecycle::Submitted {
+            waker: None,
+            payload: load(payload),
+        };
+        self.insert(lifecycle, yields)
     }
 
     /// A multishot operation.
@@ -162,29 +172,39 @@ impl Flights {
             waker: None,
             cancelled: false,
         };
-        self.insert(lifecycle, Payload::None, yields)
+        self.insert(lifecycle, yields)
     }
 
     /// An operation whose result nobody will ask for.
     pub fn detach(&mut self, payload: Payload, yields: Yield) -> Key {
-        self.insert(Lifecycle::Abandoned, payload, yields)
+        let _payload = load(payload);
+        self.insert(Lifecycle::Abandoned { _payload }, yields)
     }
 
-    fn insert(&mut self, lifecycle: Lifecycle, payload: Payload, yields: Yield) -> Key {
+    fn insert(&mut self, lifecycle: Lifecycle, yields: Yield) -> Key {
         self.generation = self.generation.wrapping_add(1).max(1);
         let generation = self.generation;
         let index = self.entries.insert(Flight {
             lifecycle,
-            payload,
             generation,
             yields,
         });
-        Key(u64::from(generation) << 32 | index as u64)
+        let number = u64::from(generation) << 32 | u64::from(index);
+        Key(NonZeroU64::new(number).expect("generations start at 1"))
     }
 
-    /// The payload, to point an operation at. It must not be touched any more afterwards.
-    pub fn payload(&mut self, key: Key) -> &mut Payload {
-        &mut self.entry(key).payload
+    /// Shows the payload to what points an operation at it. It must not be touched any more afterwards.
+    pub fn with_payload<R>(&mut self, key: Key, f: impl FnOnce(&mut Payload) -> R) -> R {
+        match &mut self.entry(key).lifecycle {
+            Lifecycle::Submitted {
+                payload: Some(payload),
+                ..
+            }
+            | Lifecycle::Abandoned {
+                _payload: Some(payload),
+            } => f(payload),
+            _ => f(&mut Payload::None),
+        }
     }
 
     fn entry(&mut self, key: Key) -> &mut Flight {
@@ -192,7 +212,7 @@ impl Flights {
             .entries
             .get_mut(key.index())
             .expect("a key's owner keeps the entry alive");
-        debug_assert_eq!(u64::from(flight.generation), key.0 >> 32);
+        debug_assert_eq!(flight.generation, key.generation());
         flight
     }
 
@@ -203,18 +223,18 @@ impl Flights {
 
     /// Collects a one-shot result, or leaves `waker` to be woken by it.
     pub fn collect(&mut self, key: Key, waker: &Waker) -> Option<(i32, Payload)> {
-        let flight = self.entry(key);
-        match &mut flight.lifecycle {
-            Lifecycle::Submitted { waker: slot } => {
+        match &mut self.entry(key).lifecycle {
+            Lifecycle::Submitted { waker: slot, .. } => {
                 leave(slot, waker);
                 None
             }
-            Lifecycle::Completed { result } => {
+            Lifecycle::Completed { result, payload } => {
                 let result = *result;
-                let flight = self.entries.remove(key.index());
-                Some((result, flight.payload))
+                let payload = payload.take().map_or(Payload::None, |payload| *payload);
+                self.entries.remove(key.index());
+                Some((result, payload))
             }
-            other => unreachable!("a one-shot key collected in state {other:?}"),
+            _ => unreachable!("a one-shot key is collected once"),
         }
     }
 
@@ -237,9 +257,10 @@ impl Flights {
                 arrivals
             }
             Lifecycle::Ended { arrivals } => arrivals,
-            other => unreachable!("a stream key collected in state {other:?}"),
+            _ => unreachable!("a stream's key is the stream's"),
         };
-        let link = self.arrivals.remove(arrivals.head as usize);
+        let link = self.arrivals.remove(arrivals.head);
+        let link = link.expect("as many arrivals as counted");
         arrivals.head = link.next;
         arrivals.count -= 1;
         if !link.arrival.more {
@@ -256,31 +277,33 @@ impl Flights {
             .get_mut(key.index())
             .expect("a key's owner keeps the entry alive");
         let yields = flight.yields;
-        let (arrivals, in_kernel) =
-            match std::mem::replace(&mut flight.lifecycle, Lifecycle::Abandoned) {
-                Lifecycle::Submitted { .. } => (EMPTY, true),
-                Lifecycle::Completed { result } => {
-                    clean(
-                        Arrival {
-                            result,
-                            buffer: None,
-                            more: false,
-                            spilled: None,
-                        },
-                        yields,
-                    );
-                    (EMPTY, false)
-                }
-                Lifecycle::Streaming { arrivals, .. } => (arrivals, true),
-                Lifecycle::Ended { arrivals } => (arrivals, false),
-                Lifecycle::Abandoned => unreachable!("abandoning consumes the key"),
-            };
+        let abandoned = Lifecycle::Abandoned { _payload: None };
+        let (arrivals, in_kernel) = match std::mem::replace(&mut flight.lifecycle, abandoned) {
+            Lifecycle::Submitted { payload, .. } => {
+                flight.lifecycle = Lifecycle::Abandoned { _payload: payload };
+                (EMPTY, true)
+            }
+            Lifecycle::Completed { result, .. } => {
+                let arrival = Arrival {
+                    result,
+                    buffer: None,
+                    more: false,
+                    spilled: None,
+                };
+                clean(arrival, yields);
+                (EMPTY, false)
+            }
+            Lifecycle::Streaming { arrivals, .. } => (arrivals, true),
+            Lifecycle::Ended { arrivals } => (arrivals, false),
+            Lifecycle::Abandoned { .. } => unreachable!("abandoning consumes the key"),
+        };
         if !in_kernel {
             self.entries.remove(key.index());
         }
         let mut at = arrivals.head;
         while at != NIL {
-            let link = self.arrivals.remove(at as usize);
+            let link = self.arrivals.remove(at);
+            let link = link.expect("a link names one that is there");
             clean(link.arrival, yields);
             at = link.next;
         }
@@ -297,18 +320,21 @@ impl Flights {
 
     /// Takes in a completion.
     pub fn complete(&mut self, completion: &Completion) -> Outcome {
-        let key = Key(completion.user_data);
+        let Some(key) = NonZeroU64::new(completion.user_data).map(Key) else {
+            return Outcome::Stray;
+        };
         let Some(flight) = self.entries.get_mut(key.index()) else {
             return Outcome::Stray;
         };
-        if u64::from(flight.generation) != key.0 >> 32 {
+        if flight.generation != key.generation() {
             return Outcome::Stray;
         }
         match &mut flight.lifecycle {
-            Lifecycle::Submitted { waker } => {
+            Lifecycle::Submitted { waker, payload } => {
                 let waker = waker.take();
                 flight.lifecycle = Lifecycle::Completed {
                     result: completion.result,
+                    payload: payload.take(),
                 };
                 waker.map_or(Outcome::Settled, Outcome::Wake)
             }
@@ -333,7 +359,7 @@ impl Flights {
                 }
                 waker.map_or(Outcome::Settled, Outcome::Wake)
             }
-            Lifecycle::Abandoned => {
+            Lifecycle::Abandoned { .. } => {
                 let yields = flight.yields;
                 if !completion.more {
                     self.entries.remove(key.index());
@@ -349,7 +375,7 @@ impl Flights {
 
     /// Copies what waits for lagging readers out of its provided buffers, so that these may go back to the ring.
     pub fn spill(&mut self, mut copy: impl FnMut(u16, usize) -> Box<[u8]>) {
-        for (_, flight) in &self.entries {
+        for (_, flight) in self.entries.iter_mut() {
             let (Lifecycle::Streaming { arrivals, .. } | Lifecycle::Ended { arrivals }) =
                 &flight.lifecycle
             else {
@@ -357,7 +383,9 @@ impl Flights {
             };
             let mut at = arrivals.head;
             for _ in 0..arrivals.count {
-                let link = &mut self.arrivals[at as usize];
+                let Some(link) = self.arrivals.get_mut(at) else {
+                    break;
+                };
                 if link.arrival.result > 0
                     && let Some(id) = link.arrival.buffer.take()
                 {
@@ -374,12 +402,18 @@ impl Flights {
     }
 }
 
-fn append(links: &mut Slab<Link>, arrivals: &mut Arrivals, arrival: Arrival) {
-    let at = links.insert(Link { arrival, next: NIL }) as u32;
-    if arrivals.count == 0 {
-        arrivals.head = at;
-    } else {
-        links[arrivals.tail as usize].next = at;
+fn load(payload: Payload) -> Load {
+    match payload {
+        Payload::None => None,
+        payload => Some(Box::new(payload)),
+    }
+}
+
+fn append(links: &mut Store<Link>, arrivals: &mut Arrivals, arrival: Arrival) {
+    let at = links.insert(Link { arrival, next: NIL });
+    match links.get_mut(arrivals.tail) {
+        Some(last) if arrivals.count > 0 => last.next = at,
+        _ => arrivals.head = at,
     }
     arrivals.tail = at;
     arrivals.count += 1;

@@ -4,7 +4,7 @@
 //! are started with [`spawn`] and use [`net`], [`fs`] and [`time`]; the world outside reaches them through a [`Poller`]
 //! (looked at every turn) and a [`Doorbell`] (which makes the loop turn).
 //!
-//! Floors inside the crate, ground first: `options`, `reader`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
+//! Floors inside the crate, ground first: `options`, `store`, `reader`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
 //! `real` | `event_loop` (with `pipe` and `descriptor`) | `runtime` | `time`, `net`, `fs`, `beside`, `doorbell` | `sim`.
 //!
 //! Invariants: memory that the kernel may touch belongs to the flight slab until the last completion; dropping a future, a
@@ -27,6 +27,7 @@ mod runtime;
 pub mod sim;
 mod start_error;
 mod stats;
+mod store;
 mod task;
 pub mod time;
 mod wheel;

@@ -3,11 +3,12 @@
 //! Owns every task from `insert` to its end. Invariants: a task stands in the run queue at most once; a waker outlives its
 //! task harmlessly, because the number carries a generation. Must not know operations or time.
 
-use slab::Slab;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use crate::store::Store;
 
 pub type Local = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -53,7 +54,7 @@ pub enum Runnable {
 
 /// The slab and the run queue.
 pub struct Tasks {
-    slab: Slab<Task>,
+    slab: Store<Task>,
     ready: VecDeque<u32>,
     root_queued: bool,
     generation: u32,
@@ -63,7 +64,7 @@ pub struct Tasks {
 impl Tasks {
     pub fn new(runtime: u8) -> Tasks {
         Tasks {
-            slab: Slab::new(),
+            slab: Store::default(),
             ready: VecDeque::new(),
             root_queued: false,
             generation: 0,
@@ -79,7 +80,7 @@ impl Tasks {
             generation: self.generation,
             queued: true,
         };
-        let index = self.slab.insert(task) as u32;
+        let index = self.slab.insert(task);
         self.ready.push_back(index);
     }
 
@@ -97,7 +98,7 @@ impl Tasks {
             }
             return;
         }
-        if let Some(task) = self.slab.get_mut(index as usize)
+        if let Some(task) = self.slab.get_mut(index)
             && task.generation == id.generation()
             && !task.queued
         {
@@ -108,9 +109,9 @@ impl Tasks {
 
     /// Queues every task, once.
     pub fn wake_all(&mut self) {
-        for (index, task) in &mut self.slab {
+        for (index, task) in self.slab.iter_mut() {
             if !std::mem::replace(&mut task.queued, true) {
-                self.ready.push_back(index as u32);
+                self.ready.push_back(index);
             }
         }
     }
@@ -124,7 +125,7 @@ impl Tasks {
                 return Some(Runnable::Root);
             }
             let runtime = self.runtime;
-            if let Some(task) = self.slab.get_mut(index as usize) {
+            if let Some(task) = self.slab.get_mut(index) {
                 task.queued = false;
                 if let Some(future) = task.future.take() {
                     return Some(Runnable::Task(
@@ -139,14 +140,14 @@ impl Tasks {
 
     #[inline]
     pub fn put_back(&mut self, id: TaskId, future: Local) {
-        if let Some(task) = self.slab.get_mut(id.index() as usize) {
+        if let Some(task) = self.slab.get_mut(id.index()) {
             task.future = Some(future);
         }
     }
 
     /// The future has ended (and has been dropped by the caller).
     pub fn finish(&mut self, id: TaskId) {
-        self.slab.try_remove(id.index() as usize);
+        self.slab.remove(id.index());
     }
 
     pub fn is_idle(&self) -> bool {
@@ -160,7 +161,8 @@ impl Tasks {
     /// Takes all futures out, for dropping them at shut-down.
     pub fn take_all(&mut self) -> Vec<Local> {
         self.ready.clear();
-        self.slab.drain().filter_map(|task| task.future).collect()
+        let tasks = self.slab.take_all();
+        tasks.into_iter().filter_map(|task| task.future).collect()
     }
 }
 

@@ -4,8 +4,10 @@
 //! stands in exactly one slot, whose time is at or before its own (moving a timer later only writes its time: the early
 //! slot re-files it when it comes up). Pure: time comes in as an argument. Must not know tasks beyond their wakers.
 
-use slab::Slab;
+use std::num::NonZeroU32;
 use std::task::Waker;
+
+use crate::store::Store;
 
 /// Nanoseconds per tick, as a power of two: 1.05 ms.
 const TICK_SHIFT: u32 = 20;
@@ -21,8 +23,6 @@ pub const NEVER: u64 = u64::MAX;
 struct Timer {
     /// When to fire, or `NEVER`.
     at: u64,
-    /// The tick its slot stands for; meaningful while linked.
-    filed: u64,
     waker: Option<Waker>,
     previous: u32,
     next: u32,
@@ -35,11 +35,17 @@ const NOWHERE: u16 = u16::MAX;
 
 /// Names a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimerKey(u32);
+pub struct TimerKey(NonZeroU32);
+
+impl TimerKey {
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 /// The wheel.
 pub struct Wheel {
-    timers: Slab<Timer>,
+    timers: Store<Timer>,
     heads: [[u32; SLOTS]; LEVELS],
     occupied: [u64; LEVELS],
     /// Every tick before this one has been handled.
@@ -49,7 +55,7 @@ pub struct Wheel {
 impl Wheel {
     pub fn new(now: u64) -> Wheel {
         Wheel {
-            timers: Slab::new(),
+            timers: Store::default(),
             heads: [[NIL; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
             tick: now >> TICK_SHIFT,
@@ -60,45 +66,47 @@ impl Wheel {
     pub fn insert(&mut self) -> TimerKey {
         let timer = Timer {
             at: NEVER,
-            filed: 0,
             waker: None,
             previous: NIL,
             next: NIL,
             slot: NOWHERE,
             fired: false,
         };
-        TimerKey(self.timers.insert(timer) as u32)
+        TimerKey(
+            NonZeroU32::new(self.timers.insert(timer) + 1).expect("the last number is never given"),
+        )
     }
 
     pub fn remove(&mut self, key: TimerKey) {
-        self.unlink(key.0);
-        self.timers.remove(key.0 as usize);
+        self.unlink(key.index());
+        self.timers.remove(key.index());
     }
 
     /// Moves a timer. Later is a store, earlier re-files; `NEVER` disarms.
     pub fn set(&mut self, key: TimerKey, at: u64) {
-        let timer = &mut self.timers[key.0 as usize];
+        let timer = self.timer(key.index());
         timer.at = at;
         timer.fired = false;
         if at == NEVER {
             // The slot drops it when it comes up.
             return;
         }
-        if timer.slot == NOWHERE {
-            self.file(key.0);
-        } else if due_tick(at) < timer.filed {
-            self.unlink(key.0);
-            self.file(key.0);
+        let slot = timer.slot;
+        if slot == NOWHERE {
+            self.file(key.index());
+        } else if due_tick(at) < self.tick_of(slot) {
+            self.unlink(key.index());
+            self.file(key.index());
         }
     }
 
     pub fn at(&self, key: TimerKey) -> u64 {
-        self.timers[key.0 as usize].at
+        self.timers.get(key.index()).map_or(NEVER, |timer| timer.at)
     }
 
     /// Has it fired since it was set? Otherwise leaves the waker to be woken when it does.
     pub fn poll(&mut self, key: TimerKey, waker: &Waker) -> bool {
-        let timer = &mut self.timers[key.0 as usize];
+        let timer = self.timer(key.index());
         if timer.fired {
             return true;
         }
@@ -147,12 +155,13 @@ impl Wheel {
             let mut at = std::mem::replace(&mut self.heads[level][slot], NIL);
             self.occupied[level] &= !(1 << slot);
             while at != NIL {
-                let timer = &mut self.timers[at as usize];
+                let tick = self.tick;
+                let timer = self.timer(at);
                 let next = timer.next;
                 timer.slot = NOWHERE;
                 if timer.at == NEVER {
                     // Disarmed meanwhile.
-                } else if due_tick(timer.at) <= self.tick {
+                } else if due_tick(timer.at) <= tick {
                     timer.fired = true;
                     timer.at = NEVER;
                     if let Some(waker) = timer.waker.take() {
@@ -184,9 +193,26 @@ impl Wheel {
         best
     }
 
+    /// The tick at which a slot comes up next: the one that the timers in it are filed under, since none is filed further
+    /// ahead than one turn of its level.
+    fn tick_of(&self, slot: u16) -> u64 {
+        let (level, slot) = (usize::from(slot) / SLOTS, u64::from(slot) % SLOTS as u64);
+        let shift = level as u32 * SLOT_BITS;
+        let first = (self.tick + (1 << shift) - 1) >> shift;
+        let ahead = slot.wrapping_sub(first) % SLOTS as u64;
+        (first + ahead) << shift
+    }
+
+    /// A timer by its place.
+    #[inline]
+    fn timer(&mut self, index: u32) -> &mut Timer {
+        let timer = self.timers.get_mut(index);
+        timer.expect("keys and links name timers that are there")
+    }
+
     /// Links a timer into the slot for its time.
     fn file(&mut self, index: u32) {
-        let due = due_tick(self.timers[index as usize].at).max(self.tick);
+        let due = due_tick(self.timer(index).at).max(self.tick);
         let distance = due - self.tick;
         let mut level = 0;
         while level + 1 < LEVELS && distance >= 1 << (SLOT_BITS * (level as u32 + 1)) {
@@ -199,18 +225,17 @@ impl Wheel {
         let slot = (period % SLOTS as u64) as usize;
         let head = std::mem::replace(&mut self.heads[level][slot], index);
         if head != NIL {
-            self.timers[head as usize].previous = index;
+            self.timer(head).previous = index;
         }
-        let timer = &mut self.timers[index as usize];
+        let timer = self.timer(index);
         timer.previous = NIL;
         timer.next = head;
         timer.slot = (level * SLOTS + slot) as u16;
-        timer.filed = period << shift;
         self.occupied[level] |= 1 << slot;
     }
 
     fn unlink(&mut self, index: u32) {
-        let timer = &mut self.timers[index as usize];
+        let timer = self.timer(index);
         if timer.slot == NOWHERE {
             return;
         }
@@ -223,10 +248,10 @@ impl Wheel {
                 self.occupied[level] &= !(1 << slot);
             }
         } else {
-            self.timers[previous as usize].next = next;
+            self.timer(previous).next = next;
         }
         if next != NIL {
-            self.timers[next as usize].previous = previous;
+            self.timer(next).previous = previous;
         }
     }
 }

@@ -170,13 +170,13 @@ impl Socket {
     /// Sends everything and forgets about it: errors show at the next receive or send. Later sends must wait until an
     /// earlier detached one is known to be out, or bytes may overtake each other.
     pub fn send_detached<B: IoBuf>(&self, buffer: B) {
-        let socket = self.handle();
+        let socket = self.handle_to_push();
         let payload = buffer.into_payload().0;
         with(|core| {
             let mut flights = core.flights.borrow_mut();
             let key = flights.detach(payload, Yield::Count);
-            let bytes = bytes_of(flights.payload(key));
-            let operation = operation(socket, bytes, true);
+            let operation =
+                flights.with_payload(key, |payload| operation(socket, bytes_of(payload), true));
             drop(flights);
             // SAFETY: the bytes stay in the entry until the last completion (`Flights`).
             unsafe { core.driver.borrow_mut().push(key.user_data(), &operation) };
