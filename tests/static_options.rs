@@ -77,6 +77,20 @@ dir = "links"
 symlinks = "owner"
 
 [[server.location]]
+path = "/weak"
+alias = "plain/"
+etag = "weak"
+
+[[server.location]]
+path = "/tagless"
+dir = "./assets/../plain"
+etag = false
+
+[[server.location]]
+path = "/weak/inner"
+dir = "site"
+
+[[server.location]]
 path = "/internal"
 dir = "plain"
 internal = true
@@ -93,6 +107,8 @@ fn server() -> &'static Server {
         dir.write("assets/app.3f9c2a7b1d0e.css.gz", "gz-css");
         dir.write("assets/large.js", large());
         dir.write("assets/large.js.gz", &large()[..LARGE / 2]);
+        dir.age("assets/large.js");
+        dir.age("assets/large.js.gz");
         dir.write("assets/fonts/a.woff2", "font");
         dir.write("assets/page.html", "<p>page</p>");
         dir.write("app/index.html", "<p>the app</p>");
@@ -113,6 +129,8 @@ fn server() -> &'static Server {
         let links = dir.path().join("links");
         symlink("a.txt", links.join("in")).unwrap();
         symlink("../secret.txt", links.join("out")).unwrap();
+        symlink("/dev/zero", links.join("device")).unwrap();
+        symlink("/", links.join("root")).unwrap();
         let config = dir.write("ringgate.toml", CONFIG);
         setup.option("--config", config)
     })
@@ -454,11 +472,64 @@ fn links_and_internal_locations() {
         ("GET /anylinks/../secret.txt", 404, &[], "*"),
         ("GET /anylinks/%2e%2e/secret.txt", 404, &[], "*"),
         ("GET /anylinks/..%2fsecret.txt", 404, &[], "*"),
+        ("GET /anylinks/device", 403, &[], "*"),
+        ("GET /anylinks/root/dev/null", 403, &[], "*"),
+        ("GET /nolinks/root/dev/null", 404, &[], "*"),
         ("GET /owners/in", 200, &[], "a"),
         ("GET /owners/out", 200, &[], "secret"),
         ("GET /internal/a.txt", 404, &[], "*"),
         ("OPTIONS /internal/a.txt", 404, &[], "*"),
         ("GET /plain/a.txt", 200, &[], "alpha\n"),
+    ]);
+}
+
+/// The rest of a path is looked for below the directory, whatever the two are called, and the longest prefix wins.
+#[test]
+fn a_location_is_mapped_as_an_alias() {
+    check(&[
+        ("GET /weak/a.txt", 200, &[], "alpha\n"),
+        ("GET /weak", 301, &["Location: /weak/"], ""),
+        ("GET /tagless/a.txt", 200, &[], "alpha\n"),
+        ("GET /weak/plain/a.txt", 404, &[], "*"),
+        (
+            "GET /weak/inner/README",
+            200,
+            &["Content-Type: application/octet-stream"],
+            "readme",
+        ),
+        ("GET /weak/inner/../a.txt", 200, &[], "alpha\n"),
+        ("GET /weak/innerst", 404, &[], "*"),
+        ("GET /weakest/a.txt", 404, &[], "*"),
+    ]);
+}
+
+#[test]
+fn tags_are_as_the_location_wants_them() {
+    let mut client = server().client();
+    let weak = client.get("/weak/a.txt").expect(200);
+    let tag = weak.header("etag").unwrap();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    let date = weak.header("last-modified").unwrap();
+    let (none_match, strong, if_match, if_range) = (
+        format!("GET /weak/a.txt\nIf-None-Match: {tag}"),
+        format!("GET /weak/a.txt\nIf-None-Match: {}", &tag[2..]),
+        format!("GET /weak/a.txt\nIf-Match: {tag}"),
+        format!("GET /weak/a.txt\nRange: bytes=0-1\nIf-Range: {tag}"),
+    );
+    let (since, any) = (
+        format!("GET /tagless/a.txt\nIf-Modified-Since: {date}"),
+        format!("GET /tagless/a.txt\nIf-None-Match: {tag}"),
+    );
+    check(&[
+        (&none_match, 304, &[], ""),
+        (&strong, 304, &[], ""),
+        (&if_match, 412, &[], "*"),
+        (&if_range, 200, &[], "alpha\n"),
+        ("GET /weak/a.txt\nRange: bytes=0-1", 206, &[], "al"),
+        ("GET /tagless/a.txt", 200, &["ETag:"], "alpha\n"),
+        (&since, 304, &["ETag:"], ""),
+        (&any, 200, &["ETag:"], "alpha\n"),
+        ("GET /tagless/a.txt\nIf-None-Match: *", 304, &[], ""),
     ]);
 }
 

@@ -33,6 +33,16 @@ impl TempDir {
         path
     }
 
+    /// Makes a file an hour old: what was changed a moment ago has a weak tag.
+    pub fn age(&self, name: &str) {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(self.path.join(name))
+            .expect("the file is there");
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        file.set_modified(then).expect("its time can be set");
+    }
+
     pub fn read(&self, name: &str) -> String {
         let bytes = std::fs::read(self.path.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
