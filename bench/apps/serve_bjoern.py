@@ -1,4 +1,4 @@
-"""Starts bjoern, forked over one listening socket: PORT WORKERS MODULE:ATTRIBUTE."""
+"""Starts bjoern, forked over one listening socket: PORT WORKERS MODULE:ATTRIBUTE wsgi."""
 
 import importlib
 import os
@@ -7,7 +7,7 @@ import sys
 import bjoern
 
 sys.path.insert(0, ".")
-port, workers, target = sys.argv[1:]
+port, workers, target, _ = sys.argv[1:]
 module, attribute = target.split(":")
 bjoern.listen(getattr(importlib.import_module(module), attribute), "127.0.0.1", int(port))
 for _ in range(int(workers) - 1):

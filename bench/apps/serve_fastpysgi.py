@@ -1,4 +1,4 @@
-"""Starts fastpysgi: PORT WORKERS MODULE:ATTRIBUTE."""
+"""Starts fastpysgi: PORT WORKERS MODULE:ATTRIBUTE wsgi."""
 
 import importlib
 import sys
@@ -6,7 +6,7 @@ import sys
 import fastpysgi
 
 sys.path.insert(0, ".")
-port, workers, target = sys.argv[1:]
+port, workers, target, _ = sys.argv[1:]
 module, attribute = target.split(":")
 fastpysgi.server.tcp_nodelay = 1
 fastpysgi.run(wsgi_app=getattr(importlib.import_module(module), attribute), host="127.0.0.1", port=int(port), workers=int(workers))

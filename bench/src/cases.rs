@@ -1,5 +1,6 @@
 //! The work, and the rounds: every server of a case in turn, as often as asked, so that a drift of the machine meets them all.
 
+use crate::ideal;
 use crate::load::{self, Load};
 use crate::machine::Machine;
 use crate::openloop::{self, Mix};
@@ -16,6 +17,10 @@ const WARM_UP_SECONDS: u64 = 1;
 const MIXED_RATE: f64 = 160.0;
 const MIXED_WORKERS: usize = 4;
 const MIXED_SECONDS: u64 = 9;
+const MIXED_FAST_MS: f64 = 5.0;
+const MIXED_SLOW_MS: f64 = 200.0;
+/// The simulated queue's row among the servers of the mixed cases.
+const IDEAL: &str = "(ideal queue)";
 
 pub struct Case {
     pub name: &'static str,
@@ -81,6 +86,33 @@ pub const ALL: &[Case] = &[
             "mixed",
             Work::Wsgi {
                 target: "mixed:app",
+            },
+        )
+    },
+    closed(
+        "asgi-hello",
+        Work::Asgi {
+            target: "asgi_apps:hello",
+        },
+    ),
+    closed(
+        "starlette",
+        Work::Asgi {
+            target: "starlette_app:app",
+        },
+    ),
+    closed(
+        "fastapi",
+        Work::Asgi {
+            target: "fastapi_app:app",
+        },
+    ),
+    Case {
+        mixed: true,
+        ..closed(
+            "mixed-asgi",
+            Work::Asgi {
+                target: "mixed_asgi:app",
             },
         )
     },
@@ -183,10 +215,16 @@ pub fn run(plan: &Plan) -> Result<Outcome, String> {
                 }
             }
         }
-        let rows = servers
+        let mut rows: Rows = servers
             .iter()
             .filter_map(|&server| Some((server.to_owned(), figures.remove(server)?)))
             .collect();
+        if case.mixed {
+            rows.push((
+                IDEAL.to_owned(),
+                (0..plan.rounds).map(ideal_round).collect(),
+            ));
+        }
         outcome.figures.push((case.name.to_owned(), rows));
     }
     outcome.absent.sort();
@@ -241,7 +279,7 @@ fn closed_loop(
 ) -> Result<Round, String> {
     let path = match case.work {
         Work::Static { bytes } => format!("file-{bytes}"),
-        Work::Wsgi { .. } => String::new(),
+        Work::Wsgi { .. } | Work::Asgi { .. } => String::new(),
     };
     let url = format!("http://127.0.0.1:{port}/{path}");
     let script = case.script.map(|name| plan.tools.apps.join(name));
@@ -273,15 +311,36 @@ fn closed_loop(
     })
 }
 
-fn mixed(stack: &stacks::Stack, port: u16, plan: &Plan, round: usize) -> Result<Round, String> {
-    let mix = Mix {
+fn mix(port: u16, connections: usize, round: usize) -> Mix {
+    Mix {
         port,
-        connections: plan.connections,
+        connections,
         requests_per_second: MIXED_RATE,
         seconds: MIXED_SECONDS,
         slow_share: 0.05,
-        seed: 0x5EED + round as u64,
-    };
+        // Another number for each round, scattered: neighbouring seeds begin alike.
+        seed: (round as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+    }
+}
+
+fn ideal_round(round: usize) -> Round {
+    let latencies = ideal::run(
+        &mix(0, 1, round),
+        MIXED_WORKERS,
+        MIXED_FAST_MS,
+        MIXED_SLOW_MS,
+    );
+    Round {
+        requests_per_second: latencies.count as f64 / MIXED_SECONDS as f64,
+        p50_ms: latencies.p50_ms,
+        p95_ms: Some(latencies.p95_ms),
+        p99_ms: latencies.p99_ms,
+        ..Round::default()
+    }
+}
+
+fn mixed(stack: &stacks::Stack, port: u16, plan: &Plan, round: usize) -> Result<Round, String> {
+    let mix = mix(port, plan.connections, round);
     let before = stack.cpu_seconds();
     let latencies = openloop::run(&mix)?;
     let cpu = stack.cpu_seconds() - before;

@@ -5,6 +5,7 @@
 
 mod canned;
 mod cases;
+mod ideal;
 mod idle;
 mod load;
 mod losses;

@@ -30,6 +30,25 @@ pub struct Latencies {
     pub errors: usize,
 }
 
+/// One request: when it is due, counted from the start.
+pub struct Arrival {
+    pub at_seconds: f64,
+    pub slow: bool,
+}
+
+/// All requests of a mix: the same for every server and for the simulated queue.
+pub fn arrivals(mix: &Mix) -> Vec<Arrival> {
+    let mut random = Random(mix.seed | 1);
+    let mut arrivals = Vec::new();
+    let mut at_seconds = 0.0;
+    while at_seconds < mix.seconds as f64 {
+        let slow = random.unit() < mix.slow_share;
+        arrivals.push(Arrival { at_seconds, slow });
+        at_seconds += -(1.0 - random.unit()).ln() / mix.requests_per_second;
+    }
+    arrivals
+}
+
 struct Job {
     due: Instant,
     slow: bool,
@@ -55,23 +74,22 @@ pub fn run(mix: &Mix) -> Result<Latencies, String> {
         })
         .collect();
     drop(done);
-    let mut random = Random(mix.seed | 1);
+    let mut random = Random(!mix.seed | 1);
+    let mut arrivals = arrivals(mix).into_iter().peekable();
     let mut free: Vec<usize> = (0..mix.connections).collect();
     let mut waiting: std::collections::VecDeque<Job> = std::collections::VecDeque::new();
     let mut fast = Vec::new();
     let mut errors = 0;
     let mut outstanding = 0;
     let started = Instant::now();
-    let end = started + Duration::from_secs(mix.seconds);
-    let mut next = started;
+    let due = |arrival: &Arrival| started + Duration::from_secs_f64(arrival.at_seconds);
     loop {
         let now = Instant::now();
-        while next <= now && next < end {
+        while let Some(arrival) = arrivals.next_if(|arrival| due(arrival) <= now) {
             waiting.push_back(Job {
-                due: next,
-                slow: random.unit() < mix.slow_share,
+                due: due(&arrival),
+                slow: arrival.slow,
             });
-            next += Duration::from_secs_f64(-(1.0 - random.unit()).ln() / mix.requests_per_second);
         }
         while let Some(job) = waiting.pop_front() {
             if free.is_empty() {
@@ -85,14 +103,13 @@ pub fn run(mix: &Mix) -> Result<Latencies, String> {
                 .send(job)
                 .map_err(|_| "a client thread ended early".to_owned())?;
         }
-        if next >= end && outstanding == 0 && waiting.is_empty() {
+        let next = arrivals.peek().map(due);
+        if next.is_none() && outstanding == 0 && waiting.is_empty() {
             break;
         }
-        let wait = if next < end {
+        let wait = next.map_or(ANSWER_LIMIT * 2, |next| {
             next.saturating_duration_since(Instant::now())
-        } else {
-            ANSWER_LIMIT * 2
-        };
+        });
         match finished.recv_timeout(wait) {
             Ok(answer) => {
                 outstanding -= 1;
@@ -112,7 +129,7 @@ pub fn run(mix: &Mix) -> Result<Latencies, String> {
     Ok(summary(fast, errors))
 }
 
-fn summary(mut fast: Vec<f64>, errors: usize) -> Latencies {
+pub fn summary(mut fast: Vec<f64>, errors: usize) -> Latencies {
     if fast.is_empty() {
         return Latencies {
             errors,

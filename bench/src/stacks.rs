@@ -21,6 +21,8 @@ pub const NAMES: &[&str] = &[
     "bjoern",
     "uwsgi",
     "gunicorn",
+    "uvicorn",
+    "hypercorn",
 ];
 
 /// What a stack is asked to serve.
@@ -30,6 +32,8 @@ pub enum Work {
     Static { bytes: usize },
     /// A WSGI callable of bench/apps, `module:attribute`.
     Wsgi { target: &'static str },
+    /// Likewise, ASGI.
+    Asgi { target: &'static str },
 }
 
 /// Paths to everything that a run needs and did not make.
@@ -93,7 +97,11 @@ impl Stack {
 pub fn fits(name: &str, work: Work) -> bool {
     match work {
         Work::Static { .. } => matches!(name, "ringgate" | "canned" | "nginx"),
-        Work::Wsgi { .. } => !matches!(name, "canned" | "nginx"),
+        Work::Wsgi { .. } => !matches!(name, "canned" | "nginx" | "uvicorn" | "hypercorn"),
+        Work::Asgi { .. } => matches!(
+            name,
+            "ringgate" | "peregrine" | "granian" | "uvicorn" | "hypercorn"
+        ),
     }
 }
 
@@ -138,7 +146,7 @@ pub fn start(name: &str, setting: &Setting) -> Result<Stack, String> {
 fn wait_for_answer(setting: &Setting) -> Result<(), String> {
     let path = match setting.work {
         Work::Static { bytes } => format!("file-{bytes}"),
-        Work::Wsgi { .. } => "fast".to_owned(),
+        Work::Wsgi { .. } | Work::Asgi { .. } => "fast".to_owned(),
     };
     let started = Instant::now();
     let mut last = String::new();
@@ -180,8 +188,12 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
     let python = tools.python.display().to_string();
     let bind = format!("127.0.0.1:{port}");
     let target = match setting.work {
-        Work::Wsgi { target } => target,
+        Work::Wsgi { target } | Work::Asgi { target } => target,
         Work::Static { .. } => "hello:app",
+    };
+    let protocol = match setting.work {
+        Work::Asgi { .. } => "asgi",
+        _ => "wsgi",
     };
     let script = |file: &str| {
         vec![
@@ -190,6 +202,7 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
             port.to_string(),
             workers.to_string(),
             target.to_owned(),
+            protocol.to_owned(),
         ]
     };
     let installed = |program: &str| {
@@ -220,6 +233,7 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
                 Work::Wsgi { target } => {
                     format!("{common} -w {workers} --kind interpreters {target}")
                 }
+                Work::Asgi { target } => format!("{common} -w {workers} {target}"),
             })]
         }
         "canned" => {
@@ -255,17 +269,32 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
             "{} --bind {bind} --workers {workers} --worker-class gthread --threads 4 --log-level warning {target}",
             installed("gunicorn")?
         ))],
-        "granian" => vec![words(format!(
-            "{} --interface wsgi --http 1 --host 127.0.0.1 --port {port} --workers {workers} --blocking-threads 1 --no-ws --log-level warning {target}",
-            installed("granian")?
-        ))],
+        "granian" => {
+            let threads = if protocol == "wsgi" {
+                " --blocking-threads 1"
+            } else {
+                " --loop uvloop"
+            };
+            vec![words(format!(
+                "{} --interface {protocol} --http 1 --host 127.0.0.1 --port {port} --workers {workers}{threads} --no-ws --log-level warning {target}",
+                installed("granian")?
+            ))]
+        }
         "peregrine" => vec![words(format!(
-            "{} --host 127.0.0.1 --port {port} --workers {workers} --protocol wsgi {target}",
+            "{} --host 127.0.0.1 --port {port} --workers {workers} --protocol {protocol} {target}",
             installed("peregrine")?
         ))],
         "uwsgi" => vec![words(format!(
             "{} --http11-socket {bind} --master --processes {workers} --enable-threads --single-interpreter --die-on-term --disable-logging --module {target}",
             installed("uwsgi")?
+        ))],
+        "uvicorn" => vec![words(format!(
+            "{} --host 127.0.0.1 --port {port} --workers {workers} --loop uvloop --http httptools --no-access-log --log-level warning {target}",
+            installed("uvicorn")?
+        ))],
+        "hypercorn" => vec![words(format!(
+            "{} --bind {bind} --workers {workers} --worker-class uvloop --log-level warning {target}",
+            installed("hypercorn")?
         ))],
         "fastpysgi" => vec![script("serve_fastpysgi.py")],
         "bjoern" => vec![script("serve_bjoern.py")],
