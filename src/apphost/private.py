@@ -15,14 +15,14 @@ PREFIX = "ringgate-private-"
 # By the first part of a module's name. The page above has the versions they were seen with; tests/private.rs compares the names.
 PACKAGES = frozenset(
     """
-    _cffi_backend frozenlist gevent google greenlet grpc hiredis httptools litestar lxml msgpack msgspec MySQLdb numpy orjson
-    pandas PIL propcache psutil psycopg_binary psycopg_c psycopg2 pydantic_core regex rpds sqlalchemy ujson uvloop websockets
-    yaml yarl zope zstandard
+    _cffi_backend aiohttp falcon frozenlist google grpc hiredis httptools lxml msgpack msgspec numpy orjson
+    pandas PIL propcache psutil psycopg_binary psycopg2 pydantic_core regex rpds simplejson sqlalchemy tornado ujson uvloop
+    websockets yaml yarl zstandard
     """.split()
 )
 
-# These end the process or refuse even so; they are never copied.
-HOPELESS = frozenset(("_argon2_cffi_bindings", "bcrypt", "cryptography"))
+# These end the process (some not every time) or refuse even so; they are never copied.
+HOPELESS = frozenset(("_argon2_cffi_bindings", "bcrypt", "cryptography", "gevent", "greenlet"))
 
 
 def candidates():
@@ -129,9 +129,17 @@ def make_copy(home, origin):
     # `numpy.libs` beside the package; `.libs` and plain libraries inside of it.
     link(root, home, lambda name: name.endswith(".libs"))
     if os.path.dirname(origin) != root:
-        link(os.path.dirname(origin), os.path.dirname(copy), lambda name: name == ".libs" or name.startswith("lib") and ".so" in name)
+        link(os.path.dirname(origin), os.path.dirname(copy), is_library)
     shutil.copyfile(origin, copy)
     return copy
+
+
+def is_library(name):
+    """Not a module: `lib.cpython-313-x86_64-linux-gnu.so` is one of pandas."""
+    from importlib.machinery import EXTENSION_SUFFIXES
+
+    module = any(name.endswith(suffix) for suffix in EXTENSION_SUFFIXES if suffix != ".so")
+    return name == ".libs" or name.startswith("lib") and ".so" in name and not module
 
 
 def link(source, target, wanted):
