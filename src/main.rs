@@ -25,12 +25,12 @@ fn main() -> ExitCode {
         return refuse("an argument is not UTF-8; ringgate takes UTF-8 only");
     };
     let environment = |name: &str| std::env::var(name).ok();
-    match config::parse(
-        &arguments,
-        environment,
-        |path| std::fs::read_to_string(path),
-        &around,
-    ) {
+    let outside = config::Outside {
+        variable: &environment,
+        read: &|path| std::fs::read_to_string(path),
+        ask: &supervisor::settings,
+    };
+    match config::parse(&arguments, &outside, &around) {
         Ok(Invocation::Print(text)) => print(&text),
         Ok(Invocation::Edge) => edge(),
         Ok(Invocation::Serve(config)) => supervisor::serve(*config),

@@ -1,13 +1,15 @@
 //! Arguments, environment and configuration file into an [`Invocation`].
 //!
-//! Owns the subcommands' names and the wording of refusals. Touches nothing: environment and files come in as functions.
+//! Owns the subcommands' names, the ranking of what is given where, and the wording of refusals. Touches nothing: environment,
+//! files and Python come in as functions.
 
 use crate::check::{Surroundings, check, default_control_socket};
 use crate::document;
-use crate::gunicorn::ADVICE;
+use crate::doors::script::Question;
+use crate::doors::{self, gunicorn, uwsgi, variables};
 use crate::options;
 use crate::raw::{Raw, Source};
-use crate::{Config, Mistake, help, reference, value};
+use crate::{Config, Mistake, help, printed, reference, value};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 use std::io;
@@ -33,23 +35,29 @@ pub enum Invocation {
     Print(String),
 }
 
-/// `arguments` without the program's name; `read` is how a configuration file is read.
+/// What the parser may ask of the world around it.
+pub struct Outside<'o> {
+    pub variable: &'o dyn Fn(&str) -> Option<String>,
+    pub read: &'o dyn Fn(&Path) -> io::Result<String>,
+    /// Has Python execute a configuration file.
+    pub ask: &'o dyn Fn(&Question) -> Result<String, Mistake>,
+}
+
+/// gunicorn's variable with further arguments.
+const CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
+
+/// `arguments` without the program's name.
 pub fn parse(
     arguments: &[String],
-    environment: impl Fn(&str) -> Option<String>,
-    read: impl Fn(&Path) -> io::Result<String>,
+    outside: &Outside<'_>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     match arguments.split_first() {
         Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
-        Some((first, rest)) if first == "status" => {
-            ask(help::status(), rest, environment, read, around)
-        }
-        Some((first, rest)) if first == "reload" => {
-            ask(help::reload(), rest, environment, read, around)
-        }
+        Some((first, rest)) if first == "status" => ask(help::status(), rest, outside, around),
+        Some((first, rest)) if first == "reload" => ask(help::reload(), rest, outside, around),
         Some((first, rest)) if first == "check" => {
-            let invocation = serve("ringgate check", rest, environment, read, around)?;
+            let invocation = serve("ringgate check", rest, outside, around)?;
             Ok(match invocation {
                 Invocation::Serve(config) => Invocation::Check(config),
                 other => other,
@@ -62,15 +70,14 @@ pub fn parse(
             Ok(_) => Ok(Invocation::Print(document::sample::sample())),
             Err(print) => Ok(print),
         },
-        _ => serve("ringgate", arguments, environment, read, around),
+        _ => serve("ringgate", arguments, outside, around),
     }
 }
 
 fn serve(
     name: &'static str,
     arguments: &[String],
-    environment: impl Fn(&str) -> Option<String>,
-    read: impl Fn(&Path) -> io::Result<String>,
+    outside: &Outside<'_>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     let matches = match matches(help::serve(name), arguments)? {
@@ -86,29 +93,132 @@ fn serve(
     if matches.get_flag("help-reference") {
         return Ok(Invocation::Print(reference::page()));
     }
-    let mut raw = Raw::new(matches.get_one::<String>("app").cloned());
+    if matches.get_flag("help-migrating") {
+        return Ok(Invocation::Print(doors::page::page()));
+    }
+    let raw = gather(name, &matches, outside, around)?;
+    let is_on = |name: &str| raw.one(name) == Some("true");
+    let config = Box::new(check(&raw, around)?);
+    Ok(match (is_on("print-config"), is_on("check-config")) {
+        (true, _) => Invocation::Print(printed::file(&raw)),
+        (_, true) => Invocation::Check(config),
+        _ => Invocation::Serve(config),
+    })
+}
+
+/// Everything that is given, by rank: who comes first wins.
+fn gather(
+    name: &'static str,
+    matches: &ArgMatches,
+    outside: &Outside<'_>,
+    around: &Surroundings,
+) -> Result<Raw, Mistake> {
+    let app = matches.get_one::<String>("app").cloned();
+    let mut raw = Raw::default();
+    // `ringgate uwsgi.ini`, `ringgate shop.toml`: a file of options where an application may stand.
+    match app {
+        Some(file) if file.ends_with(".ini") || file.ends_with(".toml") => {
+            raw.set("config", vec![file], Source::CommandLine);
+        }
+        app => raw.app = app.map(|app| (app, Source::CommandLine)),
+    }
+    take(&mut raw, matches, None, around)?;
+    if let Some(words) = (outside.variable)(CMD_ARGS).filter(|words| !words.is_empty()) {
+        let words = value::words(&words).map_err(|why| Mistake(format!("${CMD_ARGS}: {why}")))?;
+        let matches = help::serve(name)
+            .try_get_matches_from_mut(words)
+            .map_err(|error| Mistake(format!("${CMD_ARGS}: {}", refusal(&error))))?;
+        take(&mut raw, &matches, Some(CMD_ARGS), around)?;
+    }
+    raw.fill_from_own(outside.variable);
+    let place = raw.one("config").map(str::to_owned);
+    match place.or_else(|| gunicorns_own(&raw, outside, around)) {
+        Some(place) if gunicorn::is_location(&place) => {
+            gunicorn::read_file(&mut raw, &place, &around.cwd, outside.ask)?;
+            raw.fill_from_foreign(outside.variable);
+        }
+        Some(place) if place.ends_with(".ini") => {
+            let (path, text) = file(&raw, &place, outside, around)?;
+            uwsgi::read_file(
+                &mut raw,
+                &text,
+                &place,
+                &path,
+                &around.cwd,
+                outside.variable,
+            )?;
+            raw.fill_from_foreign(outside.variable);
+        }
+        Some(place) => {
+            raw.fill_from_foreign(outside.variable);
+            fill_from_file(&mut raw, &place, outside, around)?;
+        }
+        None => raw.fill_from_foreign(outside.variable),
+    }
+    variables::fill(&mut raw, &around.cwd, outside.read, outside.variable)?;
+    Ok(raw)
+}
+
+/// Takes what a command line says as far as it is open yet. `within`: the variable that it stands in.
+fn take(
+    raw: &mut Raw,
+    matches: &ArgMatches,
+    within: Option<&str>,
+    around: &Surroundings,
+) -> Result<(), Mistake> {
+    let label = |flag: &str| match within {
+        Some(variable) => format!("${variable}: --{flag}"),
+        None => format!("--{flag}"),
+    };
+    let source = |flag: &str| match within {
+        Some(_) => Source::Door {
+            label: label(flag),
+            base: around.cwd.clone(),
+        },
+        None => Source::CommandLine,
+    };
     for option in options::all() {
         if option.is_bare() {
-            if let Some(on) = flag(&matches, option.name)? {
-                raw.set(option.name, vec![on.to_string()], Source::CommandLine);
+            if let Some(on) = flag(matches, option.name)? {
+                raw.fill(option.name, vec![on.to_string()], source(option.name));
             }
         } else if let Some(values) = matches.get_many::<String>(option.name) {
             let values: Vec<String> = values.cloned().collect();
             if values.len() > 1 && !option.many {
                 return Err(Mistake(format!(
-                    "--{} is given {} times; once is right",
-                    option.name,
+                    "{} is given {} times; once is right",
+                    label(option.name),
                     values.len()
                 )));
             }
-            raw.set(option.name, values, Source::CommandLine);
+            raw.fill(option.name, values, source(option.name));
         }
     }
-    raw.fill_from(environment);
-    if let Some(path) = raw.one("config").map(str::to_owned) {
-        fill_from_file(&mut raw, &path, read, around)?;
+    for word in doors::on_the_command_line() {
+        let id = help::foreign_id(word);
+        let values = match word.takes {
+            doors::Takes::Nothing if matches.get_count(&id) == 0 => continue,
+            doors::Takes::Nothing => vec!["true".to_owned()],
+            doors::Takes::Value => match matches.get_many::<String>(&id) {
+                Some(values) => values.cloned().collect(),
+                None => continue,
+            },
+        };
+        let flag = word.flags.first().copied().unwrap_or(word.name);
+        doors::enter(raw, word, &values, &label(flag), around.cwd.clone())?;
     }
-    check(&raw, around).map(|config| Invocation::Serve(Box::new(config)))
+    Ok(())
+}
+
+/// `./gunicorn.conf.py`, where there is one and a Python application is to be served.
+fn gunicorns_own(raw: &Raw, outside: &Outside<'_>, around: &Surroundings) -> Option<String> {
+    const NAME: &str = "gunicorn.conf.py";
+    let files_only = raw.app.is_none() && (raw.is_given("static") || raw.is_given("spa"));
+    let is_there = || match (outside.read)(&around.cwd.join(NAME)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    ((!files_only || raw.is_given("mount")) && is_there()).then(|| NAME.to_owned())
 }
 
 /// `--name`, `--no-name`, neither.
@@ -126,26 +236,34 @@ fn flag(matches: &ArgMatches, name: &str) -> Result<Option<bool>, Mistake> {
     }
 }
 
-fn fill_from_file(
-    raw: &mut Raw,
+/// The configuration file's path and text.
+fn file(
+    raw: &Raw,
     name: &str,
-    read: impl Fn(&Path) -> io::Result<String>,
+    outside: &Outside<'_>,
     around: &Surroundings,
-) -> Result<(), Mistake> {
-    let label = raw.label("config");
-    if name.ends_with(".py") {
-        return Err(Mistake(format!(
-            "{label}: '{name}' is Python, as gunicorn has it; ringgate reads TOML, of which `ringgate config --sample` prints an example"
-        )));
-    }
+) -> Result<(PathBuf, String), Mistake> {
     let path = value::absolute(name, &around.cwd);
-    let text = read(&path).map_err(|error| {
+    let text = (outside.read)(&path).map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
             _ => crate::world::plain(&error),
         };
-        Mistake(format!("{label}: '{name}' cannot be read ({why})"))
+        Mistake(format!(
+            "{}: '{name}' cannot be read ({why})",
+            raw.label("config")
+        ))
     })?;
+    Ok((path, text))
+}
+
+fn fill_from_file(
+    raw: &mut Raw,
+    name: &str,
+    outside: &Outside<'_>,
+    around: &Surroundings,
+) -> Result<(), Mistake> {
+    let (path, text) = file(raw, name, outside, around)?;
     let base = path.parent().unwrap_or(&around.cwd);
     let document = document::read(&text, name, base)?;
     raw.fill_from_file(path, document);
@@ -156,8 +274,7 @@ fn fill_from_file(
 fn ask(
     command: Command,
     arguments: &[String],
-    environment: impl Fn(&str) -> Option<String>,
-    read: impl Fn(&Path) -> io::Result<String>,
+    outside: &Outside<'_>,
     around: &Surroundings,
 ) -> Result<Invocation, Mistake> {
     let matches = match matches(command, arguments)? {
@@ -171,12 +288,12 @@ fn ask(
             raw.set(name, vec![last.clone()], Source::CommandLine);
         }
     }
-    raw.fill_from(environment);
-    if let (None, Some(file)) = (
-        raw.one("control-socket"),
-        raw.one("config").map(str::to_owned),
-    ) {
-        fill_from_file(&mut raw, &file, read, around)?;
+    raw.fill_from_own(outside.variable);
+    raw.fill_from_foreign(outside.variable);
+    // Other servers' files do not know our socket.
+    let file = raw.one("config").filter(|file| file.ends_with(".toml"));
+    if let (None, Some(file)) = (raw.one("control-socket"), file.map(str::to_owned)) {
+        fill_from_file(&mut raw, &file, outside, around)?;
     }
     let socket = match raw.one("control-socket").filter(|path| !path.is_empty()) {
         Some(path) => value::absolute(path, raw.base("control-socket", &around.cwd)),
@@ -216,14 +333,6 @@ fn refusal(error: &clap::Error) -> String {
     let argument = text(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let name = argument
-                .trim_start_matches('-')
-                .split('=')
-                .next()
-                .unwrap_or_default();
-            if let Some((_, advice)) = ADVICE.iter().find(|(known, _)| *known == name) {
-                return format!("no option {argument} here: {advice}");
-            }
             let similar = text(ContextKind::SuggestedArg);
             match similar.is_empty() {
                 true => format!("no option {argument}; ringgate --help lists them"),

@@ -2,6 +2,7 @@
 //!
 //! Owns wording only. `-h` shows one line per option, `--help` everything.
 
+use crate::doors::{self, Takes, Word};
 use crate::options::{self, APP, Form, Group, Opt};
 use clap::{Arg, ArgAction, Command};
 
@@ -32,6 +33,7 @@ Values:
   Sizes are bytes, or have a unit: 64k, 100m, 1g (powers of 1024).
   Every option is also read from the environment, e.g. RINGGATE_WORKERS=4, and from the configuration file;
   the command line wins over the environment, the environment over the file.
+  --config takes TOML, and the files of gunicorn (gunicorn.conf.py, which is read where it lies) and uWSGI (.ini).
   Where an option is repeatable, its variable holds the values separated by commas.
 
 Signals:
@@ -61,7 +63,9 @@ pub fn serve(name: &'static str) -> Command {
                 .help(APP.help)
                 .long_help(format!("{}\n{}", APP.help, APP.more)),
         )
-        .arg(Arg::new("help-reference").long("help-reference").action(ArgAction::SetTrue).hide(true));
+        .arg(Arg::new("help-reference").long("help-reference").action(ArgAction::SetTrue).hide(true))
+        .arg(Arg::new("help-migrating").long("help-migrating").action(ArgAction::SetTrue).hide(true))
+        .args(doors::on_the_command_line().map(foreign));
     for group in Group::ALL {
         for option in options::all().filter(|option| option.group == group) {
             command = command.args(arguments(option));
@@ -144,6 +148,7 @@ fn arguments(option: &'static Opt) -> Vec<Arg> {
     let yes = Arg::new(option.name)
         .long(option.name)
         .aliases(option.aliases.to_vec())
+        .short(option.short)
         .hide(option.hidden || is_on);
     let no = Arg::new(format!("no-{}", option.name))
         .long(format!("no-{}", option.name))
@@ -160,6 +165,25 @@ fn arguments(option: &'static Opt) -> Vec<Arg> {
         .collect()
 }
 
+/// A word of another server: known, but not shown.
+fn foreign(word: &'static Word) -> Arg {
+    let mut flags = word.flags.iter().copied();
+    let argument = Arg::new(foreign_id(word))
+        .long(flags.next().unwrap_or(word.name))
+        .aliases(flags.collect::<Vec<_>>())
+        .short(word.short)
+        .hide(true);
+    match word.takes {
+        Takes::Nothing => argument.action(ArgAction::Count),
+        Takes::Value => argument.action(ArgAction::Append),
+    }
+}
+
+/// Apart from the names of our options.
+pub fn foreign_id(word: &Word) -> String {
+    format!("foreign:{}", word.name)
+}
+
 fn valued(option: &'static Opt) -> Arg {
     let mut argument = Arg::new(option.name)
         .long(option.name)
@@ -168,10 +192,19 @@ fn valued(option: &'static Opt) -> Arg {
         .hide(option.hidden)
         .aliases(option.aliases.to_vec())
         .action(ArgAction::Append)
-        .allow_hyphen_values(option.default == Some("-") || option.name.ends_with("-log"))
+        .allow_hyphen_values(option.name == "error-log")
         .help(with_default(option, option.help));
     if let Some(short) = option.short {
         argument = argument.short(short);
+    }
+    // As uvicorn has them: alone they mean this.
+    let alone = match option.name {
+        "access-log" => Some("-"),
+        "server-header" => option.default,
+        _ => None,
+    };
+    if let Some(alone) = alone {
+        argument = argument.num_args(0..=1).default_missing_value(alone);
     }
     argument.long_help(with_default(option, &long_help(option)))
 }

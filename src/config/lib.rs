@@ -8,11 +8,12 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod document;
+pub mod doors;
 pub mod files;
-mod gunicorn;
 mod help;
 pub mod model;
 pub mod options;
+mod printed;
 pub mod raw;
 mod reference;
 pub mod value;
@@ -23,7 +24,8 @@ pub use app::{
     WebSocketOptions,
 };
 pub use check::Surroundings;
-pub use cli::{Invocation, parse};
+pub use cli::{Invocation, Outside, parse};
+pub use doors::script::Question;
 pub use files::{
     Autoindex, CacheRule, Coding, EntityTag, Pattern, StaticMount, StaticOptions, Symlinks, Try,
     is_own_field,

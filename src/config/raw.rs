@@ -1,12 +1,11 @@
 //! Options as texts, each with where it came from.
 //!
-//! Owns the ranking: command line over `RINGGATE_*` over the variables of other servers over the configuration file. Knows no
-//! meaning of a value.
+//! Whoever fills an option first keeps it; the ranking is the order in which `cli` fills. Knows no meaning of a value.
 
 use crate::document::{AppDraft, Document};
 use crate::files::StaticMount;
-use crate::options::{self, option};
-use std::collections::BTreeMap;
+use crate::options::{self, Opt, option};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What an application has for itself is added to what all have.
@@ -27,14 +26,40 @@ pub enum Source {
         label: String,
         base: PathBuf,
     },
+    /// Another server's word, on the command line or in a file of that server.
+    Door {
+        label: String,
+        base: PathBuf,
+    },
 }
 
 impl Source {
+    /// A file in other servers' words stands alone, so a word of theirs beside a file of ours is of the command line.
     fn outranks_files(&self) -> bool {
         match self {
-            Source::CommandLine => true,
-            Source::Environment(_) => true,
+            Source::CommandLine | Source::Environment(_) | Source::Door { .. } => true,
             Source::File { .. } | Source::OwnOfApp { .. } => false,
+        }
+    }
+
+    /// How to call it in a message.
+    pub fn label(&self) -> &str {
+        match self {
+            Source::CommandLine => "the command line",
+            Source::Environment(variable) => variable,
+            Source::File { label, .. }
+            | Source::OwnOfApp { label, .. }
+            | Source::Door { label, .. } => label,
+        }
+    }
+
+    /// Where its relative paths start, if not at the current directory.
+    pub fn base(&self) -> Option<&Path> {
+        match self {
+            Source::CommandLine | Source::Environment(_) => None,
+            Source::File { base, .. }
+            | Source::OwnOfApp { base, .. }
+            | Source::Door { base, .. } => Some(base),
         }
     }
 }
@@ -51,6 +76,14 @@ pub struct Raw {
     pub file_statics: Vec<StaticMount>,
     /// What was accepted and has no effect, or not the whole.
     pub notes: Vec<String>,
+    /// Files of variables that are still to be read.
+    pub env_files: Vec<String>,
+    /// uWSGI's name for what is called, until the module is known.
+    pub callable: Option<String>,
+    /// uWSGI's least number of workers, until the number is known.
+    pub cheaper: Option<(String, Source)>,
+    /// Options whose value came together from several words.
+    by_parts: BTreeSet<&'static str>,
 }
 
 impl Raw {
@@ -66,19 +99,62 @@ impl Raw {
         self.values.insert(option(name).name, (values, source));
     }
 
-    /// Fills what the command line left open from the environment. A variable that is set but empty counts as not set.
-    pub fn fill_from(&mut self, environment: impl Fn(&str) -> Option<String>) {
+    /// Fills an option that is open.
+    pub fn fill(&mut self, name: &str, values: Vec<String>, source: Source) {
+        self.values
+            .entry(option(name).name)
+            .or_insert((values, source));
+    }
+
+    /// Sets an option that further words may complete.
+    pub fn set_by_parts(&mut self, name: &str, value: String, source: Source) {
+        self.by_parts.insert(option(name).name);
+        self.set(name, vec![value], source);
+    }
+
+    pub fn is_by_parts(&self, name: &str) -> bool {
+        self.by_parts.contains(name)
+    }
+
+    /// Puts values before those that are there, whose source stays.
+    pub fn put_before(&mut self, name: &str, mut values: Vec<String>) {
+        if values.is_empty() {
+            return;
+        }
+        let place = self
+            .values
+            .entry(option(name).name)
+            .or_insert((Vec::new(), Source::CommandLine));
+        values.append(&mut place.0);
+        place.0 = values;
+    }
+
+    /// Fills what is open from the variables `RINGGATE_*`. A variable that is set but empty counts as not set.
+    pub fn fill_from_own(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        self.fill_from(|option| option.env_name(), &environment);
+        if self.app.is_none() {
+            let set = environment("RINGGATE_APP").filter(|value| !value.is_empty());
+            self.app = set.map(|value| (value, Source::Environment("RINGGATE_APP".into())));
+        }
+    }
+
+    /// Fills what is open from variables that other servers read too.
+    pub fn fill_from_foreign(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        self.fill_from(|option| option.foreign_env.map(str::to_owned), &environment);
+    }
+
+    fn fill_from(
+        &mut self,
+        name: impl Fn(&Opt) -> Option<String>,
+        environment: &impl Fn(&str) -> Option<String>,
+    ) {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         for option in options::all() {
             if self.values.contains_key(option.name) {
                 continue;
             }
-            let own = option.env_name();
-            let names = own.iter().map(String::as_str).chain(option.foreign_env);
-            let Some((name, value)) = names.into_iter().find_map(|name| Some((name, set(name)?)))
-            else {
-                continue;
-            };
+            let Some(name) = name(option) else { continue };
+            let Some(value) = set(&name) else { continue };
             let values = match option.many {
                 true => value
                     .split(',')
@@ -88,11 +164,7 @@ impl Raw {
                 false => vec![value.clone()],
             };
             self.values
-                .insert(option.name, (values, Source::Environment(name.to_owned())));
-        }
-        if self.app.is_none() {
-            self.app = set("RINGGATE_APP")
-                .map(|value| (value, Source::Environment("RINGGATE_APP".into())));
+                .insert(option.name, (values, Source::Environment(name)));
         }
     }
 
@@ -140,10 +212,12 @@ impl Raw {
 
     /// The directory that a relative path of this option starts from.
     pub fn base<'r>(&'r self, name: &str, cwd: &'r Path) -> &'r Path {
-        match self.values.get(option(name).name) {
-            Some((_, Source::File { base, .. } | Source::OwnOfApp { base, .. })) => base,
-            _ => cwd,
-        }
+        let given = self.values.get(option(name).name);
+        given.and_then(|(_, source)| source.base()).unwrap_or(cwd)
+    }
+
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.values.get(option(name).name).map(|(_, source)| source)
     }
 
     /// The last value given.
@@ -164,9 +238,9 @@ impl Raw {
     /// How to call the option in a message: as the user wrote it.
     pub fn label(&self, name: &str) -> String {
         match self.values.get(option(name).name) {
+            None | Some((_, Source::CommandLine)) => format!("--{name}"),
             Some((_, Source::Environment(variable))) => format!("${variable}"),
-            Some((_, Source::File { label, .. } | Source::OwnOfApp { label, .. })) => label.clone(),
-            _ => format!("--{name}"),
+            Some((_, source)) => source.label().to_owned(),
         }
     }
 }
@@ -179,7 +253,7 @@ mod tests {
     fn the_command_line_outranks_the_environment_and_ours_the_others() {
         let mut raw = Raw::default();
         raw.set("rings", vec!["3".into()], Source::CommandLine);
-        raw.fill_from(|name| match name {
+        let environment = |name: &str| match name {
             "RINGGATE_RINGS" => Some("1".into()),
             "RINGGATE_WORKERS" => Some("4".into()),
             "WEB_CONCURRENCY" => Some("9".into()),
@@ -187,7 +261,9 @@ mod tests {
             "RINGGATE_KIND" => Some(String::new()),
             "RINGGATE_APP" => Some("a:b".into()),
             _ => None,
-        });
+        };
+        raw.fill_from_own(environment);
+        raw.fill_from_foreign(environment);
         assert_eq!(raw.one("rings"), Some("3"));
         assert_eq!(raw.one("workers"), Some("4"));
         assert_eq!(raw.label("workers"), "$RINGGATE_WORKERS");

@@ -1,6 +1,5 @@
 //! The reference page `docs/options.md`, made from the table.
 
-use crate::gunicorn::ADVICE;
 use crate::help::default_text;
 use crate::options::{self, APP, Form, Group, Opt};
 use crate::value::{bytes_text, duration_text};
@@ -16,7 +15,8 @@ anew and waits for the outcome (exit code 4: the new code does not start and the
 Options stand on the command line, in the environment or in a [configuration file](configuration.md); the command line wins over
 the environment, and that over the file. Times are seconds or have a unit
 (`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's
-variable holds its values separated by commas. A change of any option takes a restart; `HUP` loads the applications'
+variable holds its values separated by commas. The words of gunicorn, uvicorn and uWSGI are understood too, on the command line and
+in their files: [migrating](migrating.md). A change of any option takes a restart; `HUP` loads the applications'
 code anew under the options that hold.
 
 This page is made by `ringgate --help-reference`.
@@ -39,11 +39,6 @@ pub fn page() -> String {
     page.push_str("| 1 | a mistake in the options, or something they name is missing or taken |\n");
     page.push_str("| 3 | the server failed: its edge or all its workers would not start |\n");
     page.push_str("| 4 | no application could be loaded |\n");
-    page.push_str("\n## For those who come from gunicorn\n\n");
-    page.push_str("These options of gunicorn are not there, and what to do instead:\n\n| gunicorn | ringgate |\n|---|---|\n");
-    for (name, advice) in ADVICE.iter().filter(|(name, _)| name.len() > 1) {
-        line(&mut page, format_args!("| `--{name}` | {advice} |\n"));
-    }
     page
 }
 

@@ -210,6 +210,38 @@ pub fn target(text: &str) -> Result<String, String> {
     Ok(format!("{module}:{callable}"))
 }
 
+/// Words as a shell would cut them, without its variables and patterns.
+pub fn words(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut rest = text.chars();
+    while let Some(each) = rest.next() {
+        match (quote, each) {
+            (Some(mark), _) if each == mark => quote = None,
+            (Some('\''), _) => word.get_or_insert_default().push(each),
+            (None, '\'' | '"') => {
+                quote = Some(each);
+                word.get_or_insert_default();
+            }
+            (_, '\\') => {
+                let next = rest.next().ok_or("a backslash stands at the end")?;
+                if quote.is_some() && !matches!(next, '"' | '\\') {
+                    word.get_or_insert_default().push('\\');
+                }
+                word.get_or_insert_default().push(next);
+            }
+            (None, _) if each.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(each),
+        }
+    }
+    if let Some(mark) = quote {
+        return Err(format!("the quote {mark} is not closed"));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
 /// As Python has it, but for the rarer Unicode categories.
 fn is_identifier(text: &str) -> bool {
     let mut chars = text.chars();

@@ -1,7 +1,8 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
 //! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen` (what is needed, or
-//! one message) | `resources`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands.
+//! one message) | `resources`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands, `settings` reads
+//! configuration files that are Python.
 #![forbid(unsafe_code)]
 
 mod banner;
@@ -17,9 +18,11 @@ mod policy;
 mod python;
 mod resources;
 mod run;
+mod settings;
 mod status;
 
 pub use check::check;
+pub use settings::settings;
 pub use status::{reload, status};
 
 use config::{Config, Mistake};

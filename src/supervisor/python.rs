@@ -61,7 +61,7 @@ pub fn find(config: &Config, bin: &Path, virtual_env: Option<&OsStr>) -> Result<
     judge(program, how, answer, strictest.unwrap_or(KindChoice::Auto))
 }
 
-fn choose(
+pub fn choose(
     named: Option<&Path>,
     bin: &Path,
     virtual_env: Option<&OsStr>,
@@ -151,7 +151,11 @@ fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
             )),
         }
     })?;
-    let output = child.stdout.take().map(read_in_time).transpose();
+    let output = child
+        .stdout
+        .take()
+        .map(|pipe| read_in_time(pipe, PATIENCE_MS))
+        .transpose();
     let answered = matches!(output, Ok(Some(Some(_))));
     if !answered {
         // It may have ended by itself meanwhile.
@@ -186,8 +190,11 @@ fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
 }
 
 /// Everything until the end of the stream; `None` if that does not come in time.
-fn read_in_time(mut pipe: std::process::ChildStdout) -> std::io::Result<Option<String>> {
-    let until = sys::clock::monotonic_ns() / 1_000_000 + PATIENCE_MS;
+pub fn read_in_time(
+    mut pipe: std::process::ChildStdout,
+    patience_ms: u64,
+) -> std::io::Result<Option<String>> {
+    let until = sys::clock::monotonic_ns() / 1_000_000 + patience_ms;
     let mut bytes = Vec::new();
     loop {
         let left = until.saturating_sub(sys::clock::monotonic_ns() / 1_000_000);

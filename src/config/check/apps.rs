@@ -152,8 +152,12 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
             .collect(),
         log_config: raw.many("log-config").last().map(path("log-config")),
         hooks: raw
-            .one("hooks")
-            .map(|text| value::absolute(text, raw.base("hooks", &around.cwd))),
+            .many("hooks")
+            .last()
+            .map(|text| match text.starts_with("python:") {
+                true => PathBuf::from(text),
+                false => path("hooks")(text),
+            }),
     })
 }
 
@@ -173,7 +177,7 @@ fn worker_class(raw: &Raw) -> Result<Option<InterfaceChoice>, Mistake> {
     let Some(class) = raw.one("worker-class") else {
         return Ok(None);
     };
-    crate::gunicorn::interface_of(class)
+    crate::doors::gunicorn::interface_of(class)
         .map(Some)
         .map_err(|why| wrong(raw, "worker-class", &why))
 }

@@ -247,8 +247,12 @@ fn the_table_holds_its_own_promises() {
             );
         }
     }
-    for (name, _) in crate::gunicorn::ADVICE {
-        assert!(!names.contains(*name), "--{name} exists");
+    // Other servers' words do not get in the way.
+    for word in crate::doors::on_the_command_line() {
+        let short = word.short.map(|short| short.to_string());
+        for name in word.flags.iter().map(|flag| flag.to_string()).chain(short) {
+            assert!(names.insert(name.clone()), "{name} is there twice");
+        }
     }
 }
 

@@ -17,9 +17,23 @@ fn no_file(_: &Path) -> io::Result<String> {
     Err(io::ErrorKind::NotFound.into())
 }
 
+/// In a world with these variables and files, and without Python.
+fn parse_in(
+    arguments: &[String],
+    variable: impl Fn(&str) -> Option<String>,
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Invocation, Mistake> {
+    let outside = Outside {
+        variable: &variable,
+        read: &read,
+        ask: &|question| Err(Mistake(format!("{} is asked for", question.name))),
+    };
+    parse(arguments, &outside, &around())
+}
+
 fn run(line: &str) -> Result<Invocation, Mistake> {
     let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    parse(&arguments, |_| None, no_file, &around())
+    parse_in(&arguments, |_| None, no_file)
 }
 
 fn config(line: &str) -> Config {
@@ -108,9 +122,7 @@ fn the_environment_is_read() {
         "RINGGATE_WORKERS" => Some("many".to_owned()),
         _ => None,
     };
-    let refused = parse(&[], environment, no_file, &around())
-        .expect_err("refused")
-        .0;
+    let refused = parse_in(&[], environment, no_file).expect_err("refused").0;
     assert_eq!(
         refused,
         "$RINGGATE_WORKERS: expected a whole number, not 'many'"
@@ -162,7 +174,7 @@ fn with_file(line: &str, text: &str) -> Result<Config, String> {
         Some("/etc/ringgate/shop.toml") => Ok(text.to_owned()),
         _ => Err(io::Error::from_raw_os_error(2)),
     };
-    match parse(&arguments, environment, read, &around()) {
+    match parse_in(&arguments, environment, read) {
         Ok(Invocation::Serve(config) | Invocation::Check(config)) => Ok(*config),
         Ok(other) => panic!("{other:?}"),
         Err(mistake) => Err(mistake.0),
@@ -272,11 +284,7 @@ fn a_file_that_cannot_be_used_is_refused() {
             "",
             "--config: 'nowhere.toml' cannot be read (No such file or directory)",
         ),
-        (
-            "-c gunicorn.conf.py",
-            "",
-            "--config: 'gunicorn.conf.py' is Python, as gunicorn has it; ringgate reads TOML, of which `ringgate config --sample` prints an example",
-        ),
+        ("-c gunicorn.conf.py", "", "gunicorn.conf.py is asked for"),
         (
             "-c /etc/ringgate/shop.toml",
             "workers = 0",
@@ -338,7 +346,7 @@ fn status_and_reload_find_the_socket_that_a_file_names() {
                 .map(str::to_owned)
         };
         let read = |_: &Path| Ok("control_socket = 'run/shop.sock'".to_owned());
-        match parse(&arguments, variable, read, &around()) {
+        match parse_in(&arguments, variable, read) {
             Ok(Invocation::Status { socket, .. } | Invocation::Reload { socket }) => socket,
             other => panic!("{other:?}"),
         }

@@ -98,6 +98,7 @@ pub const ROWS: &[Opt] = &[
     },
     Opt {
         name: "graceful-timeout",
+        aliases: &["timeout-graceful-shutdown"],
         value: "SECONDS",
         form: Form::Duration {
             min_ms: 0,
@@ -111,7 +112,7 @@ pub const ROWS: &[Opt] = &[
     },
     Opt {
         name: "keep-alive",
-        aliases: &["keepalive"],
+        aliases: &["keepalive", "timeout-keep-alive"],
         value: "SECONDS",
         form: Form::Duration {
             min_ms: 0,

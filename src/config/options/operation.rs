@@ -39,6 +39,11 @@ pub const ROWS: &[Opt] = &[
         name: "log-level",
         value: "LEVEL",
         form: Form::Choice(&["debug", "info", "warning", "error", "critical"]),
+        synonyms: &[
+            ("trace", "debug"),
+            ("warn", "warning"),
+            ("fatal", "critical"),
+        ],
         default: Some("info"),
         group: Group::Logs,
         help: "Least severe lines of the error log: debug, info, warning, error or critical",
@@ -111,6 +116,27 @@ pub const ROWS: &[Opt] = &[
         form: Form::Path,
         group: Group::Operation,
         help: "Write the process id to this file; removed at the end",
+        ..PLAIN
+    },
+    Opt {
+        name: "check-config",
+        form: Form::Flag,
+        default: Some("false"),
+        env: false,
+        file: false,
+        group: Group::Operation,
+        help: "Tell whether it could be served, as `ringgate check` does",
+        ..PLAIN
+    },
+    Opt {
+        name: "print-config",
+        form: Form::Flag,
+        default: Some("false"),
+        env: false,
+        file: false,
+        group: Group::Operation,
+        help: "Print what holds, as a configuration file with where each value comes from, and do not serve",
+        more: "Turns the words of gunicorn, uvicorn or uWSGI into a file of ringgate's.",
         ..PLAIN
     },
     Opt {

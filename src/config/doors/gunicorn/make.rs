@@ -1,0 +1,73 @@
+//! gunicorn's settings that are worked out.
+
+use super::super::Entry;
+use crate::value;
+use std::path::Path;
+
+pub fn wsgi_app(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    if let (None, Some(target)) = (&entry.raw.app, values.last()) {
+        entry.raw.app = Some((target.clone(), entry.source.clone()));
+    }
+    Ok(())
+}
+
+pub fn paste(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    let Some(file) = values.last() else {
+        return Ok(());
+    };
+    let (file, name) = file
+        .split_once('#')
+        .map_or((file.as_str(), None), |(file, name)| (file, Some(name)));
+    let path = value::absolute(file, entry.source.base().unwrap_or(Path::new("/")));
+    let path = path.display().to_string();
+    if path.contains(['\'', '\\']) {
+        return Err(format!("a quote in {path}"));
+    }
+    let name = name.map_or(String::new(), |name| format!("#{name}"));
+    wsgi_app(
+        entry,
+        &[format!("paste.deploy:loadapp('config:{path}{name}')")],
+    )
+}
+
+fn number(values: &[String]) -> Result<u64, String> {
+    let text = values.last().map_or("", String::as_str);
+    text.parse()
+        .map_err(|_| format!("expected a whole number, not '{text}'"))
+}
+
+pub fn request_line(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    const LARGEST: &str = "8190";
+    match number(values)? {
+        0 => entry.set("limit-request-line", LARGEST),
+        bytes => entry.set("limit-request-line", bytes.to_string()),
+    }
+    Ok(())
+}
+
+pub fn request_fields(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    const MOST: u64 = 256;
+    let count = number(values)?;
+    if count > MOST {
+        entry.note(&format!("{MOST} fields are the most there can be"));
+    }
+    entry.set("limit-request-fields", count.min(MOST).to_string());
+    Ok(())
+}
+
+pub fn field_size(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    const DEFAULT: u64 = 16 << 10;
+    const LARGEST: u64 = 32 << 10;
+    let bytes = match number(values)? {
+        0 => LARGEST,
+        bytes => bytes,
+    };
+    // The request line is part of the head.
+    let head = (bytes + (8 << 10)).clamp(DEFAULT, LARGEST);
+    entry.set("limit-request-head", head.to_string());
+    entry.note(&format!(
+        "request line and fields are bounded together, by {} (--limit-request-head)",
+        value::bytes_text(head)
+    ));
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! gunicorn's settings (27.0), and what becomes of each; and the functions that its configuration file may have.
+
+use super::super::{Fate, Word, word};
+use super::make::{field_size, paste, request_fields, request_line, wsgi_app};
+use Fate::*;
+
+const TLS: &str = "TLS is not there yet; let a server in front end it, or leave the setting out";
+const HTTP2: &str = "HTTP/1.1 only, so far";
+const SYSLOG: &str = "no syslog; name files, or let systemd collect stdout and stderr";
+const STATSD: &str = "no statsd; `ringgate status --json` has the numbers";
+const DIRTY: &str = "there are no dirty workers";
+const PARSER: &str = "HTTP is read strictly, as RFC 9112 says";
+const CONTROL: &str = "the control socket is ringgate's own: --control-socket";
+
+/// In the order of gunicorn's documentation.
+pub const WORDS: &[Word] = &[
+    word("config", Ours("config")),
+    word(
+        "wsgi_app",
+        Made(wsgi_app, "the application, unless the command line names one"),
+    ),
+    word("bind", Ours("bind")),
+    word("backlog", Ours("backlog")),
+    word("workers", Ours("workers")),
+    word("worker_class", Ours("worker-class")),
+    word("threads", Ours("threads")),
+    word(
+        "worker_connections",
+        Ignored("connections are the edge's; --max-connections bounds them, --pending the requests of each application"),
+    )
+    .value(&["worker-connections"])
+    .harmless(&["1000"]),
+    word("max_requests", Ours("max-requests")),
+    word("max_requests_jitter", Ours("max-requests-jitter")),
+    word("timeout", Ours("timeout")),
+    word("graceful_timeout", Ours("graceful-timeout")),
+    word("keepalive", Ours("keep-alive")),
+    word(
+        "limit_request_line",
+        Made(request_line, "`--limit-request-line`; 0 means its largest value"),
+    ),
+    word(
+        "limit_request_fields",
+        Made(request_fields, "`--limit-request-fields`, 256 at most"),
+    ),
+    word(
+        "limit_request_field_size",
+        Made(
+            field_size,
+            "`--limit-request-head` bounds the request line and all fields together; it is raised where a larger field was allowed",
+        ),
+    )
+    .value(&["limit-request-field_size"])
+    .harmless(&["8190"]),
+    word("reload", Ours("reload")),
+    word("reload_engine", Ignored("changes are found without one"))
+        .value(&["reload-engine"])
+        .harmless(&["auto", "inotify", "poll"]),
+    word("reload_extra_files", Ours("reload-include")),
+    word("spew", Ignored("no tracing of every line")).flag(&["spew"]),
+    word("check_config", Says("check-config", "true")),
+    word("print_config", Says("print-config", "true")),
+    word("preload_app", Ours("preload")),
+    word(
+        "sendfile",
+        AsIs("files are sent without a copy where that is faster"),
+    )
+    .flag(&["no-sendfile"]),
+    word("reuse_port", AsIs("each ring thread has a socket of its own")).flag(&["reuse-port"]),
+    word("chdir", Ours("chdir")),
+    word("daemon", Ours("daemon")),
+    word("raw_env", Ours("env")),
+    word("pidfile", Ours("pid")),
+    word("worker_tmp_dir", AsIs("there are no heartbeat files")).value(&["worker-tmp-dir"]),
+    word("user", Ours("user")),
+    word("group", Ours("group")),
+    word("umask", Ours("umask")),
+    word("initgroups", Ours("initgroups")),
+    word(
+        "tmp_upload_dir",
+        Ignored("request bodies that do not fit into memory go to unnamed files of the edge"),
+    ),
+    word("secure_scheme_headers", Ours("secure-scheme-headers")),
+    word("forwarded_allow_ips", Ours("forwarded-allow-ips")),
+    word("accesslog", Ours("access-log")),
+    word(
+        "disable_redirect_access_to_syslog",
+        AsIs("there is no syslog"),
+    )
+    .flag(&["disable-redirect-access-to-syslog"]),
+    word("access_log_format", Ours("access-log-format")),
+    word("errorlog", Ours("error-log")),
+    word("loglevel", Ours("log-level")),
+    word(
+        "capture_output",
+        AsIs("what the application prints is in the error log always"),
+    )
+    .flag(&["capture-output"]),
+    word(
+        "logger_class",
+        Ignored("ringgate writes its logs itself; --access-log-format says how"),
+    )
+    .value(&["logger-class"])
+    .harmless(&["gunicorn.glogging.Logger"]),
+    word("logconfig", Ours("log-config")),
+    word(
+        "logconfig_dict",
+        AsIs("applied in the application's interpreters"),
+    ),
+    word("logconfig_json", Ours("log-config")).value(&["log-config-json"]),
+    word("syslog_addr", Ignored(SYSLOG)).value(&["log-syslog-to"]),
+    word("syslog", Ignored(SYSLOG)).flag(&["log-syslog"]),
+    word("syslog_prefix", Ignored(SYSLOG)).value(&["log-syslog-prefix"]),
+    word("syslog_facility", Ignored(SYSLOG)).value(&["log-syslog-facility"]),
+    word(
+        "enable_stdio_inheritance",
+        AsIs("what the application prints is in the error log always"),
+    )
+    .flag(&["enable-stdio-inheritance"])
+    .short('R'),
+    word("statsd_host", Ignored(STATSD)).value(&["statsd-host"]),
+    word("dogstatsd_tags", Ignored(STATSD)).value(&["dogstatsd-tags"]),
+    word("statsd_prefix", Ignored(STATSD)).value(&["statsd-prefix"]),
+    word("enable_backlog_metric", Ignored(STATSD)).flag(&["enable-backlog-metric"]),
+    word(
+        "proc_name",
+        Ignored("processes are named after the application's name"),
+    )
+    .value(&["name"])
+    .short('n'),
+    word("default_proc_name", AsIs("processes are named after the application's name")),
+    word("pythonpath", Ours("pythonpath")),
+    word(
+        "paste",
+        Made(paste, "the application that PasteDeploy makes of the file"),
+    )
+    .value(&["paste", "paster"]),
+    word(
+        "raw_paste_global_conf",
+        Refused("variables for a paste file are not there; write their values into the file"),
+    )
+    .value(&["paste-global"]),
+    word("ssl_context", Refused(TLS)),
+    word(
+        "proxy_protocol",
+        Refused(
+            "the PROXY protocol is not there yet, and without it every client would be that server; have the server in front send \
+             X-Forwarded-For",
+        ),
+    )
+    .value(&["proxy-protocol"])
+    .harmless(&["off"]),
+    word("proxy_allow_ips", AsIs("there is no PROXY protocol yet")).value(&["proxy-allow-from"]),
+    word(
+        "protocol",
+        Refused("HTTP only; have nginx say proxy_pass where it said uwsgi_pass"),
+    )
+    .value(&["protocol"])
+    .harmless(&["http"]),
+    word("uwsgi_allow_ips", AsIs("HTTP only")).value(&["uwsgi-allow-from"]),
+    word("keyfile", Refused(TLS)).value(&["keyfile"]),
+    word("certfile", Refused(TLS)).value(&["certfile"]),
+    word("ssl_version", Ignored(TLS)).value(&["ssl-version"]),
+    word("cert_reqs", Refused(TLS))
+        .value(&["cert-reqs"])
+        .harmless(&["0"]),
+    word("ca_certs", Refused(TLS)).value(&["ca-certs"]),
+    word("suppress_ragged_eofs", Ignored(TLS))
+        .flag(&["suppress-ragged-eofs"])
+        .harmless(&["true"]),
+    word("do_handshake_on_connect", Ignored(TLS)).flag(&["do-handshake-on-connect"]),
+    word("ciphers", Refused(TLS)).value(&["ciphers"]),
+    word("http_protocols", Ignored(HTTP2))
+        .value(&["http-protocols"])
+        .harmless(&["h1"]),
+    word("http2_cleartext", Ignored(HTTP2))
+        .value(&["http2-cleartext"])
+        .harmless(&["off"]),
+    word("http2_max_concurrent_streams", Ignored(HTTP2)).value(&["http2-max-concurrent-streams"]),
+    word("http2_initial_window_size", Ignored(HTTP2)).value(&["http2-initial-window-size"]),
+    word("http2_max_frame_size", Ignored(HTTP2)).value(&["http2-max-frame-size"]),
+    word("http2_max_header_list_size", Ignored(HTTP2)).value(&["http2-max-header-list-size"]),
+    word("permit_obsolete_folding", Ignored(PARSER)).flag(&["permit-obsolete-folding"]),
+    word("strip_header_spaces", Ignored(PARSER)).flag(&["strip-header-spaces"]),
+    word(
+        "permit_unconventional_http_method",
+        Ignored("every method that is a token is let through"),
+    )
+    .flag(&["permit-unconventional-http-method"]),
+    word("permit_unconventional_http_version", Ignored(PARSER))
+        .flag(&["permit-unconventional-http-version"]),
+    word("casefold_http_method", Ignored(PARSER)).flag(&["casefold-http-method"]),
+    word(
+        "forwarder_headers",
+        Ignored("headers never become PATH_INFO or SCRIPT_NAME; --root-path says a prefix"),
+    )
+    .value(&["forwarder-headers"])
+    .harmless(&["SCRIPT_NAME,PATH_INFO"]),
+    word(
+        "header_map",
+        Ignored("headers with an underscore in their name do not reach WSGI applications (`drop`)"),
+    )
+    .value(&["header-map"])
+    .harmless(&["drop"]),
+    word("asgi_loop", Ours("loop")),
+    word("asgi_lifespan", Ours("lifespan")),
+    word(
+        "asgi_disconnect_grace_period",
+        Ignored("an application hears of a disconnect at once, and has --timeout to end"),
+    )
+    .value(&["asgi-disconnect-grace-period"])
+    .harmless(&["3"]),
+    word("websocket_max_message_size", Ours("ws-max-size")).value(&["websocket-max-message-size"]),
+    word("http_parser", Ignored("there is one")).value(&["http-parser"]).harmless(&["auto"]),
+    word("root_path", Ours("root-path")),
+    word("dirty_apps", Refused("there are no dirty workers; what they did is for a task queue")).value(&["dirty-app"]),
+    word("dirty_workers", Ignored(DIRTY)).value(&["dirty-workers"]),
+    word("dirty_timeout", Ignored(DIRTY)).value(&["dirty-timeout"]),
+    word("dirty_threads", Ignored(DIRTY)).value(&["dirty-threads"]),
+    word("dirty_graceful_timeout", Ignored(DIRTY)).value(&["dirty-graceful-timeout"]),
+    word("control_socket", Ignored(CONTROL)),
+    word("control_socket_mode", Ignored("only the user who runs ringgate may ask"))
+        .value(&["control-socket-mode"]),
+    word("control_socket_disable", Ignored(CONTROL)).flag(&["no-control-socket"]),
+];
+
+/// A function of the file that is called at some moment.
+pub struct Hook {
+    pub name: &'static str,
+    /// When, and with what; "" where it never is.
+    pub when: &'static str,
+    /// Why not, where it never is.
+    pub why_not: &'static str,
+}
+
+const fn hook(name: &'static str, when: &'static str) -> Hook {
+    Hook {
+        name,
+        when,
+        why_not: "",
+    }
+}
+
+const fn uncalled(name: &'static str, why_not: &'static str) -> Hook {
+    Hook {
+        name,
+        when: "",
+        why_not,
+    }
+}
+
+pub const HOOKS: &[Hook] = &[
+    hook(
+        "on_starting",
+        "(server): in each app host, before the application is imported",
+    ),
+    hook(
+        "on_reload",
+        "(server): in the app host of a new generation, before the application is imported",
+    ),
+    hook(
+        "when_ready",
+        "(server): in the app host, when all its workers are up",
+    ),
+    hook(
+        "pre_fork",
+        "(server, worker): in the zygote, before each fork (kind `processes`)",
+    ),
+    hook(
+        "post_fork",
+        "(server, worker): in each new worker, before it serves",
+    ),
+    hook(
+        "post_worker_init",
+        "(worker): in each new worker, when it has the application",
+    ),
+    hook(
+        "worker_int",
+        "(worker): in a worker that is ended while it serves",
+    ),
+    hook(
+        "worker_abort",
+        "(worker): in a worker whose request ran over its time",
+    ),
+    hook(
+        "pre_request",
+        "(worker, request): before each request (WSGI; the request has method, path, query, headers)",
+    ),
+    hook(
+        "post_request",
+        "(worker, request, environ, response): after each request (WSGI; the response has the status)",
+    ),
+    hook(
+        "child_exit",
+        "(server, worker): in the app host, when a worker is gone",
+    ),
+    hook("worker_exit", "(server, worker): in a worker, when it ends"),
+    hook(
+        "nworkers_changed",
+        "(server, new, old): in the app host, when its number of workers changes",
+    ),
+    hook("on_exit", "(server): in the app host, when it ends"),
+    uncalled("pre_exec", "a new executable is started by a restart"),
+    uncalled("ssl_context", TLS),
+    uncalled("on_dirty_starting", DIRTY),
+    uncalled("dirty_post_fork", DIRTY),
+    uncalled("dirty_worker_init", DIRTY),
+    uncalled("dirty_worker_exit", DIRTY),
+];
