@@ -49,6 +49,8 @@ struct Entry {
     done: bool,
     /// Words of the slot's block were written that must be zero at the next use.
     touched: bool,
+    /// It was put into the urgent queue.
+    urgent: bool,
     reader: Reader,
     /// Of the inbound ring.
     writer: Writer,
@@ -91,6 +93,7 @@ impl EdgeRing {
             dead: false,
             done: false,
             touched: true,
+            urgent: false,
             reader: Reader::default(),
             writer: Writer::new(NO_TICKET),
         };
@@ -139,7 +142,15 @@ impl EdgeRing {
 
     /// A free slot; `None` when all are in use: answer 503.
     pub fn reserve(&mut self) -> Option<SlotId> {
+        self.reserve_beyond(0)
+    }
+
+    /// A free slot if more than `kept` are.
+    pub fn reserve_beyond(&mut self, kept: usize) -> Option<SlotId> {
         self.take_returned();
+        if self.free.len() <= kept {
+            return None;
+        }
         let local = self.free.pop()?;
         let entry = &mut self.entries[local as usize];
         entry.phase = Phase::Reserved;
@@ -176,28 +187,47 @@ impl EdgeRing {
     /// that about); the slot is still reserved, answer 503 and `abandon` it.
     #[must_use]
     pub fn submit(&mut self, slot: SlotId, request_len: usize, now_ns: u64) -> bool {
+        self.submit_since(slot, request_len, now_ns, now_ns, false)
+    }
+
+    /// As `submit`, for a request that has waited since `since_ns` already; an `urgent` one is taken before all others.
+    #[must_use]
+    pub fn submit_since(
+        &mut self,
+        slot: SlotId,
+        request_len: usize,
+        since_ns: u64,
+        now_ns: u64,
+        urgent: bool,
+    ) -> bool {
         debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
         let area_bytes = self.segment.layout().request_bytes as usize;
         let block = self.block(slot);
-        block.queued_ns.store(now_ns, Ordering::Relaxed);
+        block.queued_ns.store(since_ns, Ordering::Relaxed);
         block
             .request_len
             .store(request_len.min(area_bytes) as u32, Ordering::Relaxed);
-        if !self.push(slot, now_ns) {
+        let Some(urgent) = self.push(slot, urgent, now_ns) else {
             state::free(&self.block(slot).state);
             return false;
-        }
+        };
         let entry = self.entry(slot);
         *entry = Entry {
             phase: Phase::Submitted,
             dead: false,
             done: false,
+            urgent,
             reader: Reader::default(),
             ..*entry
         };
         self.submitted += 1;
         self.sleeper.stir();
         true
+    }
+
+    /// A cancelled request whose worker has not let go of it yet.
+    pub fn is_running_on(&self, slot: SlotId) -> bool {
+        self.entries[self.local(slot)].phase == Phase::Orphan
     }
 
     /// Gives back a slot that was reserved and not submitted.

@@ -78,6 +78,11 @@ pub fn fuzz_operations(operations: &[u8]) {
     world.wind_up();
 }
 
+/// Every fifth request goes before the others.
+fn is_urgent(id: u32) -> bool {
+    id.is_multiple_of(5)
+}
+
 impl World {
     fn new() -> World {
         let (_fd, segment) = Segment::create(&LAYOUT).expect("memfd");
@@ -150,12 +155,18 @@ impl World {
         let id = self.next_id;
         self.next_id += 1;
         self.edges[ring].request_area(slot)[..4].copy_from_slice(&id.to_le_bytes());
+        let (now_ns, urgent) = (self.now_ns, is_urgent(id));
         assert!(
-            self.edges[ring].submit(slot, 4, self.now_ns),
+            self.edges[ring].submit_since(slot, 4, now_ns, now_ns, urgent),
             "the queue has room for every slot"
         );
         self.edges[ring].wake_workers(self.now_ns);
-        self.queue.push_back(id);
+        let at = if urgent {
+            self.queue.partition_point(|&id| is_urgent(id))
+        } else {
+            self.queue.len()
+        };
+        self.queue.insert(at, id);
         self.requests.push(Request {
             id,
             ring,
@@ -199,7 +210,11 @@ impl World {
             return;
         };
         let id = u32::from_le_bytes(claim.request().try_into().expect("four bytes"));
-        assert_eq!(Some(id), self.queue.pop_front(), "first in, first out");
+        assert_eq!(
+            Some(id),
+            self.queue.pop_front(),
+            "first in, first out, the urgent before the others"
+        );
         assert!(!claim.cancelled());
         worker.claim = Some((id, claim));
         worker.unshown.clear();

@@ -5,7 +5,7 @@
 use crate::corrupt::Corrupt;
 
 /// Processes of a machine that look at one segment agree on this; it changes with any change of the formats below.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 pub const WORKERS_MAX: u32 = 256;
 pub const RINGS_MAX: u32 = 64;
@@ -18,9 +18,11 @@ pub const AREA_BYTES_MAX: u32 = 16 << 20;
 const PAGE: u64 = 4096;
 /// The queue holds more entries than slots exist, because the entry of a cancelled request stays behind when its slot is used again.
 const QUEUE_ENTRIES_PER_SLOT: u32 = 4;
+/// Entries of the urgent queue; what finds it full takes the usual one.
+pub const URGENT_ENTRIES: u32 = 512;
 
 pub const HEADER_BYTES: u64 = PAGE;
-/// Queue head, queue tail, idle mask, live mask: a cache line pair each.
+/// Heads and tails of the queues, idle mask, live mask: a cache line pair each.
 pub const CONTROL_BYTES: u64 = PAGE;
 pub const BELL_BYTES: u64 = 128;
 pub const RECORD_BYTES: u64 = 256;
@@ -63,6 +65,7 @@ pub struct Offsets {
     pub bells: u64,
     pub records: u64,
     pub cells: u64,
+    pub urgent: u64,
     pub dirty: u64,
     pub inboxes: u64,
     pub slots: u64,
@@ -125,7 +128,8 @@ impl Layout {
         let bells = control + CONTROL_BYTES;
         let records = bells + page(u64::from(self.rings) * BELL_BYTES);
         let cells = records + page(u64::from(self.workers) * RECORD_BYTES);
-        let dirty = cells + page(u64::from(self.queue_entries()) * 8);
+        let urgent = cells + page(u64::from(self.queue_entries()) * 8);
+        let dirty = urgent + page(u64::from(URGENT_ENTRIES) * 8);
         let inboxes = dirty + page(u64::from(self.rings) * u64::from(self.dirty_words()) * 8);
         let slots = inboxes + page(u64::from(self.workers) * u64::from(self.inbox_words()) * 8);
         let requests = slots + page(u64::from(self.slots) * SLOT_BYTES);
@@ -137,6 +141,7 @@ impl Layout {
             bells,
             records,
             cells,
+            urgent,
             dirty,
             inboxes,
             slots,

@@ -23,6 +23,7 @@ pub mod corrupt;
 pub mod event;
 pub mod handover;
 pub mod layout;
+mod line;
 pub mod request;
 pub mod response;
 

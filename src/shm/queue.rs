@@ -37,17 +37,17 @@ fn cell(ticket: u32, slot: u32) -> u64 {
 }
 
 impl Queue<'_> {
-    /// Makes an empty queue of fresh memory. Before anybody else sees it.
-    pub fn format(&self) {
-        for (index, slot) in self.cells.iter().enumerate() {
+    /// Makes an empty queue of fresh memory, whose tickets begin at `start`. Before anybody else sees it.
+    pub fn format(&self, start: u64) {
+        for position in start..start + u64::from(self.entries()) {
             // The ticket that stood here one lap earlier.
-            slot.store(
-                cell((index as u32).wrapping_sub(self.entries()), 0),
+            self.cell_of(position).store(
+                cell((position as u32).wrapping_sub(self.entries()), 0),
                 Ordering::Relaxed,
             );
         }
-        self.head.store(0, Ordering::Relaxed);
-        self.tail.store(0, Ordering::Release);
+        self.head.store(start, Ordering::Relaxed);
+        self.tail.store(start, Ordering::Release);
     }
 
     #[inline]
@@ -199,7 +199,7 @@ mod tests {
                 tail: AtomicU64::new(0),
                 cells: (0..entries).map(|_| AtomicU64::new(0)).collect(),
             };
-            memory.queue().format();
+            memory.queue().format(0);
             // Pretend that `start` (a multiple of the capacity) entries have gone through.
             memory.head.store(start, Ordering::Relaxed);
             memory.tail.store(start, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use sys::memfd::{self, Mapping};
 use crate::corrupt::Corrupt;
 use crate::inbox::Inbox;
 use crate::layout::{self, Layout, Offsets};
+use crate::line::Line;
 use crate::outbox::Outbox;
 use crate::parking::{self, Mask};
 use crate::queue::Queue;
@@ -48,6 +49,8 @@ pub(crate) struct ControlBlock {
     idle: Apart<[AtomicU64; 4]>,
     /// Workers that sit in their seats.
     live: Apart<[AtomicU64; 4]>,
+    urgent_head: Apart<AtomicU64>,
+    urgent_tail: Apart<AtomicU64>,
 }
 
 /// One worker seat. First line: what the worker says of itself. Second: where others talk to it.
@@ -166,7 +169,7 @@ impl Segment {
             offsets,
             bells: bells(&layout),
         };
-        segment.queue().format();
+        segment.line().format();
         let header: &HeaderBlock = segment.block(0, 0, 1);
         header.version.store(layout::VERSION, Ordering::Relaxed);
         header.slots.store(layout.slots, Ordering::Relaxed);
@@ -248,7 +251,7 @@ impl Segment {
 
     /// Entries in the request queue (cancelled ones included until they are skipped).
     pub fn queue_len(&self) -> usize {
-        self.queue().len()
+        self.line().len()
     }
 
     /// Workers parked right now.
@@ -370,12 +373,19 @@ impl Segment {
     }
 
     #[inline]
-    pub(crate) fn queue(&self) -> Queue<'_> {
+    pub(crate) fn line(&self) -> Line<'_> {
         let control = self.control();
-        Queue {
-            head: &control.head.0,
-            tail: &control.tail.0,
-            cells: self.words(self.offsets.cells, self.layout.queue_entries()),
+        Line {
+            urgent: Queue {
+                head: &control.urgent_head.0,
+                tail: &control.urgent_tail.0,
+                cells: self.words(self.offsets.urgent, layout::URGENT_ENTRIES),
+            },
+            usual: Queue {
+                head: &control.head.0,
+                tail: &control.tail.0,
+                cells: self.words(self.offsets.cells, self.layout.queue_entries()),
+            },
         }
     }
 

@@ -60,7 +60,7 @@ impl Seat {
         match self
             .segment
             .outbox(ring)
-            .mark(slot % slots, || !self.segment.queue().is_empty())
+            .mark(slot % slots, || !self.segment.line().is_empty())
         {
             Ring::No => {}
             Ring::Now => self.ring(ring),
@@ -160,16 +160,16 @@ impl WorkerSeat {
     /// The next request, if there is one. Cheap when there is none (two loads). Also rings doorbells that were held back while there was more to do.
     pub fn try_claim(&mut self) -> Option<Claim> {
         let segment = &self.seat.segment;
-        let queue = segment.queue();
+        let line = segment.line();
         for _ in 0..SKIPS_MAX {
-            let Some((ticket, slot)) = queue.pop() else {
+            let Some((ticket, slot)) = line.pop() else {
                 break;
             };
             if slot < segment.layout().slots
                 && state::claim(&segment.slot(slot).state, ticket, self.seat.worker)
             {
                 let claim = Claim::new(Arc::clone(&self.seat), slot, ticket);
-                if !queue.is_empty() && !segment.idle().is_empty() {
+                if !line.is_empty() && !segment.idle().is_empty() {
                     wake::wake(segment, claim.claimed_ns(), self.seat.eager, 1);
                 }
                 return Some(claim);
@@ -184,9 +184,9 @@ impl WorkerSeat {
         self.seat.pay_rings();
         let seat = &self.seat;
         let (segment, record, index) = (&seat.segment, seat.record(), seat.worker.index);
-        let queue = segment.queue();
+        let line = segment.line();
         let wake = &record.wake.0;
-        let worth_getting_up = || !queue.is_empty() || wake.drain.load(Ordering::SeqCst) != 0;
+        let worth_getting_up = || !line.is_empty() || wake.drain.load(Ordering::SeqCst) != 0;
         let begun = (seat.clock)();
         if self.spin.run(seat.clock, worth_getting_up) {
             return;
@@ -238,7 +238,7 @@ impl Drop for WorkerSeat {
         segment.live().remove(index);
         record.occupied.store(0, Ordering::SeqCst);
         // It may have been woken for a request that it will not take.
-        if !segment.queue().is_empty() {
+        if !segment.line().is_empty() {
             wake::wake_one(segment);
         }
     }

@@ -1,28 +1,41 @@
 //! Getting a request into the queue: the first time, again after its entry was lost with a worker, and when the queue is full of leftovers.
 
 use super::{EdgeRing, SlotId};
-use crate::queue::Push;
+use crate::queue::{Push, Queue};
 use crate::state::{self, State};
 
 /// A queue full of leftovers is swept at most this often.
 const SWEEP_PAUSE_NS: u64 = 10_000_000;
 
 impl EdgeRing {
-    pub(super) fn push(&mut self, slot: SlotId, now_ns: u64) -> bool {
+    pub(super) fn queue(&self, urgent: bool) -> Queue<'_> {
+        let line = self.segment.line();
+        if urgent { line.urgent } else { line.usual }
+    }
+
+    /// In which queue it is now: `Some(urgent)`. What is urgent takes the usual queue if its own is full.
+    pub(super) fn push(&mut self, slot: SlotId, urgent: bool, now_ns: u64) -> Option<bool> {
+        if urgent && self.try_push(slot, true) {
+            return Some(true);
+        }
         for _ in 0..2 {
-            let word = &self.block(slot).state;
-            let pushed = self.segment.queue().push(slot.0, |ticket| {
-                state::enqueue(word, ticket);
-                true
-            });
-            if let Push::Queued { .. } = pushed {
-                return true;
+            if self.try_push(slot, false) {
+                return Some(false);
             }
             if !self.sweep(now_ns) {
-                return false;
+                return None;
             }
         }
-        false
+        None
+    }
+
+    fn try_push(&self, slot: SlotId, urgent: bool) -> bool {
+        let word = &self.block(slot).state;
+        let pushed = self.queue(urgent).push(slot.0, |ticket| {
+            state::enqueue(word, ticket);
+            true
+        });
+        matches!(pushed, Push::Queued { .. })
     }
 
     /// The queue has four entries per slot, so a full one holds mostly leftovers of cancelled requests: takes everything out and puts the living back
@@ -33,7 +46,7 @@ impl EdgeRing {
             return false;
         }
         self.swept_ns = now_ns.max(1);
-        let queue = self.segment.queue();
+        let queue = self.segment.line().usual;
         let slots = self.segment.layout().slots;
         let mut living = Vec::new();
         for _ in 0..self.segment.layout().queue_entries() {
@@ -48,16 +61,16 @@ impl EdgeRing {
         }
         for (slot, ticket) in living {
             // Refused: cancelled meanwhile. Full cannot be, save by garbage; its ring finds the request by its passed ticket then.
-            self.requeue(slot, ticket);
+            self.requeue(false, slot, ticket);
         }
         true
     }
 
     /// Queues again a request whose queue entry is gone. False only if the queue is full.
-    pub(super) fn requeue(&self, slot: u32, ticket: u32) -> bool {
+    pub(super) fn requeue(&self, urgent: bool, slot: u32, ticket: u32) -> bool {
         let word = &self.segment.slot(slot).state;
         let mut current = ticket;
-        let pushed = self.segment.queue().push(slot, |ticket| {
+        let pushed = self.queue(urgent).push(slot, |ticket| {
             let still_queued = state::requeue(word, current, ticket);
             current = ticket;
             still_queued

@@ -2,7 +2,6 @@
 
 use super::EdgeRing;
 use crate::outbox::{NAPPING, SLEEPING};
-use crate::sync::Ordering;
 use crate::wake;
 
 /// The first nap after something happened; each nap that brought nothing is twice as long, up to `NAP_MAX_NS`, then comes sleep.
@@ -40,7 +39,7 @@ pub(super) struct Sleeper {
     /// Awake and quick workers up to which others are woken at once.
     eager: usize,
     pace: Pace,
-    /// The queue's head when it last moved with workers idle, and when that was: the net under every wake.
+    /// What had been taken from the queues when that last changed with workers idle, and when that was: the net under every wake.
     watch: (u64, u64),
 }
 
@@ -99,21 +98,15 @@ impl EdgeRing {
 
     /// Wakes as many idle workers as the queue needs. Once per turn, after all submits.
     pub fn wake_workers(&mut self, now_ns: u64) {
-        let queue = self.segment.queue();
-        if queue.is_empty() || self.segment.idle().is_empty() {
+        let line = self.segment.line();
+        if line.is_empty() || self.segment.idle().is_empty() {
             return;
         }
-        if wake::wake(
-            &self.segment,
-            now_ns,
-            self.sleeper.eager,
-            queue.len().max(1),
-        ) > 0
-        {
+        if wake::wake(&self.segment, now_ns, self.sleeper.eager, line.len().max(1)) > 0 {
             return;
         }
         // Enough workers seem to be on their way. If the queue stands still all the same, one of them is not.
-        let head = queue.head.load(Ordering::Relaxed);
+        let head = line.taken();
         let (seen, since) = self.sleeper.watch;
         if seen != head || since == 0 {
             self.sleeper.watch = (head, now_ns.max(1));
@@ -128,9 +121,8 @@ impl EdgeRing {
     /// come too quickly or too slowly for the ring thread to gain by it.
     pub fn doze_ns(&self) -> Option<u64> {
         let gap_ns = self.sleeper.pace.gap_ns;
-        let saturated = self.submitted > 0
-            && !self.segment.queue().is_empty()
-            && self.segment.idle().is_empty();
+        let saturated =
+            self.submitted > 0 && !self.segment.line().is_empty() && self.segment.idle().is_empty();
         if !saturated || gap_ns < NAP_GAP_NS {
             return None;
         }
@@ -167,7 +159,7 @@ impl EdgeRing {
             return Park::Stay;
         }
         let stirred = std::mem::take(&mut self.sleeper.stirred);
-        let unattended = !self.segment.queue().is_empty() && !self.segment.idle().is_empty();
+        let unattended = !self.segment.line().is_empty() && !self.segment.idle().is_empty();
         self.sleeper.nap_ns = if stirred {
             NAP_NS
         } else {

@@ -92,7 +92,8 @@ impl EdgeRing {
             let lost = match state::load(&self.segment.slot(slot).state) {
                 Some(State::Claimed { worker, .. }) => worker == gone,
                 Some(State::Queued { ticket }) => {
-                    self.segment.queue().has_passed(ticket) && !self.requeue(slot, ticket)
+                    let urgent = self.entries[local].urgent;
+                    self.queue(urgent).has_passed(ticket) && !self.requeue(urgent, slot, ticket)
                 }
                 _ => false,
             };
@@ -105,7 +106,7 @@ impl EdgeRing {
         // It may have died between publishing and setting the bit, or after being woken for something in the queue.
         self.look_at_all = true;
         self.rouse();
-        if !self.segment.queue().is_empty() {
+        if !self.segment.line().is_empty() {
             wake::wake_one(&self.segment);
         }
         died
@@ -236,5 +237,33 @@ mod tests {
             edge.worker_gone(1, 1);
             drop(parked.join().unwrap());
         });
+    }
+
+    #[test]
+    fn what_the_dead_had_taken_is_queued_again_in_its_place() {
+        let (_fd, segment) = Segment::create(&Layout {
+            slots: 4,
+            ..Layout::default()
+        })
+        .unwrap();
+        let segment = Arc::new(segment);
+        let mut edge = EdgeRing::new(Arc::clone(&segment), 0);
+        let seat =
+            |index| WorkerSeat::attach(Arc::clone(&segment), index, 1, 1, Arc::from([])).unwrap();
+        let (mut worker, dying) = (seat(0), seat(1));
+        let usual = edge.reserve().unwrap();
+        assert!(edge.submit(usual, 0, 1));
+        let urgent = edge.reserve().unwrap();
+        assert!(edge.submit_since(urgent, 0, 1, 1, true));
+        for expected in [urgent, usual] {
+            // What `try_claim` does first; then its caller is killed.
+            let (_, slot) = segment.line().pop().unwrap();
+            assert_eq!(slot, expected.0);
+        }
+        std::mem::forget(dying);
+        assert_eq!(edge.worker_gone(1, 1), []);
+        for expected in [urgent, usual] {
+            assert_eq!(worker.try_claim().unwrap().slot(), expected.0);
+        }
     }
 }

@@ -20,7 +20,7 @@ impl Memory {
             tail: AtomicU64::new(0),
             cells: (0..entries).map(|_| AtomicU64::new(0)).collect(),
         };
-        memory.queue().format();
+        memory.queue().format(0);
         memory
     }
 

@@ -82,7 +82,7 @@ fn live(edge: &mut EdgeRing, rounds: u64, seed: u64) -> u64 {
         let now_ns = round * 1000;
         if let Some(slot) = edge.reserve() {
             edge.request_area(slot)[..8].copy_from_slice(&round.to_le_bytes());
-            match edge.submit(slot, 8, now_ns) {
+            match edge.submit_since(slot, 8, now_ns, now_ns, random.below(4) == 0) {
                 true => {
                     edge.push_event(slot, EventKind::Body, b"early").ok();
                     mine.push(slot);
@@ -129,9 +129,15 @@ fn live(edge: &mut EdgeRing, rounds: u64, seed: u64) -> u64 {
             }
             edge.settle();
         }
+        if let Some(ns) = edge.doze_ns() {
+            assert!(ns <= 2_000_000);
+            edge.before_doze(ns);
+        }
         edge.before_park();
         edge.after_park();
-        assert!(edge.queue_len() <= 128 && edge.idle_workers() <= 256 && edge.live_workers() <= 8);
+        assert!(
+            edge.queue_len() <= 128 + 512 && edge.idle_workers() <= 256 && edge.live_workers() <= 8
+        );
     }
     for slot in mine {
         edge.cancel(slot);

@@ -49,7 +49,7 @@ impl WorkerSeat {
     #[inline]
     pub fn has_news(&self) -> bool {
         let wake = &self.seat.record().wake.0;
-        !self.seat.segment.queue().is_empty()
+        !self.seat.segment.line().is_empty()
             || wake.news.load(Ordering::SeqCst) != 0
             || wake.drain.load(Ordering::SeqCst) != 0
     }
@@ -76,8 +76,7 @@ impl WorkerSeat {
             }
             segment.idle().insert(index);
         }
-        let work =
-            claims && (!segment.queue().is_empty() || wake.drain.load(Ordering::SeqCst) != 0);
+        let work = claims && (!segment.line().is_empty() || wake.drain.load(Ordering::SeqCst) != 0);
         if noted && !work && wake.news.load(Ordering::SeqCst) == 0 {
             Wake::Sleep
         } else {
@@ -107,7 +106,7 @@ impl WorkerSeat {
 
     /// Hands what this worker will not take to somebody else: call it when claiming stops while requests may be queued.
     pub fn pass_on(&self) {
-        if !self.seat.segment.queue().is_empty() {
+        if !self.seat.segment.line().is_empty() {
             crate::wake::wake_one(&self.seat.segment);
         }
     }
