@@ -14,6 +14,7 @@ mod failure;
 mod handover;
 mod input;
 mod output;
+mod peer;
 mod record;
 mod reply;
 mod request;
@@ -28,14 +29,14 @@ pub use record::Record;
 use crate::ring::Ring;
 use input::Input;
 use output::Output;
+use peer::Peer;
 use request::Step;
-use std::cell::OnceCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use uring::net::{RecvBuf, Socket};
 use uring::time::{Deadline, within};
 
@@ -75,12 +76,21 @@ pub struct Connection {
     entrance: Rc<Entrance>,
     socket: Socket,
     deadline: Deadline,
-    /// As [`Connection::peer`] found it.
-    peer: OnceCell<Option<SocketAddr>>,
+    peer: Peer,
     /// First byte of the request in work, ring time.
     started_ns: u64,
-    /// The first request has come: from now on the connection rests by the keep-alive time.
-    begun: bool,
+    age: Age,
+}
+
+/// What the first request has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Not looked for yet.
+    New,
+    /// It did not come with the connection.
+    Silent,
+    /// It has come: from now on the connection rests by the keep-alive time.
+    Begun,
 }
 
 /// What a connection does next.
@@ -95,46 +105,76 @@ enum After {
     Linger,
 }
 
-enum Turn<'a> {
+enum Turn {
     Now(After),
-    Busy(Pin<Box<dyn Future<Output = After> + 'a>>),
+    /// There is something to wait for.
+    Busy(Input, Output, Step),
 }
 
 /// Serves a connection to its end. The caller has counted it (`Ring::admit`).
-///
-/// Not an `async fn`: that would keep its arguments beside the connection made of them, for as long as it lives.
-pub fn serve(
-    ring: Rc<Ring>,
-    entrance: Rc<Entrance>,
-    socket: Socket,
-) -> impl Future<Output = ()> + 'static {
-    let deadline = Deadline::new();
-    let mut connection = Connection {
+pub fn serve(ring: Rc<Ring>, entrance: Rc<Entrance>, socket: Socket) -> Serve {
+    let connection = Connection {
         ring,
         entrance,
         socket,
-        deadline,
-        peer: OnceCell::new(),
+        deadline: Deadline::new(),
+        peer: Peer::default(),
         started_ns: 0,
-        begun: false,
+        age: Age::New,
     };
     if connection.ring.access.borrow().is_on() {
         // Every line names the client, also one that has reset the connection by then.
         connection.peer();
     }
-    async move {
-        while let Some(chunk) = connection.rest().await {
-            let after = match connection.turn(chunk) {
-                Turn::Now(after) => after,
-                Turn::Busy(work) => work.await,
-            };
-            match after {
-                After::Rest => {}
-                After::Close => break,
-                After::Linger => {
-                    Box::pin(connection.linger()).await;
-                    break;
+    Serve(Life::Rest(connection))
+}
+
+// With the allocator's own 16 bytes, what an idle connection holds beside its entries in the executor.
+const _: () = assert!(size_of::<Serve>() <= 64);
+
+/// Future of [`serve`]: written by hand, because this is what an idle connection consists of, and an `async` block would
+/// keep room for whatever it ever awaits (kernel-notes/idle-connections.md).
+pub struct Serve(Life);
+
+enum Life {
+    Rest(Connection),
+    /// Gives the connection back if it goes on.
+    Busy(Pin<Box<dyn Future<Output = Option<Connection>>>>),
+    Over,
+}
+
+impl Future for Serve {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Each pass consumes a receive, or ends in a wait.
+        loop {
+            match &mut self.0 {
+                Life::Rest(connection) => {
+                    let turn = match ready!(connection.poll_rest(cx)) {
+                        Some(chunk) => connection.turn(chunk),
+                        None => Turn::Now(After::Close),
+                    };
+                    match turn {
+                        Turn::Now(After::Rest) => connection.rest(),
+                        Turn::Now(_) => self.0 = Life::Over,
+                        Turn::Busy(input, out, step) => {
+                            let Life::Rest(connection) = std::mem::replace(&mut self.0, Life::Over)
+                            else {
+                                unreachable!("just looked at");
+                            };
+                            self.0 = Life::Busy(Box::pin(connection.work(input, out, step)));
+                        }
+                    }
                 }
+                Life::Busy(work) => match ready!(work.as_mut().poll(cx)) {
+                    Some(mut connection) => {
+                        connection.rest();
+                        self.0 = Life::Rest(connection);
+                    }
+                    None => self.0 = Life::Over,
+                },
+                Life::Over => return Poll::Ready(()),
             }
         }
     }
@@ -149,39 +189,48 @@ impl Drop for Connection {
 impl Connection {
     /// The client's address, asked for when it is first needed; `None` on a unix socket, and for a client that had gone by then.
     fn peer(&self) -> Option<SocketAddr> {
-        *self.peer.get_or_init(|| self.socket.peer().ok().flatten())
+        self.peer.address(&self.socket)
     }
 
-    /// Waits for a request's first bytes; `None`: the connection is over. A client that never speaks is closed without a word.
-    async fn rest(&mut self) -> Option<RecvBuf> {
-        let ns = if self.begun {
+    /// Begins to wait for a request.
+    fn rest(&mut self) {
+        let ns = if self.age == Age::Begun {
             self.ring.times.idle_ns
         } else {
             self.ring.times.header_ns
         };
-        // A first request has mostly come with the connection (the listener defers accepting until there is data).
-        if !self.begun
-            && let Poll::Ready(first) = self.socket.recv_now()
-        {
-            self.begun = true;
-            self.started_ns = uring::now();
-            return first.and_then(Result::ok);
-        }
         Ring::arm(&self.deadline, uring::now(), ns);
-        let chunk = poll_fn(|cx| match self.socket.poll_recv(cx) {
-            Poll::Ready(Some(Ok(chunk))) => Poll::Ready(Some(chunk)),
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending if self.ring.is_draining() => Poll::Ready(None),
-            Poll::Pending => self.deadline.poll_expired(cx).map(|()| None),
-        })
-        .await;
-        self.begun = true;
+    }
+
+    /// A request's first bytes; `None`: the connection is over. A client that never speaks is closed without a word.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<RecvBuf>> {
+        if self.age == Age::New {
+            self.age = Age::Silent;
+            // The first request has mostly come with the connection, because the listener defers accepting until there is
+            // data: nothing is armed for a connection of one request.
+            if let Poll::Ready(first) = self.socket.recv_now() {
+                self.begin();
+                return Poll::Ready(first.and_then(Result::ok));
+            }
+            self.rest();
+        }
+        let chunk = match self.socket.poll_recv(cx) {
+            Poll::Ready(Some(Ok(chunk))) => Some(chunk),
+            Poll::Ready(_) => None,
+            Poll::Pending if self.ring.is_draining() => None,
+            Poll::Pending => return self.deadline.poll_expired(cx).map(|()| None),
+        };
+        self.begin();
+        Poll::Ready(chunk)
+    }
+
+    fn begin(&mut self) {
+        self.age = Age::Begun;
         self.started_ns = uring::now();
-        chunk
     }
 
     /// Answers at once what can be answered at once.
-    fn turn(&mut self, chunk: RecvBuf) -> Turn<'_> {
+    fn turn(&mut self, chunk: RecvBuf) -> Turn {
         self.received(&chunk);
         let mut input = Input::of(chunk);
         let mut out = Output::new(self.ring.take_buffer());
@@ -199,11 +248,23 @@ impl Connection {
                         self.ring.give_buffer(out.into_buffer());
                         Turn::Now(if last { After::Close } else { After::Rest })
                     }
-                    Ok(false) => Turn::Busy(Box::pin(self.busy(input, out, step))),
+                    Ok(false) => Turn::Busy(input, out, step),
                     Err(_) => Turn::Now(After::Close),
                 }
             }
-            step => Turn::Busy(Box::pin(self.busy(input, out, step))),
+            step => Turn::Busy(input, out, step),
+        }
+    }
+
+    /// What cannot be done at once, and what has to follow it.
+    async fn work(mut self, input: Input, out: Output, step: Step) -> Option<Connection> {
+        match self.busy(input, out, step).await {
+            After::Rest => Some(self),
+            After::Close => None,
+            After::Linger => {
+                self.linger().await;
+                None
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
@@ -19,7 +20,8 @@ use sys::transfer::Shutdown;
 /// A connected stream socket, non-blocking. 16 bytes, plus one flight while a receive is armed.
 #[derive(Debug)]
 pub struct Socket {
-    descriptor: Option<Descriptor>,
+    /// Taken by the drop alone.
+    descriptor: ManuallyDrop<Descriptor>,
     pub(super) receive: Cell<Option<Key>>,
     /// The peer has ended its side, or an error has: no receive will be armed again.
     pub(super) ended: Cell<bool>,
@@ -39,7 +41,7 @@ impl Socket {
 
     fn from_descriptor(descriptor: Descriptor) -> Socket {
         Socket {
-            descriptor: Some(descriptor),
+            descriptor: ManuallyDrop::new(descriptor),
             receive: Cell::new(None),
             ended: Cell::new(false),
             pushed: Cell::new(false),
@@ -47,10 +49,7 @@ impl Socket {
     }
 
     pub fn handle(&self) -> Handle {
-        self.descriptor
-            .as_ref()
-            .expect("present until drop")
-            .handle()
+        self.descriptor.handle()
     }
 
     /// The handle, for an operation that goes through the submission queue.
@@ -123,14 +122,14 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let cancel = self.forget_receive();
-        if let Some(descriptor) = self.descriptor.take() {
-            if cancel.is_none() && !self.pushed.get() {
-                // A socket without SO_LINGER does not sleep in close(2), and what was held back for the end leaves now.
-                descriptor.close_now();
-            } else {
-                // An operation that is not submitted yet must not meet the number in another file's service.
-                descriptor.close_after(cancel);
-            }
+        // SAFETY: taken once, here, and not used afterwards.
+        let descriptor = unsafe { ManuallyDrop::take(&mut self.descriptor) };
+        if cancel.is_none() && !self.pushed.get() {
+            // A socket without SO_LINGER does not sleep in close(2), and what was held back for the end leaves now.
+            descriptor.close_now();
+        } else {
+            // An operation that is not submitted yet must not meet the number in another file's service.
+            descriptor.close_after(cancel);
         }
     }
 }
