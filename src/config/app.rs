@@ -97,6 +97,16 @@ impl Default for AppOptions {
     }
 }
 
+impl AppOptions {
+    /// Places in the exchange that one worker takes: one for each request thread. An ASGI worker has a loop, which is one.
+    pub fn seats_per_worker(&self) -> usize {
+        match self.interface {
+            InterfaceChoice::Asgi => 1,
+            InterfaceChoice::Auto | InterfaceChoice::Wsgi => self.threads.max(1),
+        }
+    }
+}
+
 /// Rules for a part of an app's paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

@@ -2,7 +2,9 @@
 //!
 //! Invariant (tested): the reader of files takes it.
 
+use crate::app::InterfaceChoice;
 use crate::document::{AppDraft, key_of, own_options};
+use crate::doors::gunicorn::interface_of;
 use crate::files::StaticMount;
 use crate::options::{self, Form, Opt};
 use crate::raw::Raw;
@@ -20,6 +22,20 @@ pub fn file(raw: &Raw) -> String {
                 format_args!("{} = {}  # {from}", key_of(option), shown(option, values)),
             );
         }
+    }
+    if let Some(class) = raw
+        .one("worker-class")
+        .filter(|_| !raw.is_given("interface"))
+    {
+        let interface = match interface_of(class) {
+            Ok(InterfaceChoice::Asgi) => "asgi",
+            _ => "wsgi",
+        };
+        let from = raw.label("worker-class");
+        line(
+            &mut text,
+            format_args!("interface = \"{interface}\"  # {from}"),
+        );
     }
     for note in &raw.notes {
         line(&mut text, format_args!("# {note}"));

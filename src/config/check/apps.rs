@@ -97,6 +97,8 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
         kind: match choice(raw, "kind")? {
             "interpreters" => KindChoice::Interpreters,
             "processes" => KindChoice::Processes,
+            // Hooks are written for workers that are processes.
+            _ if raw.is_given("hooks") => KindChoice::Processes,
             _ => KindChoice::Auto,
         },
         extensions: match choice(raw, "extensions")? {

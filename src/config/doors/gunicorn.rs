@@ -4,8 +4,10 @@
 //! trusted to have any shape.
 
 mod make;
+mod running;
 mod words;
 
+pub use running::running;
 pub use words::{HOOKS, WORDS};
 
 use super::script::{Answer, Question};

@@ -252,11 +252,15 @@ const fn uncalled(name: &'static str, why_not: &'static str) -> Hook {
 pub const HOOKS: &[Hook] = &[
     hook(
         "on_starting",
-        "(server): in each app host, before the application is imported",
+        "(server): in the app host of the first generation, before the application is imported",
     ),
     hook(
         "on_reload",
-        "(server): in the app host of a new generation, before the application is imported",
+        "(server): in the app host of each further generation, before the application is imported",
+    ),
+    hook(
+        "nworkers_changed",
+        "(server, new, old): in the app host at its start, old being None",
     ),
     hook(
         "when_ready",
@@ -264,43 +268,42 @@ pub const HOOKS: &[Hook] = &[
     ),
     hook(
         "pre_fork",
-        "(server, worker): in the zygote, before each fork (kind `processes`)",
+        "(server, worker): in the app host, before each fork",
     ),
-    hook(
-        "post_fork",
-        "(server, worker): in each new worker, before it serves",
-    ),
+    hook("post_fork", "(server, worker): in each new worker"),
     hook(
         "post_worker_init",
-        "(worker): in each new worker, when it has the application",
-    ),
-    hook(
-        "worker_int",
-        "(worker): in a worker that is ended while it serves",
-    ),
-    hook(
-        "worker_abort",
-        "(worker): in a worker whose request ran over its time",
+        "(worker): in each new worker, when it has the application and before it serves",
     ),
     hook(
         "pre_request",
-        "(worker, request): before each request (WSGI; the request has method, path, query, headers)",
+        "(worker, request): before each request to a WSGI application",
     ),
     hook(
         "post_request",
-        "(worker, request, environ, response): after each request (WSGI; the response has the status)",
+        "(worker, request, environ, response): after each request to a WSGI application",
+    ),
+    hook(
+        "worker_abort",
+        "(worker): in a worker that is ended because a request ran over --timeout, if its Python code is running",
+    ),
+    hook(
+        "worker_exit",
+        "(server, worker): in a worker that ends in an orderly way",
     ),
     hook(
         "child_exit",
         "(server, worker): in the app host, when a worker is gone",
     ),
-    hook("worker_exit", "(server, worker): in a worker, when it ends"),
     hook(
-        "nworkers_changed",
-        "(server, new, old): in the app host, when its number of workers changes",
+        "on_exit",
+        "(server): in the app host, when it ends; each generation has its own",
     ),
-    hook("on_exit", "(server): in the app host, when it ends"),
-    uncalled("pre_exec", "a new executable is started by a restart"),
+    uncalled("worker_int", "a quick stop ends workers at once"),
+    uncalled(
+        "pre_exec",
+        "there is no USR2; a new executable is started by a restart",
+    ),
     uncalled("ssl_context", TLS),
     uncalled("on_dirty_starting", DIRTY),
     uncalled("dirty_post_fork", DIRTY),

@@ -134,7 +134,7 @@ fn a_configuration_file_in_python_is_asked_for_and_believed() {
         config.notes,
         [
             "conf/gunicorn.py: statsd_host: accepted without effect: no statsd; `ringgate status --json` has the numbers",
-            "conf/gunicorn.py: pre_exec is never called: a new executable is started by a restart",
+            "conf/gunicorn.py: pre_exec is never called: there is no USR2; a new executable is started by a restart",
             "conf/gunicorn.py: worker is no setting; did you mean 'workers'?",
             "conf/gunicorn.py: timeouts is no setting; did you mean 'timeout'?",
         ]

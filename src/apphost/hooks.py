@@ -1,0 +1,412 @@
+"""gunicorn's hooks and logging settings, in an interpreter that runs the application: its configuration file is executed here a second time, for its
+functions.
+
+They get light stand-ins for gunicorn's server (its arbiter) and worker, which have what such functions look at. Cold paths only.
+"""
+
+import logging
+import os
+import sys
+
+
+
+class Failure(Exception):
+    """Why an app host or worker cannot start, in the fields that it reports."""
+
+    def __init__(self, message):
+        import traceback
+
+        super().__init__(message)
+        self.stage = "worker"
+        self.message = message
+        self.trace = traceback.format_exc()
+
+
+class Settings:
+    """`server.cfg`, `worker.cfg`: what the file says, else what ringgate runs with, else gunicorn's defaults."""
+
+    DEFAULTS = {
+        "address": [],
+        "bind": [],
+        "keepalive": 2,
+        "worker_connections": 1000,
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": "info",
+        "pidfile": None,
+        "proc_name": "gunicorn",
+        "daemon": False,
+        "is_ssl": False,
+        "raw_env": [],
+        "reuse_port": False,
+        "sendfile": None,
+        "spew": False,
+        "user": None,
+        "group": None,
+        "worker_tmp_dir": None,
+        "paste": None,
+        "statsd_host": None,
+    }
+
+    def __init__(self, running, names):
+        self.settings = dict(self.DEFAULTS)
+        self.settings.update({name: value for name, value in names.items() if not name.startswith("_")})
+        self.settings.update(running)
+
+    def __getattr__(self, name):
+        if name == "settings":
+            raise AttributeError(name)
+        try:
+            return self.settings[name]
+        except KeyError:
+            raise AttributeError(f"no setting for: {name}") from None
+
+    def set(self, name, value):
+        self.settings[name] = value
+
+    @property
+    def env(self):
+        return dict(each.split("=", 1) for each in self.settings["raw_env"])
+
+
+class Logger:
+    """`server.log`, `worker.log`."""
+
+    def __init__(self):
+        self.error_log = logging.getLogger("gunicorn.error")
+        self.access_log = logging.getLogger("gunicorn.access")
+        if not self.error_log.handlers and not logging.getLogger().handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
+            self.error_log.addHandler(handler)
+            self.error_log.propagate = False
+        if self.error_log.level == logging.NOTSET:
+            self.error_log.setLevel(logging.INFO)
+        for level in ("debug", "info", "warning", "error", "critical", "exception", "log"):
+            setattr(self, level, getattr(self.error_log, level))
+        self.warn = self.error_log.warning
+
+
+class App:
+    """`worker.app`: the application behind gunicorn's names for it."""
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        self.callable = None
+
+    def wsgi(self):
+        return self.callable
+
+    load = wsgi
+
+
+class Server:
+    def __init__(self, cfg, log, name, workers):
+        self.cfg = cfg
+        self.log = log
+        self.app = App(cfg)
+        self.pid = os.getpid()
+        self.master_pid = self.pid
+        self.master_name = "Master"
+        self.proc_name = name
+        self.timeout = cfg.timeout
+        self.num_workers = workers
+        self.worker_age = 0
+        self.reexec_pid = 0
+        self.LISTENERS = []
+        # By process id; workers of the kind `interpreters` share theirs.
+        self.WORKERS = {}
+
+
+class Worker:
+    def __init__(self, server, index, age):
+        self.cfg = server.cfg
+        self.log = server.log
+        self.app = server.app
+        self.pid = "[booting]"
+        self.ppid = server.pid
+        self.age = age
+        self.id = index
+        self.nr = 0
+        self.max_requests = server.cfg.max_requests or sys.maxsize
+        self.timeout = server.cfg.timeout
+        self.alive = True
+        self.booted = False
+        self.aborted = False
+        self.sockets = []
+        self.reloader = None
+        self.wsgi = None
+
+    def __str__(self):
+        return f"<Worker {self.pid}>"
+
+    def notify(self):
+        """There is no heartbeat."""
+
+
+class Request:
+    """What `pre_request` and `post_request` see of a request."""
+
+    def __init__(self, environ):
+        self.method = environ["REQUEST_METHOD"]
+        self.path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self.query = environ.get("QUERY_STRING", "")
+        self.uri = environ.get("RAW_URI") or self.path + ("?" + self.query if self.query else "")
+        self.fragment = ""
+        self.scheme = environ.get("wsgi.url_scheme", "http")
+        self.version = tuple(int(part) for part in environ["SERVER_PROTOCOL"].partition("/")[2].split("."))
+        self.remote_addr = (environ.get("REMOTE_ADDR", ""), environ.get("REMOTE_PORT", "0"))
+        self.headers = [
+            (name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")
+        ]
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if environ.get(name):
+                self.headers.append((name.replace("_", "-"), environ[name]))
+        self.body = environ["wsgi.input"]
+
+
+class Response:
+    """What `post_request` sees of a response."""
+
+    def __init__(self):
+        self.status = ""
+        self.status_code = 0
+        self.headers = []
+
+    def begin(self, status, headers):
+        self.status = status
+        self.status_code = int(status.split(" ", 1)[0])
+        self.headers = headers
+
+
+class Finished:
+    """A response body behind whose end something happens."""
+
+    def __init__(self, body, finish):
+        self._body = body
+        self._finish = finish
+
+    def __iter__(self):
+        return iter(self._body)
+
+    def close(self):
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._finish()
+
+
+def execute(place):
+    """The names of a configuration file, which is a path or `python:MODULE`."""
+    import importlib
+    import importlib.machinery
+    import importlib.util
+
+    if place.startswith("python:"):
+        return vars(importlib.import_module(place[len("python:"):]))
+    loader = importlib.machinery.SourceFileLoader("__config__", place)
+    spec = importlib.util.spec_from_file_location("__config__", place, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["__config__"] = module
+    spec.loader.exec_module(module)
+    return vars(module)
+
+
+def configure_logging(path):
+    """`--log-config`: .json, .yaml, or an .ini file."""
+    import logging.config
+
+    if path.endswith(".json"):
+        import json
+
+        with open(path, encoding="utf-8") as file:
+            logging.config.dictConfig(json.load(file))
+    elif path.endswith((".yaml", ".yml")):
+        import yaml
+
+        with open(path, encoding="utf-8") as file:
+            logging.config.dictConfig(yaml.safe_load(file))
+    else:
+        defaults = {"__file__": path, "here": os.path.dirname(path)}
+        logging.config.fileConfig(path, defaults=defaults, disable_existing_loggers=False)
+
+
+def load(place, log_config, running, name, generation):
+    """Executes the file and sets logging up. `running`: the settings in force, as JSON in gunicorn's words."""
+    import json
+
+    global names, server, worker
+    worker = None
+    try:
+        names = execute(place) if place else {}
+    except BaseException as error:
+        raise Failure(f"{place} cannot be executed: {type(error).__name__}: {error}") from None
+    try:
+        if log_config:
+            configure_logging(log_config)
+        if names.get("logconfig_dict"):
+            import logging.config
+
+            logging.config.dictConfig(dict(names["logconfig_dict"]))
+    except Exception as error:
+        raise Failure(f"logging cannot be set up: {type(error).__name__}: {error}") from None
+    cfg = Settings(json.loads(running), names)
+    server = Server(cfg, Logger(), name, cfg.workers)
+    server.generation = generation
+
+
+def has(name):
+    return callable(names.get(name))
+
+
+def call(name, *arguments):
+    """Calls the hook, if there is one. What goes wrong in it is its caller's."""
+    hook = names.get(name)
+    if callable(hook):
+        return hook(*arguments)
+
+
+def demand(name, *arguments):
+    """Calls a hook without which there can be no start."""
+    try:
+        call(name, *arguments)
+    except Exception as error:
+        raise Failure(f"the hook {name} failed: {type(error).__name__}: {error}") from None
+
+
+def attempt(name, *arguments):
+    """Calls a hook on whose failure nothing depends: it is told, and life goes on."""
+    try:
+        call(name, *arguments)
+    except Exception:
+        server.log.exception("the hook %s failed", name)
+
+
+# ---- in the host ----
+
+
+def starting():
+    demand("on_starting" if server.generation <= 1 else "on_reload", server)
+    attempt("nworkers_changed", server, server.num_workers, None)
+
+
+def ready():
+    attempt("when_ready", server)
+
+
+def forking(index):
+    """Before a fork."""
+    global worker
+    server.worker_age += 1
+    worker = Worker(server, index, server.worker_age)
+    attempt("pre_fork", server, worker)
+
+
+def born(pid):
+    """The fork has a process id."""
+    worker.pid = pid
+    server.WORKERS[pid] = worker
+
+
+def gone(pid):
+    left = server.WORKERS.pop(pid, None)
+    if left is not None:
+        left.alive = False
+        attempt("child_exit", server, left)
+
+
+def exiting():
+    attempt("on_exit", server)
+
+
+# ---- in a worker ----
+
+
+def forked(index):
+    """Before the application is there, if it is imported here."""
+    global worker
+    if worker is None:
+        server.worker_age += 1
+        worker = Worker(server, index, server.worker_age)
+    worker.pid = os.getpid()
+    server.WORKERS = {}
+    demand("post_fork", server, worker)
+    if has("worker_abort"):
+        arm_abort()
+
+
+def initialised(application):
+    """The application as it is to be served."""
+    worker.wsgi = worker.app.callable = application
+    worker.booted = True
+    demand("post_worker_init", worker)
+    # A hook may have put something around it, as APM agents do.
+    return watched(worker.app.callable)
+
+
+def leaving():
+    worker.alive = False
+    attempt("worker_exit", server, worker)
+
+
+def arm_abort():
+    """In the main thread of a process, gunicorn's SIGABRT calls the hook and ends the worker."""
+    import signal
+
+    def abort(*_):
+        worker.alive = False
+        worker.aborted = True
+        attempt("worker_abort", worker)
+        os._exit(1)
+
+    try:
+        signal.signal(signal.SIGABRT, abort)
+    except ValueError:
+        # Not the main thread: a worker of the kind `interpreters`.
+        pass
+
+
+def watched(application):
+    """With `pre_request` or `post_request`, a WSGI application that calls them."""
+    if not (has("pre_request") or has("post_request")):
+        return application
+    import inspect
+
+    own_call = getattr(application, "__call__", None)
+    if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(own_call):
+        server.log.warning("pre_request and post_request are called for WSGI applications only")
+        return application
+    after = names.get("post_request")
+    takes = 4
+    if callable(after):
+        takes = len(inspect.signature(after).parameters)
+
+    def serve(environ, start_response):
+        worker.nr += 1
+        request = Request(environ)
+        call("pre_request", worker, request)
+        response = Response()
+
+        def start(status, headers, *exc_info):
+            response.begin(status, headers)
+            return start_response(status, headers, *exc_info)
+
+        def finish():
+            attempt("post_request", *(worker, request, environ, response)[:takes])
+
+        if not callable(after):
+            return application(environ, start_response)
+        try:
+            body = application(environ, start)
+        except BaseException:
+            finish()
+            raise
+        if isinstance(body, environ["wsgi.file_wrapper"]):
+            # Sent by its descriptor, which something around it would hide.
+            finish()
+            return body
+        return Finished(body, finish)
+
+    return serve

@@ -1,0 +1,105 @@
+//! gunicorn's hooks (`hooks.py`) in one interpreter. Without a file of hooks everything here does nothing.
+
+use crate::ffi::{Dict, Object, Python, Result};
+use crate::load::LoadError;
+use config::doors::gunicorn;
+use control::message::HostSpec;
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+const SOURCE: &str = include_str!("hooks.py");
+
+/// The namespace of `hooks.py`; `None`: nothing is hooked.
+pub struct Hooks {
+    names: Option<Dict>,
+}
+
+impl Hooks {
+    /// Executes the configuration file in this interpreter and sets logging up as it says, before the application is imported.
+    pub fn load(py: Python<'_>, spec: &HostSpec) -> std::result::Result<Hooks, LoadError> {
+        let options = &spec.options;
+        if options.hooks.is_none() && options.log_config.is_none() {
+            return Ok(Hooks { names: None });
+        }
+        let hooks = Hooks {
+            names: Some(source(py)?),
+        };
+        let path = |path: &Option<PathBuf>| match path {
+            Some(path) => py.path(path.as_os_str().as_bytes()),
+            None => Ok(py.none()),
+        };
+        let running = py.text(&gunicorn::running(options))?;
+        let name = py.text(&spec.name)?;
+        let generation = py.integer(i64::from(spec.generation))?;
+        let arguments = [
+            &path(&options.hooks)?,
+            &path(&options.log_config)?,
+            &running,
+            &name,
+            &generation,
+        ];
+        hooks.call(py, c"load", &arguments)?;
+        Ok(hooks)
+    }
+
+    /// Calls a function of `hooks.py`; `None` if nothing is hooked.
+    pub fn call(
+        &self,
+        py: Python<'_>,
+        name: &CStr,
+        arguments: &[&Object],
+    ) -> Result<Option<Object>> {
+        let Some(names) = &self.names else {
+            return Ok(None);
+        };
+        let function = names
+            .get_named(py, name)?
+            .expect("hooks.py defines what we ask for");
+        function.call_with(arguments).map(Some)
+    }
+
+    /// As `call`, with a number; what goes wrong is told and does not matter.
+    pub fn tell(&self, py: Python<'_>, name: &CStr, number: u32) {
+        let called = py
+            .integer(i64::from(number))
+            .and_then(|number| self.call(py, name, &[&number]));
+        report(name, called.map(drop));
+    }
+
+    /// As `tell`, without a number.
+    pub fn note(&self, py: Python<'_>, name: &CStr) {
+        report(name, self.call(py, name, &[]).map(drop));
+    }
+
+    /// The application as hooks want it to be served.
+    pub fn application(&self, py: Python<'_>, application: Object) -> Result<Object> {
+        let hooked = self.call(py, c"initialised", &[&application])?;
+        Ok(hooked.unwrap_or(application))
+    }
+
+    /// Whether the file has a function of that name.
+    pub fn has(&self, py: Python<'_>, name: &str) -> bool {
+        let answer = py
+            .text(name)
+            .and_then(|name| self.call(py, c"has", &[&name]))
+            .and_then(|answer| answer.map_or(Ok(false), |answer| answer.is_true()));
+        answer.unwrap_or(false)
+    }
+}
+
+fn source(py: Python<'_>) -> Result<Dict> {
+    let names = Dict::new(py)?;
+    names.set_named(c"__name__", &py.text("ringgate.hooks")?)?;
+    names.set_named(c"__file__", &py.text("<ringgate hooks>")?)?;
+    let source = CString::new(SOURCE).expect("our own source holds no NUL");
+    py.run(&source, c"<ringgate hooks>", &names)?;
+    Ok(names)
+}
+
+fn report(name: &CStr, called: Result<()>) {
+    if let Err(raised) = called {
+        let line = raised.take().line();
+        eprintln!("ringgate: hooks: {}: {line}", name.to_string_lossy());
+    }
+}
