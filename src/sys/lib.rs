@@ -9,6 +9,7 @@ pub mod errno;
 pub mod eventfd;
 pub mod file;
 pub mod futex;
+pub mod inotify;
 pub mod limit;
 pub mod memfd;
 pub mod process;

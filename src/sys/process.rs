@@ -143,6 +143,55 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// What a process holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Everything mapped and present, shared or not.
+    pub resident_bytes: u64,
+}
+
+/// From /proc; `None` if the process is gone or another user's.
+pub fn memory(pid: u32) -> Option<Memory> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Memory {
+        resident_bytes: pages * page_bytes(),
+    })
+}
+
+/// Memory as the kernel accounts for it when pages are shared; slower than [`memory`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryShares {
+    pub resident_bytes: u64,
+    /// Shared pages count by the share of each process that has them.
+    pub proportional_bytes: u64,
+    /// Pages that nobody else has.
+    pub private_bytes: u64,
+}
+
+/// From /proc/PID/smaps_rollup; `None` if the process is gone or may not be looked at.
+pub fn memory_shares(pid: u32) -> Option<MemoryShares> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let mut shares = MemoryShares::default();
+    for line in text.lines().skip(1) {
+        let (name, rest) = line.split_once(':')?;
+        let kib: u64 = rest.trim().trim_end_matches("kB").trim().parse().ok()?;
+        match name {
+            "Rss" => shares.resident_bytes = kib * 1024,
+            "Pss" => shares.proportional_bytes = kib * 1024,
+            "Private_Clean" | "Private_Dirty" => shares.private_bytes += kib * 1024,
+            _ => {}
+        }
+    }
+    Some(shares)
+}
+
+fn page_bytes() -> u64 {
+    // SAFETY: no memory is passed.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
+}
+
 /// The effective user id.
 pub fn user_id() -> u32 {
     // SAFETY: cannot fail, no memory.

@@ -17,15 +17,21 @@ pub enum Signal {
     Quit,
     Hup,
     Usr1,
+    /// SIGTTIN, as gunicorn has it.
+    MoreWorkers,
+    /// SIGTTOU, as gunicorn has it.
+    FewerWorkers,
     Child,
 }
 
-const NUMBERS: [(Signal, i32); 6] = [
+const NUMBERS: [(Signal, i32); 8] = [
     (Signal::Term, libc::SIGTERM),
     (Signal::Int, libc::SIGINT),
     (Signal::Quit, libc::SIGQUIT),
     (Signal::Hup, libc::SIGHUP),
     (Signal::Usr1, libc::SIGUSR1),
+    (Signal::MoreWorkers, libc::SIGTTIN),
+    (Signal::FewerWorkers, libc::SIGTTOU),
     (Signal::Child, libc::SIGCHLD),
 ];
 
