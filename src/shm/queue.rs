@@ -160,6 +160,16 @@ impl Queue<'_> {
         None
     }
 
+    /// Up to `most` entries from the oldest on, as they stand at this moment: (ticket, slot), unchecked.
+    pub fn peek(&self, most: u64) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let head = self.head.load(Ordering::Acquire);
+        (0..most.min(u64::from(self.entries()))).map_while(move |at| {
+            let at = head.wrapping_add(at);
+            let found = self.cell_of(at).load(Ordering::Acquire);
+            ((found >> 32) as u32 == at as u32).then_some((at as u32, found as u32))
+        })
+    }
+
     /// Nothing to pop. May say "not empty" of an entry that is just being taken.
     #[inline]
     pub fn is_empty(&self) -> bool {

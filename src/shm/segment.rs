@@ -254,6 +254,19 @@ impl Segment {
         self.line().len()
     }
 
+    /// When the request was queued that waits longest for a worker (monotonic ns); `None`: none waits.
+    pub fn oldest_queued_ns(&self) -> Option<u64> {
+        // Entries of cancelled requests stand between.
+        const LOOKED_AT_MAX: u64 = 256;
+        let queue = self.queue();
+        let mut entries = queue.peek(LOOKED_AT_MAX);
+        entries.find_map(|(ticket, slot)| {
+            let slot = (slot < self.layout.slots).then(|| self.slot(slot))?;
+            let queued = state::load(&slot.state)? == State::Queued { ticket };
+            queued.then(|| slot.queued_ns.load(Ordering::Relaxed))
+        })
+    }
+
     /// Workers parked right now.
     pub fn idle_workers(&self) -> usize {
         self.idle().count()
