@@ -3,7 +3,7 @@
 //! Exit codes: 0 ended as asked, 1 a mistake of the user's, 3 the server failed, 4 no application could be loaded.
 #![forbid(unsafe_code)]
 
-use config::{Invocation, Surroundings};
+use config::{Invocation, Mistake, Surroundings};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,21 +24,30 @@ fn main() -> ExitCode {
     let Ok(arguments) = arguments else {
         return refuse("an argument is not UTF-8; ringgate takes UTF-8 only");
     };
-    let environment = |name: &str| std::env::var(name).ok();
-    let outside = config::Outside {
-        variable: &environment,
-        read: &|path| std::fs::read_to_string(path),
-        ask: &supervisor::settings,
-    };
-    match config::parse(&arguments, &outside, &around) {
+    match parse(&arguments, &around) {
         Ok(Invocation::Print(text)) => print(&text),
         Ok(Invocation::Edge) => edge(),
-        Ok(Invocation::Serve(config)) => supervisor::serve(*config),
+        Ok(Invocation::Serve(config)) => {
+            let read_again = move || match parse(&arguments, &around)? {
+                Invocation::Serve(config) => Ok(*config),
+                _ => Err(Mistake("it does not say what to serve any more".into())),
+            };
+            supervisor::serve(*config, Box::new(read_again))
+        }
         Ok(Invocation::Check(config)) => supervisor::check(*config),
         Ok(Invocation::Status { socket, json }) => supervisor::status(&socket, json),
         Ok(Invocation::Reload { socket }) => supervisor::reload(&socket),
         Err(mistake) => refuse(&mistake.0),
     }
+}
+
+fn parse(arguments: &[String], around: &Surroundings) -> Result<Invocation, Mistake> {
+    let outside = config::Outside {
+        variable: &|name| std::env::var(name).ok(),
+        read: &|path| std::fs::read_to_string(path),
+        ask: &supervisor::settings,
+    };
+    config::parse(arguments, &outside, around)
 }
 
 fn surroundings() -> std::io::Result<Surroundings> {

@@ -76,7 +76,10 @@ pub fn main(py: Python<'_>) -> Result<Object> {
         ));
     }
     match spec.kind {
-        Kind::Processes => zygote::run(py, &prelude, line, *spec, descriptors, term, !resumed),
+        Kind::Processes => {
+            let preload = spec.options.preload && !resumed;
+            zygote::run(py, &prelude, line, *spec, descriptors, term, preload)
+        }
         Kind::Interpreters => {
             let host = Interpreters::start(line, *spec, descriptors);
             py.detached(|| -> () { host.run(term) });

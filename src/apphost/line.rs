@@ -30,7 +30,7 @@ pub struct SeatEnds {
 
 impl SeatEnds {
     /// Out of socket, wake, socket, wake, and so on.
-    fn pairs(all: Vec<OwnedFd>) -> Vec<SeatEnds> {
+    pub fn pairs(all: Vec<OwnedFd>) -> Vec<SeatEnds> {
         let mut all = all.into_iter();
         std::iter::from_fn(|| {
             Some(SeatEnds {

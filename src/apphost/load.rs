@@ -4,10 +4,10 @@
 
 use crate::ffi::{Object, Python, Raised, Result};
 use crate::prelude::Prelude;
-use control::message::{HostSpec, clip};
+use control::message::{FromHost, HostSpec, clip};
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why an application cannot be served; fields as in `FromHost::Failed`.
 #[derive(Debug, Clone)]
@@ -43,6 +43,11 @@ impl LoadError {
             },
             _ => LoadError::new("start", exception.line()),
         }
+    }
+
+    /// The message, and under it what Python had to say.
+    pub fn with_traceback(&self) -> String {
+        clip(format!("{}\n{}", self.message, self.traceback).trim_end())
     }
 
     pub fn is_asgi(&self) -> bool {
@@ -89,6 +94,35 @@ pub fn own_module(py: Python<'_>, prelude: &Prelude) -> std::result::Result<Obje
         ));
     };
     Ok(prelude.call(py, c"extension", &[&py.path(file.as_os_str().as_bytes())?])?)
+}
+
+/// Longest list of files in one message, in bytes of paths.
+const FILES_BYTES_MAX: usize = 32 * 1024;
+
+/// With `reload`: tells which files were imported, also after an import that failed, for one of them is to be changed next.
+pub fn report_files(py: Python<'_>, prelude: &Prelude, spec: &HostSpec, tell: &dyn Fn(FromHost)) {
+    if !spec.options.reload {
+        return;
+    }
+    // Nothing that would stand in the way of serving.
+    let Ok(list) = prelude.call(py, c"watched_files", &[]) else {
+        return;
+    };
+    let (mut paths, mut bytes) = (Vec::new(), 0);
+    for at in 0..list.list_len().unwrap_or(0) {
+        let Ok(path) = list.item(at).and_then(|item| item.to_text()) else {
+            continue;
+        };
+        bytes += path.len() + 8;
+        paths.push(PathBuf::from(path));
+        if bytes > FILES_BYTES_MAX {
+            tell(FromHost::Files {
+                paths: std::mem::take(&mut paths),
+            });
+            bytes = 0;
+        }
+    }
+    tell(FromHost::Files { paths });
 }
 
 /// Imports the application. Afterwards what was loaded is out of the garbage collector's sight.

@@ -305,6 +305,25 @@ def one_line(error):
     return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
+def watched_files():
+    """Files of the modules imported so far, without those that came with the interpreter or an installation."""
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    foreign = tuple(paths[name] + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    found = set()
+    for module in list(sys.modules.values()):
+        try:
+            file = module.__file__
+            places = [file] if file else [os.path.join(place, "__init__.py") for place in module.__path__]
+        except Exception:
+            continue
+        for place in places:
+            if isinstance(place, str) and os.path.isabs(place) and not place.startswith(foreign):
+                found.add(place)
+    return sorted(found)
+
+
 def is_asgi(app):
     import inspect
 

@@ -20,6 +20,12 @@ impl Prelude {
         Ok(Prelude { names })
     }
 
+    /// More of our own code in the same namespace.
+    pub fn extend(&self, py: Python<'_>, source: &str) -> Result<()> {
+        let source = CString::new(source).expect("our own source holds no NUL");
+        py.run(&source, c"<ringgate>", &self.names)
+    }
+
     pub fn get(&self, py: Python<'_>, name: &CStr) -> Result<Object> {
         self.names
             .get_named(py, name)

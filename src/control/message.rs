@@ -133,6 +133,10 @@ pub enum ToHost {
     Quit,
     /// Processes: kill this worker and fork another (with the next incarnation). Interpreters: interrupt what it runs.
     Replace { index: u16 },
+    /// More workers beside those that serve. Descriptors: for each its socket and its eventfd.
+    Grow { workers: Vec<WorkerSpec> },
+    /// This worker takes no more requests, finishes, and is gone for good; the others go on.
+    Retire { index: u16 },
 }
 
 /// What an app host is to run.
@@ -156,6 +160,8 @@ pub struct HostSpec {
     pub kind: Kind,
     /// A throw-away run: import the app in one sub-interpreter, report `Probe`, exit 0.
     pub probe: bool,
+    /// Another generation serves meanwhile: this one takes nothing before all its workers can, and a warm-up that fails fails it.
+    pub successor: bool,
     pub generation: u32,
     pub workers: Vec<WorkerSpec>,
     /// Doorbells that follow the segment.
@@ -199,13 +205,23 @@ pub enum FromHost {
         pid: u32,
         reason: String,
     },
+    /// This worker, one of several, could not be started, and the host gives it up.
+    SeatLost {
+        index: u16,
+        incarnation: u16,
+        message: String,
+    },
     /// Every seat is up.
     Ready,
-    /// It cannot serve. `stage` is one of `start`, `import`, `callable`, `asgi`, `worker`; exits next.
+    /// It cannot serve. `stage` is one of `start`, `import`, `callable`, `asgi`, `warmup`, `worker`; exits next.
     Failed {
         stage: String,
         message: String,
         traceback: String,
+    },
+    /// With `reload`: the files of the modules that are imported so far, without those of the interpreter's installation.
+    Files {
+        paths: Vec<PathBuf>,
     },
     /// While serving in interpreters, an import was refused; the app belongs into processes.
     LateRefusal {

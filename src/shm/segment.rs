@@ -258,8 +258,8 @@ impl Segment {
     pub fn oldest_queued_ns(&self) -> Option<u64> {
         // Entries of cancelled requests stand between.
         const LOOKED_AT_MAX: u64 = 256;
-        let queue = self.queue();
-        let mut entries = queue.peek(LOOKED_AT_MAX);
+        let line = self.line();
+        let mut entries = line.usual.peek(LOOKED_AT_MAX);
         entries.find_map(|(ticket, slot)| {
             let slot = (slot < self.layout.slots).then(|| self.slot(slot))?;
             let queued = state::load(&slot.state)? == State::Queued { ticket };

@@ -1,8 +1,8 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
 //! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen` (what is needed, or
-//! one message) | `resources`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands, `settings` reads
-//! configuration files that are Python.
+//! one message) | `resources`, `watch`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands,
+//! `settings` reads configuration files that are Python.
 #![forbid(unsafe_code)]
 
 mod banner;
@@ -20,6 +20,7 @@ mod resources;
 mod run;
 mod settings;
 mod status;
+mod watch;
 
 pub use check::check;
 pub use settings::settings;
@@ -31,6 +32,8 @@ use policy::{Policy, Setup};
 use python::Python;
 use resources::Resources;
 use run::{Ready, Supervisor};
+
+pub use run::ReadConfig;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,8 +42,8 @@ use sys::signal::{Signal, Signals};
 const EXIT_MISTAKE: u8 = 1;
 
 /// Serves until a signal says otherwise.
-pub fn serve(config: Config) -> ExitCode {
-    match prepare(config) {
+pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
+    match prepare(config, read_config) {
         Ok(prepared) => {
             let pid_file = prepared.pid_file;
             let code = prepared.supervisor.run().unwrap_or_else(|error| {
@@ -66,7 +69,7 @@ struct Prepared {
 }
 
 /// Everything that can go wrong before the first child: in the order in which the user can do something about it.
-fn prepare(mut config: Config) -> Result<Prepared, Mistake> {
+fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mistake> {
     // First of all, before the number can mean anything else.
     let ready = config.ready_fd.map(ready).transpose()?;
     // Signals wait from here on, so that none is lost and no child starts with ours.
@@ -76,6 +79,8 @@ fn prepare(mut config: Config) -> Result<Prepared, Mistake> {
         Signal::Quit,
         Signal::Hup,
         Signal::Usr1,
+        Signal::MoreWorkers,
+        Signal::FewerWorkers,
         Signal::Child,
     ])
     .map_err(|error| Mistake(format!("signals cannot be watched ({error})")))?;
@@ -101,16 +106,19 @@ fn prepare(mut config: Config) -> Result<Prepared, Mistake> {
             .and_then(|python| python.no_interpreters.clone()),
         seats: resources::seats(&config),
         supervisor_pid: std::process::id(),
+        seed: sys::clock::monotonic_ns(),
         config: config.clone(),
     };
     let resources = Resources::create(&config, listeners, status)?;
     let supervisor = Supervisor {
         policy: Policy::new(setup),
         config,
+        read_config,
         python,
         extension,
         control,
         resources,
+        watch: None,
         signals,
         log,
         ready,

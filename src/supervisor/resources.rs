@@ -4,9 +4,9 @@
 //! open here, so that the end of one child breaks nothing for the other.
 
 use crate::listen::Listener;
-use crate::policy::{HostOrder, SeatView};
+use crate::policy::{HostOrder, Outside, SeatView};
 use config::{Config, Mistake};
-use control::message::ToEdge;
+use control::message::{ToEdge, WorkerSpec};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -107,23 +107,15 @@ impl Resources {
     }
 
     /// The descriptors of a host's `Start`.
-    pub fn for_host(&mut self, order: &HostOrder) -> io::Result<Vec<BorrowedFd<'_>>> {
+    pub fn for_host<'a>(&'a mut self, order: &HostOrder) -> io::Result<Vec<BorrowedFd<'a>>> {
         if order.probe {
             return Ok(Vec::new());
         }
         let app = &mut self.apps[order.app];
-        for worker in &order.workers {
-            let ends = app.ends(worker.index)?;
-            // What a dead worker of this seat had not read is not for its successor.
-            sys::socket::discard_pending(ends.worker_socket.as_fd(), STALE_PACKETS_MAX)?;
-        }
+        app.prepare_ends(&order.workers)?;
         let mut descriptors = vec![app.segment_fd.as_fd()];
         descriptors.extend(self.doorbells.iter().map(AsFd::as_fd));
-        let seats = order
-            .workers
-            .iter()
-            .filter_map(|worker| app.seats[usize::from(worker.index)].as_ref());
-        descriptors.extend(seats.flat_map(|ends| [ends.worker_socket.as_fd(), ends.wake.as_fd()]));
+        descriptors.extend(app.ends_of(&order.workers));
         Ok(descriptors)
     }
 
@@ -144,14 +136,37 @@ impl Resources {
         self.listeners.clear();
     }
 
-    /// What the exchange shows of a seat. The app's process may have written anything there.
-    pub fn seat(&self, app: usize, index: u16) -> Option<SeatView> {
+    /// The descriptors of workers that a host takes in besides.
+    pub fn for_more<'a>(
+        &'a mut self,
+        app: usize,
+        workers: &[WorkerSpec],
+    ) -> io::Result<Vec<BorrowedFd<'a>>> {
+        let app = &mut self.apps[app];
+        app.prepare_ends(workers)?;
+        Ok(app.ends_of(workers))
+    }
+}
+
+/// The app's processes may have written anything into their exchange.
+impl Outside for Resources {
+    fn seat(&self, app: usize, index: u16) -> Option<SeatView> {
         let record = self.apps.get(app)?.segment.worker(index)?;
         let busy = record.status == shm::WorkerStatus::Busy;
         Some(SeatView {
             incarnation: record.incarnation,
             busy_since_ms: busy.then_some(record.since_ns / 1_000_000),
+            served: record.served,
         })
+    }
+
+    fn queued_since_ms(&self, app: usize) -> Option<u64> {
+        let queued_ns = self.apps.get(app)?.segment.oldest_queued_ns()?;
+        Some(queued_ns / 1_000_000)
+    }
+
+    fn resident_bytes(&self, pid: u32) -> Option<u64> {
+        sys::process::memory(pid).map(|memory| memory.resident_bytes)
     }
 }
 
@@ -171,6 +186,24 @@ impl AppResources {
             seats: (0..seats).map(|_| None).collect(),
             pipes: BTreeMap::new(),
         })
+    }
+
+    fn prepare_ends(&mut self, workers: &[WorkerSpec]) -> io::Result<()> {
+        for worker in workers {
+            let ends = self.ends(worker.index)?;
+            // What a dead worker of this seat had not read is not for its successor.
+            sys::socket::discard_pending(ends.worker_socket.as_fd(), STALE_PACKETS_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Socket and eventfd of each, for its host; they have been prepared.
+    fn ends_of<'a>(&'a self, workers: &[WorkerSpec]) -> Vec<BorrowedFd<'a>> {
+        let ends = workers
+            .iter()
+            .filter_map(|worker| self.seats[usize::from(worker.index)].as_ref())
+            .flat_map(|ends| [ends.worker_socket.as_fd(), ends.wake.as_fd()]);
+        ends.collect()
     }
 
     fn ends(&mut self, index: u16) -> io::Result<&SeatEnds> {

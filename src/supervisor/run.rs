@@ -6,11 +6,12 @@
 use crate::banner;
 use crate::child::{self, Child, News};
 use crate::log::Log;
-use crate::policy::{Action, End, Event, HostId, HostOrder, Policy, SeatView};
+use crate::policy::{Action, End, Event, HostId, HostOrder, Policy};
 use crate::python::Python;
 use crate::resources::Resources;
-use config::{Config, LogLevel};
-use control::message::{FromEdge, FromHost, HostSpec, ToEdge, ToHost};
+use crate::watch::Watch;
+use config::{Config, LogLevel, Mistake};
+use control::message::{FromEdge, FromHost, HostSpec, ToEdge, ToHost, WorkerSpec};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use sys::signal::{Signal, Signals};
-use sys::socket::Watch;
+use sys::socket::Watch as Watched;
 
 /// Bytes of a dead host's output that are still logged when no edge is there to do it.
 const LAST_WORDS_BYTES_MAX: u64 = 64 * 1024;
@@ -26,13 +27,19 @@ const LAST_WORDS_BYTES_MAX: u64 = 64 * 1024;
 /// Messages that an edge may leave untaken before it counts as hung.
 const EDGE_QUEUE_MAX: usize = 8192;
 
+/// Reads the configuration again, from wherever it came.
+pub type ReadConfig = Box<dyn Fn() -> Result<Config, Mistake>>;
+
 pub struct Supervisor {
     pub config: Config,
+    pub read_config: ReadConfig,
     pub python: Option<Python>,
     pub extension: PathBuf,
     pub control: PathBuf,
     pub policy: Policy,
     pub resources: Resources,
+    /// With `reload`.
+    pub watch: Option<Watch>,
     pub signals: Signals,
     pub log: Log,
     /// Closed after the readiness line.
@@ -64,6 +71,7 @@ pub struct HostProcess {
 #[derive(Clone, Copy)]
 enum Source {
     Signals,
+    Files,
     EdgeChannel,
     EdgeEnd,
     HostChannel(HostId),
@@ -77,6 +85,7 @@ fn now_ms() -> u64 {
 impl Supervisor {
     /// Runs until the policy says with which code to exit.
     pub fn run(mut self) -> io::Result<u8> {
+        self.watch_files();
         self.events.push_back(Event::Start);
         loop {
             while let Some(event) = self.events.pop_front() {
@@ -90,9 +99,7 @@ impl Supervisor {
 
     /// One event; `Some` is the exit code.
     fn step(&mut self, event: Event) -> Option<u8> {
-        let resources = &self.resources;
-        let seats = |app: usize, index: u16| -> Option<SeatView> { resources.seat(app, index) };
-        let actions = self.policy.handle(now_ms(), event, &seats);
+        let actions = self.policy.handle(now_ms(), event, &self.resources);
         let mut exit = None;
         for action in actions {
             match action {
@@ -119,6 +126,24 @@ impl Supervisor {
                 }
             }
             Action::StartHost(order) => self.start_host(order),
+            Action::GrowHost { host, app, workers } => self.grow_host(host, app, workers),
+            Action::ReadConfig => {
+                let read = (self.read_config)().map(Box::new);
+                self.events
+                    .push_back(Event::ConfigRead(read.map_err(|mistake| mistake.0)));
+            }
+            Action::Configure(config) => {
+                self.config = *config;
+                self.watch_files();
+            }
+            // Nothing is remembered yet.
+            Action::ForgetProbe { .. } => {}
+            Action::Watch { app, paths } => {
+                if let Some(watch) = &mut self.watch {
+                    watch.add_files(app, paths);
+                }
+                self.complain_of_watch();
+            }
             Action::ToHost(host, message) => self.send_to_host(host, &message),
             Action::KillHost(host) => {
                 if let Some(host) = self.hosts.get_mut(&host) {
@@ -243,6 +268,7 @@ impl Supervisor {
             env: self.config.env_of(app),
             kind: order.kind,
             probe: order.probe,
+            successor: order.successor,
             generation: order.generation,
             workers: order.workers.clone(),
             rings: if order.probe { 0 } else { self.config.rings },
@@ -250,6 +276,64 @@ impl Supervisor {
             multithread: false,
             server_software: format!("ringgate/{}", env!("CARGO_PKG_VERSION")),
             log_prefix: format!("{}[{role}]", app.name),
+        }
+    }
+
+    /// Looks out for changes of files, as the configuration says.
+    fn watch_files(&mut self) {
+        match Watch::start(&self.config) {
+            Ok(watch) => self.watch = watch,
+            Err(error) => self.log.say(
+                LogLevel::Error,
+                &format!("--reload: changes of files cannot be watched ({error})"),
+            ),
+        }
+        self.complain_of_watch();
+    }
+
+    fn complain_of_watch(&mut self) {
+        let complaint = self.watch.as_mut().and_then(|watch| watch.complaint.take());
+        if let Some(complaint) = complaint {
+            self.log
+                .say(LogLevel::Warning, &format!("--reload: {complaint}"));
+        }
+    }
+
+    fn look_at_files(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        match watch.changed() {
+            Ok(apps) => self
+                .events
+                .extend(apps.into_iter().map(|app| Event::FilesChanged { app })),
+            Err(error) => {
+                self.log.say(LogLevel::Error, &format!("--reload: {error}"));
+                self.watch = None;
+            }
+        }
+    }
+
+    /// Workers for a host that serves. If it cannot have them it will not miss them.
+    fn grow_host(&mut self, host: HostId, app: usize, workers: Vec<WorkerSpec>) {
+        let Some(process) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        // A message carries the descriptors of so many.
+        for some in workers.chunks(control::channel::DESCRIPTORS_MAX / 2) {
+            let message = ToHost::Grow {
+                workers: some.to_vec(),
+            };
+            let sent = self
+                .resources
+                .for_more(app, some)
+                .and_then(|descriptors| process.child.send(&message, &descriptors));
+            let Err(error) = sent else { continue };
+            let lost = some.iter().map(|worker| FromHost::SeatLost {
+                index: worker.index,
+                incarnation: worker.incarnation,
+                message: error.to_string(),
+            });
+            self.events
+                .extend(lost.map(|message| Event::FromHost(host, message)));
         }
     }
 
@@ -355,6 +439,7 @@ impl Supervisor {
         for (source, _) in ready.iter().filter(|(_, readable)| *readable) {
             match *source {
                 Source::Signals => self.take_signals()?,
+                Source::Files => self.look_at_files(),
                 Source::EdgeChannel => self.hear_edge(),
                 Source::EdgeEnd => self.end_edge(),
                 Source::HostChannel(host) => self.hear_host(host),
@@ -369,25 +454,29 @@ impl Supervisor {
     /// Which descriptors have something for us.
     fn poll(&self, timeout_ms: Option<u64>) -> io::Result<Vec<(Source, bool)>> {
         let mut sources = vec![Source::Signals];
-        let mut watches = vec![Watch::read(self.signals.as_fd())];
+        let mut watches = vec![Watched::read(self.signals.as_fd())];
+        if let Some(watch) = &self.watch {
+            sources.push(Source::Files);
+            watches.push(Watched::read(watch.as_fd()));
+        }
         if let Some(edge) = &self.edge {
             if edge.child.may_speak() {
                 sources.push(Source::EdgeChannel);
-                watches.push(Watch {
+                watches.push(Watched {
                     write: !edge.queue.is_empty(),
-                    ..Watch::read(edge.child.channel())
+                    ..Watched::read(edge.child.channel())
                 });
             }
             sources.push(Source::EdgeEnd);
-            watches.push(Watch::read(edge.child.pidfd()));
+            watches.push(Watched::read(edge.child.pidfd()));
         }
         for (id, host) in &self.hosts {
             if host.child.may_speak() {
                 sources.push(Source::HostChannel(*id));
-                watches.push(Watch::read(host.child.channel()));
+                watches.push(Watched::read(host.child.channel()));
             }
             sources.push(Source::HostEnd(*id));
-            watches.push(Watch::read(host.child.pidfd()));
+            watches.push(Watched::read(host.child.pidfd()));
         }
         sys::socket::poll(&mut watches, timeout_ms)?;
         Ok(sources
@@ -403,6 +492,8 @@ impl Supervisor {
                 Signal::Int | Signal::Quit => Event::Interrupt,
                 Signal::Hup => Event::Reload,
                 Signal::Usr1 => Event::ReopenLogs,
+                Signal::MoreWorkers => Event::MoreWorkers,
+                Signal::FewerWorkers => Event::FewerWorkers,
                 // Children are watched by their pidfds.
                 Signal::Child => continue,
             });

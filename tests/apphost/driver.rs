@@ -49,6 +49,7 @@ impl Setup {
                 env: Vec::new(),
                 kind,
                 probe: false,
+                successor: false,
                 generation: 1,
                 workers: (0..workers)
                     .map(|index| WorkerSpec {
@@ -384,6 +385,7 @@ impl Host {
                     (answer.ended, answer.aborted) = (true, true);
                     return true;
                 }
+                Some(other) => panic!("{other:?} from a WSGI application"),
             };
             match next {
                 Next::Nothing => {}

@@ -1,11 +1,13 @@
 //! Kind `interpreters`: each worker is an interpreter with its own GIL on a thread of its own, all in this process.
 //!
-//! Owns the seats. Interpreters are never ended (see `ffi::interpreter`); a worker that is stuck is interrupted, and if that does not help its seat
+//! Owns the seats. Nobody takes a request before all have imported the application: a sibling that fails then costs nothing, and no interpreter is
+//! created beside one that serves (save when more are asked for). Interpreters are never ended (see `ffi::interpreter`); a worker that is stuck is interrupted, and if that does not help its seat
 //! goes to a new interpreter while the old one is left behind.
 
 mod thread;
 
 use crate::afterwork::Afterwork;
+use crate::gate::Gate;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
 use crate::private;
@@ -20,6 +22,8 @@ use sys::socket::Watch;
 use thread::{INTERRUPT_GRACE, Report, Seat};
 
 enum Event {
+    Loaded(WorkerSpec),
+    Files(FromHost),
     Up(WorkerSpec),
     Ended(WorkerSpec, End),
     Failed(WorkerSpec, LoadError),
@@ -45,6 +49,12 @@ impl Mailbox {
 }
 
 impl Report for Mailbox {
+    fn loaded(&self, seat: WorkerSpec) {
+        self.put(Event::Loaded(seat));
+    }
+    fn files(&self, message: FromHost) {
+        self.put(Event::Files(message));
+    }
     fn up(&self, seat: WorkerSpec) {
         self.put(Event::Up(seat));
     }
@@ -69,17 +79,26 @@ struct Interrupted {
     at: Instant,
 }
 
+/// A seat and whoever sits in it.
+struct Place {
+    seat: Seat,
+    /// Kept to give to successors.
+    ends: SeatEnds,
+    loaded: bool,
+    /// Its worker is serving.
+    up: bool,
+    ended: bool,
+    /// It is not wanted any more.
+    retiring: bool,
+}
+
 /// A host of kind `interpreters`.
 pub struct Interpreters {
     line: Line,
     spec: Arc<HostSpec>,
     exchange: Exchange,
-    /// By position in `spec.workers`; kept to give to successors.
-    ends: Vec<SeatEnds>,
-    seats: Vec<Seat>,
-    /// Seats whose worker is serving.
-    up: Vec<bool>,
-    ended: Vec<bool>,
+    places: Vec<Place>,
+    gate: Arc<Gate>,
     announced: bool,
     draining: bool,
     mailbox: Arc<Mailbox>,
@@ -107,16 +126,14 @@ impl Interpreters {
             events: Mutex::new(Vec::new()),
             bell,
         });
-        let count = spec.workers.len();
         let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
+        let workers = spec.workers.clone();
         let mut host = Interpreters {
             line,
             spec: Arc::new(spec),
             exchange,
-            ends: descriptors.seats,
-            seats: Vec::with_capacity(count),
-            up: vec![false; count],
-            ended: vec![false; count],
+            places: Vec::with_capacity(workers.len()),
+            gate: Arc::default(),
             announced: false,
             draining: false,
             report: mailbox.clone(),
@@ -125,18 +142,35 @@ impl Interpreters {
             afterwork,
             abandoned: 0,
         };
-        for place in 0..count {
-            let seat = host.start_worker(place, host.spec.workers[place]);
-            host.seats.push(seat);
+        for (seat, ends) in workers.into_iter().zip(descriptors.seats) {
+            host.add(seat, ends);
         }
         host
     }
 
-    fn start_worker(&self, place: usize, seat: WorkerSpec) -> Seat {
-        let ends = self.ends[place].try_clone();
-        match ends
-            .and_then(|ends| thread::start(&self.spec, &self.exchange, seat, ends, &self.report))
-        {
+    fn add(&mut self, seat: WorkerSpec, ends: SeatEnds) {
+        let seat = self.start_worker(&ends, seat);
+        self.places.push(Place {
+            seat,
+            ends,
+            loaded: false,
+            up: false,
+            ended: false,
+            retiring: false,
+        });
+    }
+
+    fn start_worker(&self, ends: &SeatEnds, seat: WorkerSpec) -> Seat {
+        match ends.try_clone().and_then(|ends| {
+            thread::start(
+                &self.spec,
+                &self.exchange,
+                seat,
+                ends,
+                &self.gate,
+                &self.report,
+            )
+        }) {
             Ok(seat) => seat,
             Err(error) => self.line.fail(LoadError::new(
                 "start",
@@ -176,14 +210,14 @@ impl Interpreters {
                 self.drain();
             }
             self.look_at_interrupted();
-            let seats = self.seats.iter().map(|seat| seat.spec.index);
+            let seats = self.places.iter().map(|place| place.seat.spec.index);
             for index in self
                 .afterwork
                 .look(Instant::now(), &self.exchange.segment, seats)
             {
                 self.replace(index);
             }
-            if self.draining && self.ended.iter().all(|ended| *ended) {
+            if self.draining && self.places.iter().all(|place| place.ended) {
                 self.line.send(&FromHost::Drained);
                 private::clean();
                 sys::process::exit_now(0);
@@ -192,13 +226,21 @@ impl Interpreters {
     }
 
     fn take_order(&mut self) {
-        match self.line.receive().0 {
+        let (order, descriptors) = self.line.receive();
+        match order {
             ToHost::Drain => self.drain(),
             ToHost::Quit => {
                 private::clean();
                 sys::process::exit_now(0)
             }
             ToHost::Replace { index } => self.replace(index),
+            ToHost::Grow { workers } => {
+                let ends = SeatEnds::pairs(descriptors);
+                for (seat, ends) in workers.into_iter().zip(ends) {
+                    self.add(seat, ends);
+                }
+            }
+            ToHost::Retire { index } => self.retire(index),
             ToHost::Start { .. } | ToHost::Descriptors {} => {
                 eprintln!("ringgate: a second `start` is ignored");
             }
@@ -207,13 +249,22 @@ impl Interpreters {
 
     fn drain(&mut self) {
         self.draining = true;
-        for seat in &self.seats {
-            self.exchange.segment.request_drain(seat.spec.index);
+        self.gate.open();
+        for place in &self.places {
+            self.exchange.segment.request_drain(place.seat.spec.index);
+        }
+    }
+
+    fn retire(&mut self, index: u16) {
+        let known = |place: &&mut Place| place.seat.spec.index == index;
+        if let Some(place) = self.places.iter_mut().find(known) {
+            place.retiring = true;
+            self.exchange.segment.request_drain(index);
         }
     }
 
     fn place(&self, seat: WorkerSpec) -> Option<usize> {
-        self.seats.iter().position(|known| known.spec == seat)
+        self.places.iter().position(|place| place.seat.spec == seat)
     }
 
     fn take_events(&mut self) {
@@ -229,6 +280,8 @@ impl Interpreters {
         );
         for event in events {
             match event {
+                Event::Loaded(seat) => self.note_loaded(seat),
+                Event::Files(message) => self.line.send(&message),
                 Event::Up(seat) => self.note_up(seat),
                 Event::Ended(seat, end) => self.note_ended(seat, end),
                 Event::Failed(seat, error) => self.note_failed(seat, error),
@@ -242,11 +295,21 @@ impl Interpreters {
         }
     }
 
+    fn note_loaded(&mut self, seat: WorkerSpec) {
+        if let Some(place) = self.place(seat) {
+            self.places[place].loaded = true;
+        }
+        if self.places.iter().all(|place| place.loaded) {
+            self.gate.open();
+        }
+    }
+
     fn note_up(&mut self, seat: WorkerSpec) {
         let Some(place) = self.place(seat) else {
             return;
         };
-        self.up[place] = true;
+        self.places[place].up = true;
+        let retiring = self.places[place].retiring;
         let pid = std::process::id();
         self.line.send(&FromHost::WorkerUp {
             index: seat.index,
@@ -254,11 +317,11 @@ impl Interpreters {
             pid,
             interface: Interface::Wsgi,
         });
-        if self.draining {
+        if self.draining || retiring {
             // The order came while it was being imported.
             self.exchange.segment.request_drain(seat.index);
         }
-        if !self.announced && self.up.iter().all(|up| *up) {
+        if !self.announced && self.places.iter().all(|place| place.up) {
             self.announced = true;
             self.line.send(&FromHost::Ready);
         }
@@ -267,8 +330,12 @@ impl Interpreters {
     fn note_ended(&mut self, seat: WorkerSpec, end: End) {
         match (self.place(seat), end) {
             (Some(place), End::Drained) => {
-                self.ended[place] = true;
                 self.tell_gone(seat, "drained");
+                if self.places[place].retiring && !self.draining {
+                    self.places.remove(place);
+                } else {
+                    self.places[place].ended = true;
+                }
             }
             // A worker that was left behind came to its end; its successor has the seat.
             (None, _) | (_, End::Replaced) => {}
@@ -277,7 +344,17 @@ impl Interpreters {
 
     fn note_failed(&mut self, seat: WorkerSpec, error: LoadError) {
         match self.place(seat) {
-            Some(place) if self.draining => self.ended[place] = true,
+            Some(place) if self.draining => self.places[place].ended = true,
+            // The others serve on.
+            Some(place) if self.announced => {
+                self.places.remove(place);
+                let WorkerSpec { index, incarnation } = seat;
+                self.line.send(&FromHost::SeatLost {
+                    index,
+                    incarnation,
+                    message: error.with_traceback(),
+                });
+            }
             _ => self.line.fail(error),
         }
     }
@@ -294,7 +371,8 @@ impl Interpreters {
 
     /// A request ran over its time.
     fn replace(&mut self, index: u16) {
-        let Some(seat) = self.seats.iter().find(|seat| seat.spec.index == index) else {
+        let known = |place: &&Place| place.seat.spec.index == index;
+        let Some(Place { seat, .. }) = self.places.iter().find(known) else {
             return;
         };
         // Between two requests: the one in question has ended by itself.
@@ -326,16 +404,16 @@ impl Interpreters {
         let due: Vec<Interrupted> = due;
         for interrupted in due {
             let Some(place) = self
-                .seats
+                .places
                 .iter()
-                .position(|seat| seat.spec.index == interrupted.index)
+                .position(|place| place.seat.spec.index == interrupted.index)
             else {
                 continue;
             };
-            if self.seats[place].progress.turn() != Some(interrupted.turn) {
+            if self.places[place].seat.progress.turn() != Some(interrupted.turn) {
                 continue;
             }
-            if !self.seats[place].progress.lease.revoke() {
+            if !self.places[place].seat.progress.lease.revoke() {
                 // Not in Python but in our own code, e.g. waiting for the client to take bytes: that ends by itself.
                 self.interrupted.push(Interrupted {
                     at: now + INTERRUPT_GRACE,
@@ -343,18 +421,18 @@ impl Interpreters {
                 });
                 continue;
             }
-            let old = self.seats[place].spec;
+            let old = self.places[place].seat.spec;
             self.tell_gone(
                 old,
                 "stuck in a request over its time; its interpreter is left behind",
             );
-            self.up[place] = false;
+            self.places[place].up = false;
             if self.draining {
-                self.ended[place] = true;
+                self.places[place].ended = true;
                 continue;
             }
             self.abandoned += 1;
-            if self.abandoned > ABANDONED_PER_SEAT_MAX * self.seats.len() {
+            if self.abandoned > ABANDONED_PER_SEAT_MAX * self.places.len() {
                 let message = format!(
                     "{} requests ran over their time and could not be stopped; each keeps an interpreter, so the process is given up",
                     self.abandoned
@@ -365,7 +443,11 @@ impl Interpreters {
                 index: old.index,
                 incarnation: old.incarnation.wrapping_add(1),
             };
-            self.seats[place] = self.start_worker(place, successor);
+            if self.places[place].retiring {
+                self.places.remove(place);
+                continue;
+            }
+            self.places[place].seat = self.start_worker(&self.places[place].ends, successor);
         }
     }
 }

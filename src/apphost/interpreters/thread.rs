@@ -1,12 +1,14 @@
 //! A worker's thread and the interpreter in it, from its creation to its end, and how it is interrupted from outside.
 
 use crate::ffi::{self, Handle, Python};
+use crate::gate::Gate;
 use crate::line::SeatEnds;
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::private;
+use crate::warmup;
 use crate::worker::{End, Exchange, Progress, Worker};
-use control::message::{HostSpec, WorkerSpec};
+use control::message::{FromHost, HostSpec, WorkerSpec};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -21,6 +23,9 @@ pub const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 
 /// How threads tell the main thread of workers.
 pub trait Report: Send + Sync {
+    /// It has imported the application, and waits at the gate.
+    fn loaded(&self, seat: WorkerSpec);
+    fn files(&self, message: FromHost);
     fn up(&self, seat: WorkerSpec);
     fn ended(&self, seat: WorkerSpec, end: End);
     fn failed(&self, seat: WorkerSpec, error: LoadError);
@@ -41,6 +46,7 @@ pub fn start(
     exchange: &Exchange,
     seat: WorkerSpec,
     ends: SeatEnds,
+    gate: &Arc<Gate>,
     report: &Arc<dyn Report>,
 ) -> std::io::Result<Seat> {
     let progress = Arc::new(Progress::default());
@@ -51,6 +57,7 @@ pub fn start(
         seat,
         progress: progress.clone(),
         handle: handle.clone(),
+        gate: gate.clone(),
         report: report.clone(),
     };
     std::thread::Builder::new()
@@ -115,6 +122,7 @@ struct Thread {
     seat: WorkerSpec,
     progress: Arc<Progress>,
     handle: Arc<Mutex<Option<Handle>>>,
+    gate: Arc<Gate>,
     report: Arc<dyn Report>,
 }
 
@@ -155,7 +163,14 @@ impl Thread {
         private::install(py)?;
         watch_imports(py, prelude, &self.report)?;
         *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handle::current(py));
-        let application = load::application(py, prelude, &self.spec.target)?;
+        let application = load::application(py, prelude, &self.spec.target);
+        load::report_files(py, prelude, &self.spec, &|message| {
+            self.report.files(message)
+        });
+        let application = application?;
+        warmup::wsgi(py, prelude, &self.spec, &application)?;
+        self.report.loaded(self.seat);
+        py.detached(|| self.gate.pass());
         let progress = self.progress.clone();
         let worker = Worker::new(
             py,

@@ -1,13 +1,17 @@
 //! A forked worker, from the fork to its end.
 
-use super::Zygote;
+use super::{Gate, Zygote};
+use crate::ffi::Python;
 use crate::load::{self, LoadError};
+use crate::warmup;
 use crate::worker::{Progress, Worker};
 use config::Interface;
 use control::Channel;
 use control::message::FromHost;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use sys::eventfd::EventFd;
+use sys::socket::Watch;
 
 impl Zygote<'_> {
     /// In the child: from the fork to its end.
@@ -23,7 +27,8 @@ impl Zygote<'_> {
                 sys::process::exit_now(0)
             }
             Err(error) => {
-                eprintln!("[{} w{}] {}", self.spec.name, seat.index, error.message);
+                let text = error.with_traceback();
+                eprintln!("[{} w{}] {text}", self.spec.name, seat.index);
                 tell(&FromHost::Failed {
                     stage: error.stage,
                     message: error.message,
@@ -60,6 +65,8 @@ impl Zygote<'_> {
             return Err(LoadError::new("worker", "no such seat"));
         };
         self.line.close();
+        // Our hold on the other end goes now, before the application can fork and pass it on.
+        let gate = self.gate.take().map(|Gate { closed, .. }| closed);
         let bell: &'static EventFd = Box::leak(Box::new(
             EventFd::new().map_err(|error| system("eventfd", error))?,
         ));
@@ -76,8 +83,17 @@ impl Zygote<'_> {
         )?;
         let application = match self.application.take() {
             Some(application) => application,
-            None => load::application(py, self.prelude, &self.spec.target)?,
+            None => {
+                let loaded = load::application(py, self.prelude, &self.spec.target);
+                load::report_files(py, self.prelude, &self.spec, &|message| tell(&message));
+                loaded?
+            }
         };
+        warmup::wsgi(py, self.prelude, &self.spec, &application)?;
+        tell(&FromHost::Ready);
+        if let Some(closed) = gate {
+            wait_for_end(py, closed)?;
+        }
         let progress = Arc::new(Progress::default());
         let errors = self.errors.clone();
         let worker = Worker::new(
@@ -100,4 +116,16 @@ impl Zygote<'_> {
         worker.run(py);
         Ok(())
     }
+}
+
+/// Until nobody holds the other end of the pipe any more. The parent closes it, or is gone, and we with it.
+fn wait_for_end(py: Python<'_>, pipe: OwnedFd) -> Result<(), LoadError> {
+    py.detached(|| {
+        let mut watch = [Watch::read(pipe.as_fd())];
+        while !watch[0].readable {
+            sys::socket::poll(&mut watch, None)
+                .map_err(|error| LoadError::new("start", format!("poll: {error}")))?;
+        }
+        Ok(())
+    })
 }

@@ -33,6 +33,8 @@ struct Child {
     channel: Channel,
     /// The channel has nothing more.
     silent: bool,
+    /// It has imported the application, and waits at the gate if that is closed.
+    loaded: bool,
     up: bool,
     born: Instant,
     /// To be killed then, its stack having been asked for.
@@ -47,6 +49,29 @@ struct Place {
     child: Option<Child>,
     fork_at: Option<Instant>,
     backoff: Backoff,
+    /// It is not wanted any more.
+    retiring: bool,
+}
+
+/// Holds the workers of a generation back until all of them could serve: they wait for the end of a pipe.
+struct Gate {
+    /// The workers' side.
+    closed: OwnedFd,
+    /// Ours; the gate opens when it is closed here, and in every child.
+    _holder: OwnedFd,
+}
+
+impl Place {
+    fn new(seat: WorkerSpec, ends: SeatEnds) -> Place {
+        Place {
+            seat,
+            ends,
+            child: None,
+            fork_at: Some(Instant::now()),
+            backoff: Backoff::default(),
+            retiring: false,
+        }
+    }
 }
 
 struct Zygote<'p> {
@@ -59,6 +84,8 @@ struct Zygote<'p> {
     application: Option<Object>,
     errors: Object,
     places: Vec<Place>,
+    /// `None`: open.
+    gate: Option<Gate>,
     afterwork: Afterwork,
     announced: bool,
     draining: bool,
@@ -80,7 +107,9 @@ pub fn run(
         Err(raised) => line.fail(raised.into()),
     };
     let application = if preload {
-        match load::application(py, prelude, &spec.target) {
+        let loaded = load::application(py, prelude, &spec.target);
+        load::report_files(py, prelude, &spec, &|message| line.send(&message));
+        match loaded {
             Ok(application) => Some(application),
             Err(raised) => line.fail(raised.into()),
         }
@@ -104,15 +133,14 @@ pub fn run(
         Err(error) => line.fail(error),
     };
     let places = spec.workers.iter().zip(seats);
-    let places = places
-        .map(|(seat, ends)| Place {
-            seat: *seat,
-            ends,
-            child: None,
-            fork_at: Some(Instant::now()),
-            backoff: Backoff::default(),
-        })
-        .collect();
+    let places = places.map(|(seat, ends)| Place::new(*seat, ends)).collect();
+    let gate = spec.successor.then(|| match sys::socket::pipe() {
+        Ok((closed, _holder)) => Gate { closed, _holder },
+        Err(error) => line.fail(LoadError::new(
+            "start",
+            format!("cannot make a pipe: {error}"),
+        )),
+    });
     let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
     Zygote {
         afterwork,
@@ -124,6 +152,7 @@ pub fn run(
         application,
         errors,
         places,
+        gate,
         announced: false,
         draining: false,
     }
@@ -142,7 +171,8 @@ impl Zygote<'_> {
             if seen.term && !self.draining {
                 self.drain();
             }
-            for place in seen.places {
+            // Backwards: a place may be removed.
+            for place in seen.places.into_iter().rev() {
                 self.look_at(place);
             }
             let seats = self.places.iter().map(|place| place.seat.index);
@@ -209,10 +239,18 @@ impl Zygote<'_> {
     }
 
     fn take_order(&mut self) {
-        match self.line.receive().0 {
+        let (order, descriptors) = self.line.receive();
+        match order {
             ToHost::Drain => self.drain(),
             ToHost::Quit => sys::process::exit_now(0),
             ToHost::Replace { index } => self.replace(index),
+            ToHost::Grow { workers } => {
+                let ends = SeatEnds::pairs(descriptors);
+                let new = workers.into_iter().zip(ends);
+                self.places
+                    .extend(new.map(|(seat, ends)| Place::new(seat, ends)));
+            }
+            ToHost::Retire { index } => self.retire(index),
             ToHost::Start { .. } | ToHost::Descriptors {} => {
                 eprintln!("ringgate: a second `start` is ignored");
             }
@@ -221,10 +259,34 @@ impl Zygote<'_> {
 
     fn drain(&mut self) {
         self.draining = true;
+        self.gate = None;
         for place in &mut self.places {
             place.fork_at = None;
             self.exchange.segment.request_drain(place.seat.index);
         }
+    }
+
+    fn retire(&mut self, index: u16) {
+        let known = |place: &Place| place.seat.index == index;
+        let Some(at) = self.places.iter().position(known) else {
+            return;
+        };
+        if self.places[at].child.is_none() {
+            let place = self.places.remove(at);
+            self.tell_gone(place.seat, 0, "retired");
+            return;
+        }
+        self.places[at].retiring = true;
+        self.exchange.segment.request_drain(index);
+    }
+
+    fn tell_gone(&self, seat: WorkerSpec, pid: u32, reason: &str) {
+        self.line.send(&FromHost::WorkerGone {
+            index: seat.index,
+            incarnation: seat.incarnation,
+            pid,
+            reason: reason.to_owned(),
+        });
     }
 
     /// Asks a worker whose request ran over its time for its stack, and kills it soon after.
@@ -297,6 +359,7 @@ impl Zygote<'_> {
                             ended,
                             channel: ours,
                             silent: false,
+                            loaded: false,
                             up: false,
                             born: Instant::now(),
                             kill_at: None,
@@ -335,21 +398,19 @@ impl Zygote<'_> {
         };
         let reason = match child.reason {
             Some(reason) => reason.to_owned(),
-            None if self.draining => "drained".to_owned(),
+            None if self.draining || place.retiring => "drained".to_owned(),
             None => ended,
         };
-        let WorkerSpec {
-            index: number,
-            incarnation,
-        } = place.seat;
-        self.line.send(&FromHost::WorkerGone {
-            index: number,
-            incarnation,
-            pid,
-            reason,
-        });
-        if !self.draining {
-            place.seat.incarnation = incarnation.wrapping_add(1);
+        let seat = place.seat;
+        self.tell_gone(seat, pid, &reason);
+        let place = &mut self.places[index];
+        if self.draining {
+            return;
+        }
+        if place.retiring {
+            self.places.remove(index);
+        } else {
+            place.seat.incarnation = seat.incarnation.wrapping_add(1);
             place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
         }
     }
@@ -366,6 +427,15 @@ impl Zygote<'_> {
                 return;
             }
             match child.channel.recv::<FromHost>() {
+                Ok(Some((FromHost::Ready, _))) => {
+                    child.loaded = true;
+                    let loaded =
+                        |place: &Place| place.child.as_ref().is_some_and(|child| child.loaded);
+                    if self.places.iter().all(loaded) {
+                        self.gate = None;
+                    }
+                }
+                Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),
                 Ok(Some((message @ FromHost::WorkerUp { .. }, _))) => {
                     child.up = true;
                     let number = place.seat.index;
@@ -379,7 +449,7 @@ impl Zygote<'_> {
                         traceback,
                     },
                     _,
-                ))) if !self.draining => {
+                ))) if !self.draining && !self.announced => {
                     self.line.fail(LoadError {
                         stage,
                         message,
@@ -393,7 +463,8 @@ impl Zygote<'_> {
     }
 
     fn note_up(&mut self, number: u16) {
-        if self.draining {
+        let retiring = |place: &Place| place.seat.index == number && place.retiring;
+        if self.draining || self.places.iter().any(retiring) {
             self.exchange.segment.request_drain(number);
         }
         let all = self

@@ -93,6 +93,7 @@ fn messages_of_the_hosts_survive_the_way() {
         env: vec![("A".into(), "b".into())],
         kind: Kind::Interpreters,
         probe: false,
+        successor: true,
         generation: 1,
         workers: vec![WorkerSpec {
             index: 0,
@@ -112,6 +113,13 @@ fn messages_of_the_hosts_survive_the_way() {
         ToHost::Drain,
         ToHost::Quit,
         ToHost::Replace { index: 4 },
+        ToHost::Grow {
+            workers: vec![WorkerSpec {
+                index: 9,
+                incarnation: 2,
+            }],
+        },
+        ToHost::Retire { index: 4 },
     ] {
         round_trip(message);
     }

@@ -4,10 +4,12 @@
 //! that the edge was told of as up is reported gone before its seat is given away. Knows nothing of other apps.
 
 use super::backoff::Backoff;
+use super::crew::Crew;
 use super::host::{Host, Role, Seat};
+use super::reload::Change;
 use super::{Context, HostOrder, Setup};
 use crate::policy::Action;
-use config::{Interface, Kind, KindChoice, LogLevel};
+use config::{AppOptions, Kind, KindChoice, LogLevel};
 use control::message::{AppState, ToEdge, ToHost, WorkerSpec};
 
 /// How long the probe may import.
@@ -36,9 +38,10 @@ pub struct App {
     pub load_failed: bool,
     /// The last reload did not come up.
     pub reload_failed: bool,
-    pub(super) choice: KindChoice,
-    pub(super) workers: usize,
-    pub(super) grace_ms: u64,
+    pub(super) options: AppOptions,
+    pub(super) crew: Crew,
+    /// Files have changed.
+    pub(super) change: Option<Change>,
     pub(super) generation: u32,
     /// Last life of each seat.
     pub(super) incarnations: Vec<u16>,
@@ -49,6 +52,8 @@ pub struct App {
     pub(super) backoff: Backoff,
     pub(super) crashes: u32,
     pub(super) ever_ready: bool,
+    /// Hosts started because another had died.
+    pub(super) restarts: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +76,7 @@ impl Pending {
 
 impl App {
     pub fn new(index: usize, app: &config::App, setup: &Setup) -> App {
-        App {
+        let mut app = App {
             index,
             name: app.name.clone(),
             state: AppState::Starting,
@@ -82,9 +87,9 @@ impl App {
             decided: false,
             load_failed: false,
             reload_failed: false,
-            choice: app.options.kind,
-            workers: app.options.workers,
-            grace_ms: app.options.graceful_ms,
+            options: app.options.clone(),
+            crew: Crew::of(app.options.workers),
+            change: None,
             generation: 0,
             incarnations: vec![0; usize::from(setup.seats)],
             introduced: vec![false; usize::from(setup.seats)],
@@ -92,7 +97,10 @@ impl App {
             backoff: Backoff::default(),
             crashes: 0,
             ever_ready: false,
-        }
+            restarts: 0,
+        };
+        app.clamp_crew();
+        app
     }
 
     /// A first start, or the code anew: what was learnt about the old code is forgotten.
@@ -102,7 +110,7 @@ impl App {
         self.reload_failed = false;
         self.crashes = 0;
         self.backoff = Backoff::default();
-        let probe = match (self.choice, &ctx.setup.no_interpreters) {
+        let probe = match (self.options.kind, &ctx.setup.no_interpreters) {
             (KindChoice::Processes, _) => {
                 self.decide(Kind::Processes, "as --kind says");
                 false
@@ -146,6 +154,9 @@ impl App {
         self.look_after_stuck(ctx);
         for at in 0..self.hosts.len() {
             self.look_after(at, ctx);
+            if self.hosts[at].role == Role::Serving {
+                self.kill_overdue(at, ctx);
+            }
         }
         if let Some(pending) = self.pending.filter(|pending| pending.at_ms <= ctx.now_ms) {
             self.start_host(pending.probe, ctx);
@@ -213,20 +224,12 @@ impl App {
                 Role::Starting
             },
             pid: None,
-            seats: workers
-                .iter()
-                .map(|spec| Seat {
-                    index: spec.index,
-                    incarnation: spec.incarnation,
-                    pid: None,
-                    interface: Interface::Wsgi,
-                    stuck: None,
-                })
-                .collect(),
+            seats: workers.iter().map(|spec| Seat::new(*spec)).collect(),
             started_ms: ctx.now_ms,
             reminder_ms: ctx.now_ms + REMINDER_MS,
             condemned: false,
             look_at_ms: None,
+            limit: self.draw_limit(ctx),
         };
         let order = HostOrder {
             host: host.id,
@@ -234,6 +237,7 @@ impl App {
             generation: host.generation,
             kind,
             probe,
+            successor: self.is_serving(),
             workers,
         };
         self.hosts.push(host);
@@ -251,16 +255,8 @@ impl App {
 
     /// Free seats for a generation; if there are too few, the oldest host that is leaving goes at once and we wait for its end.
     pub(super) fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
-        let taken = |index: u16| {
-            self.hosts
-                .iter()
-                .any(|host| host.seats.iter().any(|seat| seat.index == index))
-        };
-        let free: Vec<u16> = (0..self.incarnations.len() as u16)
-            .filter(|index| !taken(*index))
-            .take(self.workers)
-            .collect();
-        if free.len() < self.workers {
+        let free = self.free_seats(self.crew.wanted);
+        if free.len() < self.crew.wanted {
             let oldest = self.hosts.iter_mut().find(|host| host.is_leaving());
             if let Some(host) = oldest.filter(|host| host.role != Role::Killed) {
                 host.role = Role::Killed;
@@ -274,15 +270,33 @@ impl App {
             });
             return None;
         }
-        let specs = free.into_iter().map(|index| {
-            let life = &mut self.incarnations[usize::from(index)];
-            *life = life.wrapping_add(1).max(1);
-            WorkerSpec {
-                index,
-                incarnation: *life,
-            }
-        });
-        Some(specs.collect())
+        Some(
+            free.into_iter()
+                .map(|index| self.next_life(index))
+                .collect(),
+        )
+    }
+
+    /// Seats that nobody has, at most so many.
+    pub(super) fn free_seats(&self, count: usize) -> Vec<u16> {
+        let taken = |index: u16| {
+            self.hosts
+                .iter()
+                .any(|host| host.seats.iter().any(|seat| seat.index == index))
+        };
+        (0..self.incarnations.len() as u16)
+            .filter(|index| !taken(*index))
+            .take(count)
+            .collect()
+    }
+
+    pub(super) fn next_life(&mut self, index: u16) -> WorkerSpec {
+        let life = &mut self.incarnations[usize::from(index)];
+        *life = life.wrapping_add(1).max(1);
+        WorkerSpec {
+            index,
+            incarnation: *life,
+        }
     }
 
     pub(super) fn introduce_seat(&mut self, index: u16, ctx: &mut Context<'_>) {
@@ -379,6 +393,9 @@ impl App {
             "message": self.message,
             "kind": self.kind.map(Kind::as_str),
             "why": self.why,
+            "workers": { "wanted": self.crew.wanted, "min": self.bounds().0, "max": self.bounds().1 },
+            "restarts": self.restarts,
+            "recycled": self.crew.recycled,
             "generations": generations.collect::<Vec<_>>(),
         })
     }

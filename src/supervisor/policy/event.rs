@@ -1,6 +1,6 @@
 //! What the policy hears and what it says: the words between it and the loop.
 
-use config::{Kind, LogLevel};
+use config::{Config, Kind, LogLevel};
 use control::message::{FromEdge, FromHost, ToEdge, ToHost, WorkerSpec};
 
 /// One app-host process; never used twice.
@@ -27,6 +27,16 @@ pub enum Event {
     Interrupt,
     /// HUP.
     Reload,
+    /// Answer to [`Action::ReadConfig`]: the configuration as it reads now, or why it cannot be used.
+    ConfigRead(Result<Box<Config>, String>),
+    /// With `reload`: files of this app have changed.
+    FilesChanged {
+        app: usize,
+    },
+    /// TTIN: one worker more for every app.
+    MoreWorkers,
+    /// TTOU: one worker fewer for every app.
+    FewerWorkers,
     /// USR1.
     ReopenLogs,
     /// [`Policy::deadline`] has come.
@@ -79,6 +89,25 @@ pub enum Action {
     ToEdge(ToEdge),
     KillEdge,
     StartHost(HostOrder),
+    /// More workers in a host that serves.
+    GrowHost {
+        host: HostId,
+        app: usize,
+        workers: Vec<WorkerSpec>,
+    },
+    /// Read the configuration again.
+    ReadConfig,
+    /// The configuration from now on: later orders are made from it.
+    Configure(Box<Config>),
+    /// What a probe found does not hold.
+    ForgetProbe {
+        app: usize,
+    },
+    /// Look out for changes of these files too.
+    Watch {
+        app: usize,
+        paths: Vec<std::path::PathBuf>,
+    },
     ToHost(HostId, ToHost),
     KillHost(HostId),
     /// A process worker that its host does not manage to replace.
@@ -102,6 +131,8 @@ pub struct HostOrder {
     pub generation: u32,
     pub kind: Kind,
     pub probe: bool,
+    /// Another generation serves meanwhile.
+    pub successor: bool,
     pub workers: Vec<WorkerSpec>,
 }
 
@@ -111,7 +142,16 @@ pub struct SeatView {
     pub incarnation: u16,
     /// Since when it runs its request; `None`: it runs none.
     pub busy_since_ms: Option<u64>,
+    /// Requests finished by this incarnation.
+    pub served: u64,
 }
 
-/// Looks at a seat of an app: (app, index).
-pub type Seats<'a> = &'a dyn Fn(usize, u16) -> Option<SeatView>;
+/// What the policy may look at while it decides.
+pub trait Outside {
+    /// A seat of an app.
+    fn seat(&self, app: usize, index: u16) -> Option<SeatView>;
+    /// Since when the oldest request in an app's queue waits; `None`: none does.
+    fn queued_since_ms(&self, app: usize) -> Option<u64>;
+    /// Resident memory of a process.
+    fn resident_bytes(&self, pid: u32) -> Option<u64>;
+}

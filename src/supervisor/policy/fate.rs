@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::app::{App, CRASHES_MAX, FIRST_ATTEMPTS, Pending};
-use super::event::{End, HostId};
+use super::event::{Action, End, HostId};
 use super::host::{Host, Role};
 use config::{Kind, KindChoice, LogLevel};
 use control::message::{AppState, ToEdge};
@@ -42,7 +42,11 @@ impl App {
             }
             Role::Starting => {
                 let crashed = matches!(end, End::Signal(_));
-                if crashed && host.kind == Kind::Interpreters && self.choice == KindChoice::Auto {
+                if crashed
+                    && host.kind == Kind::Interpreters
+                    && self.options.kind == KindChoice::Auto
+                {
+                    ctx.out.push(Action::ForgetProbe { app: self.index });
                     self.fall_back(
                         &format!("its workers crash in sub-interpreters ({end})"),
                         ctx,
@@ -79,10 +83,11 @@ impl App {
         if matches!(end, End::Signal(signal) if *signal != sys::process::SIGKILL) {
             self.crashes += 1;
         }
-        let may_change = self.choice == KindChoice::Auto && host.kind == Kind::Interpreters;
+        let may_change = self.options.kind == KindChoice::Auto && host.kind == Kind::Interpreters;
         if may_change && self.crashes >= CRASHES_MAX {
             // A successor of the same kind would not fare better.
             self.abandon_start(ctx);
+            ctx.out.push(Action::ForgetProbe { app: self.index });
             self.fall_back(
                 &format!("its workers keep crashing in sub-interpreters ({end})"),
                 ctx,
@@ -101,6 +106,7 @@ impl App {
         }) {
             return;
         }
+        self.restarts += 1;
         let at_ms = self.backoff.after_death(ctx.now_ms);
         self.pending = Pending::at(at_ms, false);
         self.wait_state("crashed", at_ms, ctx);
@@ -121,13 +127,19 @@ impl App {
             "does not start"
         };
         self.reload_failed = true;
-        let refused = self.choice == KindChoice::Interpreters && message.contains("subinterpreter");
+        let refused =
+            self.options.kind == KindChoice::Interpreters && message.contains("subinterpreter");
         let advice = if refused {
             "; without --kind interpreters it would run in processes"
         } else {
             ""
         };
         let message = &format!("{message}{advice}");
+        self.hold_crew(ctx.now_ms);
+        if self.options.reload && load {
+            self.show_trouble(&format!("{what}: {message}"), traceback, ctx);
+            return;
+        }
         if self.is_serving() {
             let keeps = self
                 .hosts
@@ -159,6 +171,21 @@ impl App {
         self.decided |= self.backoff.failures() >= FIRST_ATTEMPTS;
         self.pending = Pending::at(at_ms, false);
         self.wait_state(&format!("{what}: {message}"), at_ms, ctx);
+    }
+
+    /// Development: what is wrong is shown instead of the old code, until the next change.
+    fn show_trouble(&mut self, text: &str, traceback: &str, ctx: &mut Context<'_>) {
+        ctx.log(
+            LogLevel::Error,
+            with_traceback(&format!("{}: {text}", self.name), traceback),
+        );
+        self.decided = true;
+        self.set_state(AppState::Failed, with_traceback(text, traceback), ctx);
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].role == Role::Serving {
+                self.drain(at, ctx);
+            }
+        }
     }
 
     pub(super) fn wait_state(&mut self, what: &str, at_ms: u64, ctx: &mut Context<'_>) {

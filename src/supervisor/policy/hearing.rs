@@ -38,6 +38,22 @@ impl App {
                 message,
                 traceback,
             } => self.failed(id, &stage, &message, &traceback, ctx),
+            FromHost::SeatLost {
+                index,
+                incarnation,
+                message,
+            } => {
+                let Some(at) = self.position(id) else { return };
+                let same = |seat: &&mut Seat| seat.incarnation == incarnation;
+                if self.hosts[at].seat(index).filter(same).is_some() {
+                    self.worker_gone(id, index, incarnation, 0, &message, ctx);
+                    self.seat_lost(at, index, &message, ctx);
+                }
+            }
+            FromHost::Files { paths } => ctx.out.push(Action::Watch {
+                app: self.index,
+                paths,
+            }),
             FromHost::LateRefusal { module } => self.late_refusal(id, &module, ctx),
             // Its end follows, and says the same.
             FromHost::Drained => {}
@@ -125,6 +141,10 @@ impl App {
         ctx: &mut Context<'_>,
     ) {
         let Some(at) = self.position(id) else { return };
+        let limit = match self.hosts[at].kind {
+            Kind::Processes => self.draw_limit(ctx),
+            Kind::Interpreters => self.hosts[at].limit,
+        };
         let host = &mut self.hosts[at];
         let (generation, kind) = (host.generation, host.kind);
         let Some(seat) = host.seat(index) else {
@@ -138,12 +158,17 @@ impl App {
             return;
         };
         let before = seat.pid.map(|_| seat.incarnation);
+        let replaced = seat.replaces;
         *seat = Seat {
             index,
             incarnation,
             pid: Some(pid),
             interface,
             stuck: None,
+            up_ms: ctx.now_ms,
+            limit,
+            replaces: None,
+            ..*seat
         };
         self.incarnations[usize::from(index)] = incarnation;
         let app = self.index;
@@ -164,6 +189,9 @@ impl App {
             kind,
             interface,
         });
+        if let Some(old) = replaced {
+            self.retire(at, old, ctx);
+        }
     }
 
     pub(super) fn worker_gone(
@@ -189,10 +217,14 @@ impl App {
         let next = incarnation.wrapping_add(1).max(1);
         seat.incarnation = next;
         self.incarnations[usize::from(index)] = next;
+        let retired = seat.leave_by_ms.is_some();
+        if retired {
+            self.hosts[at].seats.retain(|seat| seat.index != index);
+        }
         if !was_up {
             return;
         }
-        if !leaving {
+        if !leaving && !retired {
             ctx.log(
                 LogLevel::Warning,
                 format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name),
@@ -240,7 +272,7 @@ impl App {
     pub(super) fn drain(&mut self, at: usize, ctx: &mut Context<'_>) {
         let host = &mut self.hosts[at];
         host.role = Role::Draining {
-            quit_at_ms: ctx.now_ms + self.grace_ms,
+            quit_at_ms: ctx.now_ms + self.options.graceful_ms,
         };
         if host.condemned {
             host.look_at_ms = Some(ctx.now_ms);
@@ -253,7 +285,7 @@ impl App {
         if self.hosts[at].is_leaving() || self.kind != Some(Kind::Interpreters) {
             return;
         }
-        if self.choice == KindChoice::Interpreters {
+        if self.options.kind == KindChoice::Interpreters {
             ctx.log(
                 LogLevel::Error,
                 format!("{}: module {module} does not load in a sub-interpreter; without --kind interpreters the workers would be processes now", self.name),
@@ -261,6 +293,7 @@ impl App {
             return;
         }
         self.abandon_start(ctx);
+        ctx.out.push(Action::ForgetProbe { app: self.index });
         self.fall_back(
             &format!("module {module}, imported while serving, does not load in a sub-interpreter"),
             ctx,

@@ -39,6 +39,8 @@ pub struct Host {
     pub condemned: bool,
     /// When to look at the exchange again, while something is stuck.
     pub look_at_ms: Option<u64>,
+    /// `interpreters`: each of its workers is too old after so many requests; 0: never.
+    pub limit: u64,
 }
 
 /// A place of this host in the exchange.
@@ -52,6 +54,14 @@ pub struct Seat {
     /// What the worker that is up speaks.
     pub interface: Interface,
     pub stuck: Option<Stuck>,
+    /// When its worker came up.
+    pub up_ms: u64,
+    /// It is replaced after so many requests; 0: never.
+    pub limit: u64,
+    /// Not up yet: it takes over from the worker of this seat.
+    pub replaces: Option<u16>,
+    /// It was told to finish, until then.
+    pub leave_by_ms: Option<u64>,
 }
 
 /// A worker whose request ran over its time.
@@ -80,7 +90,8 @@ impl Host {
             Role::Starting => Some(self.reminder_ms),
             Role::Draining { quit_at_ms } => Some(quit_at_ms),
             Role::Quitting { kill_at_ms } => Some(kill_at_ms),
-            Role::Serving | Role::Killed => None,
+            Role::Serving => self.seats.iter().filter_map(|seat| seat.leave_by_ms).min(),
+            Role::Killed => None,
         };
         role.into_iter().chain(self.look_at_ms).min()
     }

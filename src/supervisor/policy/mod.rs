@@ -6,11 +6,13 @@
 
 mod app;
 mod backoff;
+mod crew;
 mod edge;
 mod event;
 mod fate;
 mod hearing;
 mod host;
+mod reload;
 mod stop;
 mod stuck;
 #[cfg(test)]
@@ -22,7 +24,7 @@ use control::message::{AppState, FromEdge, ToEdge};
 use edge::Edge;
 use stop::Stop;
 
-pub use event::{Action, End, Event, HostId, HostOrder, SeatView, Seats};
+pub use event::{Action, End, Event, HostId, HostOrder, Outside, SeatView};
 
 /// The edge or the workers would not start.
 pub const EXIT_SERVER: u8 = 3;
@@ -43,6 +45,8 @@ pub struct Setup {
     /// Seats in each app's exchange.
     pub seats: u16,
     pub supervisor_pid: u32,
+    /// For jitter.
+    pub seed: u64,
 }
 
 pub struct Policy {
@@ -59,6 +63,9 @@ pub struct Policy {
     stop: Stop,
     /// Commands that wait for the reload to end.
     reloads: Vec<u64>,
+    /// The configuration is being read again.
+    reading: bool,
+    random: u64,
     /// As the edge last got it.
     table: serde_json::Value,
     out: Vec<Action>,
@@ -68,9 +75,10 @@ pub struct Policy {
 struct Context<'a> {
     now_ms: u64,
     setup: &'a Setup,
-    seats: Seats<'a>,
+    outside: &'a dyn Outside,
     edge_up: bool,
     next_host: &'a mut HostId,
+    random: &'a mut u64,
     out: &'a mut Vec<Action>,
 }
 
@@ -90,6 +98,15 @@ impl Context<'_> {
         *self.next_host += 1;
         *self.next_host
     }
+
+    /// Something from 0 to `most`. (splitmix64)
+    fn random(&mut self, most: u64) -> u64 {
+        *self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = *self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (bits ^ (bits >> 31)) % most.saturating_add(1).max(1)
+    }
 }
 
 impl Policy {
@@ -108,6 +125,8 @@ impl Policy {
             announced: false,
             stop: Stop::No,
             reloads: Vec::new(),
+            reading: false,
+            random: setup.seed,
             table: serde_json::Value::Null,
             out: Vec::new(),
             setup,
@@ -115,12 +134,12 @@ impl Policy {
     }
 
     /// Takes in one event; `now_ms` is monotonic and never goes back.
-    pub fn handle(&mut self, now_ms: u64, event: Event, seats: Seats<'_>) -> Vec<Action> {
+    pub fn handle(&mut self, now_ms: u64, event: Event, outside: &dyn Outside) -> Vec<Action> {
         if self.stop == Stop::Done {
             return Vec::new();
         }
-        self.dispatch(now_ms, event, seats);
-        self.advance(now_ms, seats);
+        self.dispatch(now_ms, event, outside);
+        self.advance(now_ms, outside);
         std::mem::take(&mut self.out)
     }
 
@@ -135,6 +154,7 @@ impl Policy {
         self.apps
             .iter()
             .filter_map(App::deadline)
+            .chain(self.apps.iter().filter_map(App::wish_deadline))
             .chain(self.edge.deadline())
             .chain(patience)
             .min()
@@ -160,13 +180,14 @@ impl Policy {
     fn parts<'a>(
         &'a mut self,
         now_ms: u64,
-        seats: Seats<'a>,
+        outside: &'a dyn Outside,
     ) -> (&'a mut Edge, &'a mut [App], Context<'a>) {
         let Policy {
             setup,
             edge,
             apps,
             next_host,
+            random,
             out,
             ..
         } = self;
@@ -177,27 +198,28 @@ impl Policy {
             Context {
                 now_ms,
                 setup,
-                seats,
+                outside,
                 edge_up,
                 next_host,
+                random,
                 out,
             },
         )
     }
 
-    fn dispatch(&mut self, now_ms: u64, event: Event, seats: Seats<'_>) {
+    fn dispatch(&mut self, now_ms: u64, event: Event, outside: &dyn Outside) {
         match event {
             Event::Start => {
                 self.started_ms = now_ms;
-                self.start_edge(now_ms, seats);
-                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                self.start_edge(now_ms, outside);
+                let (_, apps, mut ctx) = self.parts(now_ms, outside);
                 apps.iter_mut().for_each(|app| app.load(&mut ctx));
             }
             Event::EdgeStarted { pid } => self.edge.pid = Some(pid),
-            Event::FromEdge(message) => self.hear_edge(now_ms, message, seats),
-            Event::EdgeEnded(end) => self.edge_ended(now_ms, &end, seats),
+            Event::FromEdge(message) => self.hear_edge(now_ms, message, outside),
+            Event::EdgeEnded(end) => self.edge_ended(now_ms, &end, outside),
             Event::FromHost(host, message) => {
-                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                let (_, apps, mut ctx) = self.parts(now_ms, outside);
                 if let Some(app) = owner(apps, host) {
                     app.handle(host, message, &mut ctx);
                 }
@@ -208,36 +230,54 @@ impl Policy {
                 }
             }
             Event::HostEnded(host, end) => {
-                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                let (_, apps, mut ctx) = self.parts(now_ms, outside);
                 if let Some(app) = owner(apps, host) {
                     app.ended(host, &end, &mut ctx);
                 }
             }
-            Event::Terminate => self.terminate(now_ms, seats),
+            Event::Terminate => self.terminate(now_ms, outside),
             Event::Interrupt => {
                 self.log(LogLevel::Info, "stopping at once");
-                self.end(now_ms, 0, seats);
+                self.end(now_ms, 0, outside);
             }
-            Event::Reload => self.reload(now_ms, seats),
+            Event::Reload => self.reload(),
+            Event::ConfigRead(read) => self.config_read(now_ms, read, outside),
+            Event::FilesChanged { app } => {
+                if let Some(app) = self.apps.get_mut(app) {
+                    app.files_changed(now_ms);
+                }
+            }
+            Event::MoreWorkers | Event::FewerWorkers => {
+                let by = if event == Event::MoreWorkers { 1 } else { -1 };
+                let (_, apps, mut ctx) = self.parts(now_ms, outside);
+                apps.iter_mut().for_each(|app| app.shift_crew(by, &mut ctx));
+            }
             Event::ReopenLogs => self.reopen_logs(),
             Event::Tick => {}
         }
     }
 
     /// Everything that follows from the state and the time.
-    fn advance(&mut self, now_ms: u64, seats: Seats<'_>) {
-        let (_, apps, mut ctx) = self.parts(now_ms, seats);
-        apps.iter_mut().for_each(|app| app.advance(&mut ctx));
+    fn advance(&mut self, now_ms: u64, outside: &dyn Outside) {
+        let stopping = self.stop != Stop::No;
+        let (_, apps, mut ctx) = self.parts(now_ms, outside);
+        for app in apps {
+            if !stopping {
+                app.look_after_change(&mut ctx);
+                app.look_after_crew(&mut ctx);
+            }
+            app.advance(&mut ctx);
+        }
         if self.stop != Stop::No {
-            self.advance_stop(now_ms, seats);
+            self.advance_stop(now_ms, outside);
             return;
         }
         if self.edge.due(now_ms) {
-            self.start_edge(now_ms, seats);
+            self.start_edge(now_ms, outside);
         }
         self.patience_over |= !self.live && now_ms >= self.started_ms + GO_PATIENCE_MS;
         if !self.live {
-            self.go_live(now_ms, seats);
+            self.go_live(now_ms, outside);
         }
         if self.stop != Stop::No {
             return;
@@ -250,8 +290,8 @@ impl Policy {
         self.show_processes();
     }
 
-    fn start_edge(&mut self, now_ms: u64, seats: Seats<'_>) {
-        let (edge, apps, mut ctx) = self.parts(now_ms, seats);
+    fn start_edge(&mut self, now_ms: u64, outside: &dyn Outside) {
+        let (edge, apps, mut ctx) = self.parts(now_ms, outside);
         edge.start(&mut ctx);
         apps.iter_mut().for_each(|app| app.introduce(&mut ctx));
         self.table = serde_json::Value::Null;
@@ -261,10 +301,12 @@ impl Policy {
     }
 
     /// Once every app has come up or failed; or some have and patience with the others is over; never without any.
-    fn go_live(&mut self, now_ms: u64, seats: Seats<'_>) {
+    fn go_live(&mut self, now_ms: u64, outside: &dyn Outside) {
         let decided = self.apps.iter().all(|app| app.decided);
         let serving = self.apps.iter().any(App::is_serving);
-        if decided && !serving && !self.apps.is_empty() {
+        // With `reload` the next change may bring what serves.
+        let hopeless = !self.apps.iter().any(|app| app.options.reload);
+        if decided && !serving && hopeless && !self.apps.is_empty() {
             let code = if self.apps.iter().any(|app| app.load_failed) {
                 EXIT_APP
             } else {
@@ -281,14 +323,14 @@ impl Policy {
                 "came up; nothing to serve"
             };
             self.log(LogLevel::Critical, &format!("{what} {text}"));
-            self.end(now_ms, code, seats);
+            self.end(now_ms, code, outside);
         } else if decided || (self.patience_over && serving) {
             self.live = true;
             self.tell_edge(ToEdge::Go);
         }
     }
 
-    fn hear_edge(&mut self, now_ms: u64, message: FromEdge, seats: Seats<'_>) {
+    fn hear_edge(&mut self, now_ms: u64, message: FromEdge, outside: &dyn Outside) {
         match message {
             FromEdge::Ready {} => self.edge.ready(),
             FromEdge::WorkerStuck {
@@ -297,7 +339,7 @@ impl Policy {
                 incarnation,
                 request,
             } => {
-                let (_, apps, mut ctx) = self.parts(now_ms, seats);
+                let (_, apps, mut ctx) = self.parts(now_ms, outside);
                 if let Some(app) = apps.get_mut(app) {
                     app.worker_stuck(index, incarnation, &request, &mut ctx);
                 }
@@ -305,19 +347,19 @@ impl Policy {
             // Its end follows, and says the same.
             FromEdge::Drained => {}
             FromEdge::Failed { message } => {
-                let (edge, _, mut ctx) = self.parts(now_ms, seats);
+                let (edge, _, mut ctx) = self.parts(now_ms, outside);
                 edge.failed(message, &mut ctx);
             }
-            FromEdge::Command { id, name } => self.command(now_ms, id, &name, seats),
+            FromEdge::Command { id, name } => self.command(id, &name),
         }
     }
 
-    fn edge_ended(&mut self, now_ms: u64, end: &End, seats: Seats<'_>) {
+    fn edge_ended(&mut self, now_ms: u64, end: &End, outside: &dyn Outside) {
         match self.stop {
             Stop::No => {
-                let (edge, _, mut ctx) = self.parts(now_ms, seats);
+                let (edge, _, mut ctx) = self.parts(now_ms, outside);
                 if edge.ended(end, &mut ctx) == edge::Verdict::Hopeless {
-                    self.end(now_ms, EXIT_SERVER, seats);
+                    self.end(now_ms, EXIT_SERVER, outside);
                 }
             }
             _ => {
@@ -327,11 +369,11 @@ impl Policy {
         }
     }
 
-    fn command(&mut self, now_ms: u64, id: u64, name: &str, seats: Seats<'_>) {
+    fn command(&mut self, id: u64, name: &str) {
         match name {
             "reload" => {
                 self.reloads.push(id);
-                self.reload(now_ms, seats);
+                self.reload();
             }
             "reopen-logs" => {
                 self.reopen_logs();
@@ -350,42 +392,6 @@ impl Policy {
                     message,
                 });
             }
-        }
-    }
-
-    fn reload(&mut self, now_ms: u64, seats: Seats<'_>) {
-        if self.stop != Stop::No {
-            return;
-        }
-        self.log(LogLevel::Info, "loading the applications anew");
-        let (_, apps, mut ctx) = self.parts(now_ms, seats);
-        apps.iter_mut().for_each(|app| app.load(&mut ctx));
-    }
-
-    fn answer_reloads(&mut self) {
-        if self.reloads.is_empty() || self.apps.iter().any(App::is_busy_loading) {
-            return;
-        }
-        let failed: Vec<&str> = self
-            .apps
-            .iter()
-            .filter(|app| app.reload_failed)
-            .map(|app| app.name.as_str())
-            .collect();
-        let message = match failed.is_empty() {
-            true => "every application runs its new generation".to_owned(),
-            false => format!(
-                "the new code of {} does not start; see the error log",
-                failed.join(", ")
-            ),
-        };
-        let ok = failed.is_empty();
-        for id in std::mem::take(&mut self.reloads) {
-            self.tell_edge(ToEdge::CommandDone {
-                id,
-                ok,
-                message: message.clone(),
-            });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The course of an ending server: the edge first, so that no request is lost, then the hosts, then we.
 
-use super::{Action, Policy, Seats, edge};
+use super::{Action, Outside, Policy, edge};
 use config::LogLevel;
 use control::message::ToEdge;
 
@@ -33,7 +33,7 @@ impl Stop {
 
 impl Policy {
     /// TERM: what runs may finish.
-    pub(super) fn terminate(&mut self, now_ms: u64, seats: Seats<'_>) {
+    pub(super) fn terminate(&mut self, now_ms: u64, outside: &dyn Outside) {
         match self.stop {
             Stop::No if self.live && self.edge.state == edge::State::Ready => {
                 let grace_ms = self.setup.config.timeouts.graceful_ms;
@@ -45,14 +45,14 @@ impl Policy {
                 self.out.push(Action::ToEdge(ToEdge::Drain { grace_ms }));
             }
             // Nothing has been served yet, or the edge is between two lives: there is nothing to finish.
-            Stop::No => self.end(now_ms, 0, seats),
+            Stop::No => self.end(now_ms, 0, outside),
             // Once is enough.
             Stop::Draining { .. } | Stop::Ending { .. } | Stop::Done => {}
         }
     }
 
     /// Everybody ends now, then we do.
-    pub(super) fn end(&mut self, now_ms: u64, code: u8, seats: Seats<'_>) {
+    pub(super) fn end(&mut self, now_ms: u64, code: u8, outside: &dyn Outside) {
         if matches!(self.stop, Stop::Ending { .. } | Stop::Done) {
             return;
         }
@@ -62,26 +62,26 @@ impl Policy {
         };
         self.out.push(Action::CloseListeners);
         self.tell_edge(ToEdge::Quit);
-        self.quit_hosts(now_ms, seats);
+        self.quit_hosts(now_ms, outside);
     }
 
-    fn quit_hosts(&mut self, now_ms: u64, seats: Seats<'_>) {
-        let (_, apps, mut ctx) = self.parts(now_ms, seats);
+    fn quit_hosts(&mut self, now_ms: u64, outside: &dyn Outside) {
+        let (_, apps, mut ctx) = self.parts(now_ms, outside);
         apps.iter_mut().for_each(|app| app.quit(&mut ctx));
     }
 
-    pub(super) fn advance_stop(&mut self, now_ms: u64, seats: Seats<'_>) {
+    pub(super) fn advance_stop(&mut self, now_ms: u64, outside: &dyn Outside) {
         match self.stop {
             Stop::Draining { kill_at_ms } => {
                 if !self.edge.is_up() {
-                    self.end(now_ms, 0, seats);
-                    self.advance_stop(now_ms, seats);
+                    self.end(now_ms, 0, outside);
+                    self.advance_stop(now_ms, outside);
                 } else if kill_at_ms <= now_ms {
                     self.log(
                         LogLevel::Error,
                         "the edge did not end in time; stopping at once",
                     );
-                    self.end(now_ms, 0, seats);
+                    self.end(now_ms, 0, outside);
                 }
             }
             Stop::Ending { kill_at_ms, code } => {

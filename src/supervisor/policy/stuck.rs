@@ -86,7 +86,7 @@ impl App {
             .iter()
             .filter(|seat| seat.stuck.is_none() && seat.pid.is_some());
         let busy = others
-            .filter_map(|seat| (ctx.seats)(app, seat.index))
+            .filter_map(|seat| ctx.outside.seat(app, seat.index))
             .any(|view| view.busy_since_ms.is_some());
         if busy {
             host.look_at_ms = Some(ctx.now_ms + LOOK_MS);
@@ -150,7 +150,7 @@ impl App {
 fn forget_those_that_came_free(host: &mut Host, app: usize, ctx: &Context<'_>) {
     for seat in &mut host.seats {
         let Some(stuck) = &seat.stuck else { continue };
-        let same = (ctx.seats)(app, seat.index).is_some_and(|view| {
+        let same = ctx.outside.seat(app, seat.index).is_some_and(|view| {
             view.incarnation == seat.incarnation
                 && view
                     .busy_since_ms

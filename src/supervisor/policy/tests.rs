@@ -1,7 +1,9 @@
 //! The policy driven event by event in virtual time, without a process.
 
+mod crew;
 mod life;
 mod random;
+mod reload;
 mod start;
 mod stop;
 mod stuck;
@@ -23,6 +25,31 @@ pub struct World {
     pub logged: Vec<String>,
     /// What the exchange shows, by (app, index).
     pub seats: HashMap<(usize, u16), SeatView>,
+    /// By app: since when a request waits.
+    pub queued_since_ms: HashMap<usize, u64>,
+    /// By pid.
+    pub memory: HashMap<u32, u64>,
+    /// What the next reload reads; `None`: the same again.
+    pub config: Option<Result<Config, String>>,
+}
+
+/// What the policy may look at.
+struct Sight<'a> {
+    seats: &'a HashMap<(usize, u16), SeatView>,
+    queued_since_ms: &'a HashMap<usize, u64>,
+    memory: &'a HashMap<u32, u64>,
+}
+
+impl Outside for Sight<'_> {
+    fn seat(&self, app: usize, index: u16) -> Option<SeatView> {
+        self.seats.get(&(app, index)).copied()
+    }
+    fn queued_since_ms(&self, app: usize) -> Option<u64> {
+        self.queued_since_ms.get(&app).copied()
+    }
+    fn resident_bytes(&self, pid: u32) -> Option<u64> {
+        self.memory.get(&pid).copied()
+    }
 }
 
 pub fn config(apps: usize, kind: KindChoice) -> Config {
@@ -64,6 +91,7 @@ impl World {
             no_interpreters,
             seats: 8,
             supervisor_pid: 1,
+            seed: 7,
         };
         World {
             policy: Policy::new(setup),
@@ -71,6 +99,9 @@ impl World {
             actions: Vec::new(),
             logged: Vec::new(),
             seats: HashMap::new(),
+            queued_since_ms: HashMap::new(),
+            memory: HashMap::new(),
+            config: None,
         }
     }
 
@@ -98,14 +129,30 @@ impl World {
     }
 
     pub fn event(&mut self, event: Event) {
-        let seats = &self.seats;
-        let look = |app: usize, index: u16| seats.get(&(app, index)).copied();
-        self.actions = self.policy.handle(self.now_ms, event, &look);
+        self.actions = self.step(event);
+        // The configuration is read at once.
+        if self.did(&Action::ReadConfig) {
+            let read = match self.config.clone() {
+                Some(read) => read,
+                None => Ok(self.policy.setup.config.clone()),
+            };
+            let more = self.step(Event::ConfigRead(read.map(Box::new)));
+            self.actions.extend(more);
+        }
         for action in &self.actions {
             if let Action::Log(_, text) = action {
                 self.logged.push(text.clone());
             }
         }
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let sight = Sight {
+            seats: &self.seats,
+            queued_since_ms: &self.queued_since_ms,
+            memory: &self.memory,
+        };
+        self.policy.handle(self.now_ms, event, &sight)
     }
 
     pub fn host(&mut self, host: HostId, message: FromHost) {

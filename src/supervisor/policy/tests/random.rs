@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A few of the thousands that were run when this was written.
 const SEEDS: u64 = 60;
-const EVENTS: usize = 400;
+const EVENTS: usize = 600;
 
 struct Random(u64);
 
@@ -38,6 +38,8 @@ struct Children {
     /// (app, index) to incarnation, of this edge.
     up: BTreeMap<(usize, u16), u16>,
     sockets: BTreeSet<(usize, u16)>,
+    /// Workers that were told to finish.
+    retired: BTreeSet<(HostId, u16)>,
     exit: Option<u8>,
 }
 
@@ -57,6 +59,22 @@ impl Children {
                         self.hosts.insert(order.host, order.clone()).is_none(),
                         "an id is used twice"
                     );
+                }
+                Action::GrowHost { host, workers, .. } => {
+                    let order = self.hosts.get_mut(host).expect("a living host grows");
+                    for worker in workers {
+                        let before = order.workers.iter().any(|each| each.index == worker.index);
+                        assert!(
+                            !before || self.retired.contains(&(*host, worker.index)),
+                            "a seat is given twice"
+                        );
+                        self.retired.remove(&(*host, worker.index));
+                        order.workers.retain(|each| each.index != worker.index);
+                        order.workers.push(*worker);
+                    }
+                }
+                Action::ToHost(host, ToHost::Retire { index }) => {
+                    self.retired.insert((*host, *index));
                 }
                 Action::ToEdge(message) => {
                     assert!(self.edge, "{message:?} for no edge");
@@ -194,7 +212,15 @@ fn next_event(random: &mut Random, children: &Children) -> Event {
     let worker = order.workers[random.below(order.workers.len())];
     let incarnation = worker.incarnation + random.below(2) as u16;
     let (host, index) = (order.host, worker.index);
-    let message = match random.below(12) {
+    let message = match random.below(14) {
+        12 => FromHost::SeatLost {
+            index,
+            incarnation,
+            message: "m".into(),
+        },
+        13 => FromHost::Files {
+            paths: vec!["/app.py".into()],
+        },
         0..=3 => FromHost::WorkerUp {
             index,
             incarnation,
@@ -234,7 +260,13 @@ fn edge_event(random: &mut Random, children: &Children) -> Event {
     if !children.edge {
         return Event::Tick;
     }
-    match random.below(8) {
+    match random.below(12) {
+        8 => Event::MoreWorkers,
+        9 => Event::FewerWorkers,
+        10 => Event::FilesChanged {
+            app: random.below(2),
+        },
+        11 => Event::ConfigRead(Err("a mistake".into())),
         0..=3 => Event::FromEdge(FromEdge::Ready {}),
         4 => Event::EdgeEnded(KILLED),
         5 => {
@@ -255,6 +287,29 @@ fn edge_event(random: &mut Random, children: &Children) -> Event {
     }
 }
 
+/// The exchange and the memory show something else.
+fn look_different(random: &mut Random, world: &mut World) {
+    let (app, index) = (random.below(2), random.below(8) as u16);
+    let incarnation = world
+        .policy
+        .apps
+        .get(app)
+        .map_or(1, |app| app.incarnations[usize::from(index)]);
+    let view = SeatView {
+        incarnation,
+        busy_since_ms: (random.below(2) == 0).then_some(world.now_ms),
+        served: random.below(300) as u64,
+    };
+    world.seats.insert((app, index), view);
+    world
+        .memory
+        .insert(1000 + u32::from(index), random.next() % (2 << 20));
+    match random.below(2) {
+        0 => world.queued_since_ms.remove(&app),
+        _ => world.queued_since_ms.insert(app, world.now_ms),
+    };
+}
+
 fn live(seed: u64) {
     let mut random = Random(seed);
     let choice = [
@@ -262,7 +317,15 @@ fn live(seed: u64) {
         KindChoice::Interpreters,
         KindChoice::Processes,
     ][random.below(3)];
-    let mut world = World::new(1 + random.below(2), choice);
+    let mut config = config(1 + random.below(2), choice);
+    for app in &mut config.apps {
+        app.options.workers_max += random.below(3);
+        app.options.max_requests = [0, 100][random.below(2)];
+        app.options.max_requests_jitter = 10;
+        app.options.max_rss_bytes = [0, 1 << 20][random.below(2)];
+        app.options.reload = random.below(4) == 0;
+    }
+    let mut world = World::with(config, None);
     let mut children = Children {
         hosts: BTreeMap::new(),
         killed: BTreeSet::new(),
@@ -270,12 +333,16 @@ fn live(seed: u64) {
         edge: false,
         up: BTreeMap::new(),
         sockets: BTreeSet::new(),
+        retired: BTreeSet::new(),
         exit: None,
     };
     let step = |world: &mut World, children: &mut Children, event: Event| {
         match &event {
             Event::HostEnded(host, _) => drop(children.hosts.remove(host)),
             Event::EdgeEnded(_) => children.edge = false,
+            Event::FromHost(host, FromHost::SeatLost { index, .. }) => {
+                children.retired.insert((*host, *index));
+            }
             _ => {}
         }
         world.event(event);
@@ -290,6 +357,7 @@ fn live(seed: u64) {
         if children.exit.is_some() {
             return;
         }
+        look_different(&mut random, &mut world);
         let event = next_event(&mut random, &children);
         step(&mut world, &mut children, event);
         if children.exit.is_some() {

@@ -18,6 +18,7 @@ fn busy(world: &mut World, index: u16, incarnation: u16, since_ms: u64) {
         SeatView {
             incarnation,
             busy_since_ms: Some(since_ms),
+            served: 0,
         },
     );
 }
@@ -85,6 +86,7 @@ fn an_interrupted_interpreter_that_comes_free_needs_nothing_more() {
         SeatView {
             incarnation: 1,
             busy_since_ms: None,
+            served: 0,
         },
     );
     world.wait(60_000);
@@ -123,6 +125,7 @@ fn an_interpreter_that_stays_stuck_costs_its_generation_once_the_others_are_done
         SeatView {
             incarnation: 1,
             busy_since_ms: None,
+            served: 0,
         },
     );
     world.wait(100);
