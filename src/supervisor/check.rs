@@ -14,6 +14,9 @@ pub fn check(mut config: Config) -> ExitCode {
         Ok((python, _)) => python,
         Err(mistake) => return refuse(&mistake),
     };
+    for note in &config.notes {
+        eprintln!("ringgate: {note}");
+    }
     if let Some(python) = python {
         let (major, minor, patch) = python.version;
         println!(

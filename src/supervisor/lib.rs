@@ -26,7 +26,7 @@ pub use check::check;
 pub use settings::settings;
 pub use status::{reload, status};
 
-use config::{Config, Mistake};
+use config::{Config, LogLevel, Mistake};
 use log::Log;
 use policy::{Policy, Setup};
 use python::Python;
@@ -72,6 +72,7 @@ struct Prepared {
 fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mistake> {
     // First of all, before the number can mean anything else.
     let ready = config.ready_fd.map(ready).transpose()?;
+    let passed = listen::take_inherited(&config)?;
     // Signals wait from here on, so that none is lost and no child starts with ours.
     let signals = Signals::watch(&[
         Signal::Term,
@@ -87,14 +88,17 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     config::world::check(&config)?;
     limits::settle(&mut config)?;
     let (python, extension) = find_python(&config)?;
-    let listeners = listen::open(&config)?;
+    let listeners = listen::open(&config, passed)?;
     config.binds = listeners
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
     let (control, status, control_name) = listen::control(&config)?;
-    let log = Log::open(&config.error_log, config.log_level)
+    let mut log = Log::open(&config.error_log, config.log_level)
         .map_err(|error| Mistake(format!("--error-log: {}", config::world::plain(&error))))?;
+    for note in &config.notes {
+        log.say(LogLevel::Warning, note);
+    }
     let pid_file = config.pid_file.clone().map(PidFile::write).transpose()?;
     let setup = Setup {
         listeners: listeners

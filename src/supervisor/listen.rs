@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use sys::socket::Bound;
 
 /// One address of `--bind`.
 pub struct Listener {
@@ -37,8 +38,42 @@ impl Drop for SocketName {
     }
 }
 
+/// Descriptors that somebody else bound. To be taken before anything is opened, while the numbers still mean them.
+pub fn take_inherited(config: &Config) -> Result<Vec<(i32, OwnedFd)>, Mistake> {
+    let take = |fd: &i32| {
+        let socket = sys::process::inherited(*fd).map_err(|error| inherited_mistake(*fd, &error));
+        socket.map(|socket| (*fd, socket))
+    };
+    config.inherited.iter().map(take).collect()
+}
+
+fn inherited_mistake(fd: i32, error: &io::Error) -> Mistake {
+    Mistake(format!(
+        "fd://{fd}: descriptor {fd} cannot be listened on ({}); it has to be inherited, bound and a stream socket",
+        plain(error)
+    ))
+}
+
+/// All rings share such a socket: others may hold it too.
+fn inherited(fd: i32, socket: OwnedFd, backlog: u32) -> Result<Listener, Mistake> {
+    let bound = sys::socket::listen_bound(socket.as_fd(), backlog)
+        .map_err(|error| inherited_mistake(fd, &error))?;
+    Ok(Listener {
+        address: match bound {
+            Bound::Ip(address) => Address::Tcp(address),
+            Bound::Unix(path) => Address::Unix(path),
+        },
+        per_ring: false,
+        sockets: vec![socket],
+        _name: None,
+    })
+}
+
 /// Everything of `--bind`, or the first that cannot be had.
-pub fn open(config: &Config) -> Result<Vec<Listener>, Mistake> {
+pub fn open(config: &Config, passed: Vec<(i32, OwnedFd)>) -> Result<Vec<Listener>, Mistake> {
+    let passed = passed
+        .into_iter()
+        .map(|(fd, socket)| inherited(fd, socket, config.backlog));
     config
         .binds
         .iter()
@@ -55,6 +90,7 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, Mistake> {
                 })
             }
         })
+        .chain(passed)
         .collect()
 }
 

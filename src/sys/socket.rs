@@ -39,6 +39,24 @@ pub fn send_with_fds(
     bytes: &[u8],
     fds: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
+    send_packet(socket, bytes, fds, 0)
+}
+
+/// The same without waiting for room: WouldBlock if there is none, whatever the socket's mode.
+pub fn try_send_with_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    send_packet(socket, bytes, fds, libc::MSG_DONTWAIT)
+}
+
+fn send_packet(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: libc::c_int,
+) -> io::Result<()> {
     assert!(fds.len() <= SCM_MAX_FD, "callers bound their descriptors");
     let mut control = [0u64; CONTROL_WORDS];
     let mut part = libc::iovec {
@@ -69,7 +87,8 @@ pub fn send_with_fds(
     }
     loop {
         // SAFETY: the message and everything it points at live until the call returns.
-        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
+        let sent =
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL | flags) };
         if sent >= 0 {
             return Ok(());
         }
@@ -232,6 +251,30 @@ pub fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
         .local_addr()?
         .as_socket()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))
+}
+
+/// Where a socket listens that was bound by somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bound {
+    Ip(SocketAddr),
+    Unix(std::path::PathBuf),
+}
+
+/// Listens on a stream socket that is bound (it may listen already), and says where that is.
+pub fn listen_bound(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<Bound> {
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    let socket = socket2::SockRef::from(&socket);
+    if socket.r#type()? != Type::STREAM {
+        return Err(wrong("it is no stream socket"));
+    }
+    let address = socket.local_addr()?;
+    let bound = match (address.as_socket(), address.as_pathname()) {
+        (Some(address), _) if address.port() != 0 => Bound::Ip(address),
+        (_, Some(path)) => Bound::Unix(path.to_owned()),
+        _ => return Err(wrong("it is not bound to an address")),
+    };
+    socket.listen(backlog.min(i32::MAX as u32) as i32)?;
+    Ok(bound)
 }
 
 /// Binds and listens on a unix stream socket. `AddrInUse` if the path exists, whoever put it there.

@@ -22,7 +22,7 @@ fn config(bind: &str, rings: usize) -> Config {
 }
 
 fn refused(config: &Config) -> String {
-    match open(config) {
+    match open(config, Vec::new()) {
         Ok(_) => panic!("it can be opened"),
         Err(mistake) => mistake.0,
     }
@@ -30,7 +30,7 @@ fn refused(config: &Config) -> String {
 
 #[test]
 fn a_free_port_is_the_same_for_every_ring() {
-    let listeners = open(&config("127.0.0.1:0", 3)).expect("listeners");
+    let listeners = open(&config("127.0.0.1:0", 3), Vec::new()).expect("listeners");
     assert_eq!(listeners[0].sockets.len(), 3);
     for socket in &listeners[0].sockets {
         let address = sys::socket::local_address(socket.as_fd()).expect("address");
@@ -40,7 +40,7 @@ fn a_free_port_is_the_same_for_every_ring() {
 
 #[test]
 fn a_port_of_another_server_is_taken_even_if_both_would_share_it() {
-    let first = open(&config("127.0.0.1:0", 2)).expect("listeners");
+    let first = open(&config("127.0.0.1:0", 2), Vec::new()).expect("listeners");
     let Address::Tcp(address) = first[0].address else {
         panic!("tcp")
     };
@@ -70,7 +70,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     drop(sys::socket::unix_listen(&path, 1).expect("listen"));
     assert!(path.exists());
     let bind = format!("unix:{}", path.display());
-    let listeners = open(&config(&bind, 2)).expect("stale, so replaced");
+    let listeners = open(&config(&bind, 2), Vec::new()).expect("stale, so replaced");
     assert_eq!(
         (listeners[0].per_ring, listeners[0].sockets.len()),
         (false, 1)
