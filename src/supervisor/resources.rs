@@ -46,8 +46,11 @@ struct SeatEnds {
 
 /// Seats in each app's exchange: enough for the app that has most workers.
 pub fn seats(config: &Config) -> u16 {
-    let workers = config.apps.iter().map(|app| app.options.workers_max);
-    (workers.max().unwrap_or_default() * SEATS_PER_WORKER)
+    let seats = config
+        .apps
+        .iter()
+        .map(|app| app.options.workers_max * app.options.seats_per_worker());
+    (seats.max().unwrap_or_default() * SEATS_PER_WORKER)
         .clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
 }
 

@@ -273,7 +273,7 @@ impl Supervisor {
             workers: order.workers.clone(),
             rings: if order.probe { 0 } else { self.config.rings },
             timeout_ms: app.options.timeout_ms,
-            multithread: false,
+            multithread: app.options.seats_per_worker() > 1,
             server_software: format!("ringgate/{}", env!("CARGO_PKG_VERSION")),
             log_prefix: format!("{}[{role}]", app.name),
         }

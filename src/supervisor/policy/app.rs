@@ -209,6 +209,7 @@ impl App {
             _ => (Kind::Interpreters, Vec::new()),
         };
         self.pending = None;
+        let threads = self.options.seats_per_worker();
         if !probe {
             self.generation += 1;
         }
@@ -224,7 +225,8 @@ impl App {
                 Role::Starting
             },
             pid: None,
-            seats: workers.iter().map(|spec| Seat::new(*spec)).collect(),
+            seats: Seat::of_workers(&workers, threads),
+            threads,
             started_ms: ctx.now_ms,
             reminder_ms: ctx.now_ms + REMINDER_MS,
             condemned: false,
@@ -255,8 +257,9 @@ impl App {
 
     /// Free seats for a generation; if there are too few, the oldest host that is leaving goes at once and we wait for its end.
     pub(super) fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
-        let free = self.free_seats(self.crew.wanted);
-        if free.len() < self.crew.wanted {
+        let wanted = self.crew.wanted * self.options.seats_per_worker();
+        let free = self.free_seats(wanted);
+        if free.len() < wanted {
             let oldest = self.hosts.iter_mut().find(|host| host.is_leaving());
             if let Some(host) = oldest.filter(|host| host.role != Role::Killed) {
                 host.role = Role::Killed;
@@ -383,8 +386,9 @@ impl App {
                 "state": host.state_name(),
                 "kind": host.kind.as_str(),
                 "pid": host.pid,
-                "workers_up": host.seats.iter().filter(|seat| seat.pid.is_some()).count(),
-                "workers": host.seats.len(),
+                "workers_up": host.leaders().filter(|seat| seat.pid.is_some()).count(),
+                "workers": host.leaders().count(),
+                "threads": host.threads,
             })
         });
         serde_json::json!({

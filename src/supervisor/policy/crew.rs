@@ -7,7 +7,7 @@ use super::app::App;
 use super::host::{Host, Role, Seat};
 use super::{Action, Context};
 use config::{Interface, Kind, LogLevel};
-use control::message::{ToHost, WorkerSpec};
+use control::message::{ToEdge, ToHost, WorkerSpec};
 
 /// How often the exchange is looked at where something can follow from it.
 const LOOK_MS: u64 = 100;
@@ -55,7 +55,8 @@ impl App {
     /// Fewest and most workers.
     pub(super) fn bounds(&self) -> (usize, usize) {
         // Two generations stand side by side.
-        let cap = (self.incarnations.len() / 2).max(1);
+        let cap = self.incarnations.len() / 2 / self.options.seats_per_worker();
+        let cap = cap.max(1);
         let shifted = |count: usize| count.saturating_add_signed(self.crew.shift);
         let low = shifted(self.options.workers).clamp(1, cap);
         (low, shifted(self.options.workers_max).clamp(low, cap))
@@ -155,8 +156,10 @@ impl App {
 
     /// More workers for the host. With `replaces`, one that takes over from that seat.
     fn grow(&mut self, at: usize, count: usize, replaces: Option<u16>, ctx: &mut Context<'_>) {
-        let free = self.free_seats(count);
-        if free.len() < count {
+        let threads = self.hosts[at].threads;
+        let mut free = self.free_seats(count * threads);
+        free.truncate(free.len() / threads * threads);
+        if free.len() < count * threads {
             // Those that are leaving still have them.
             self.crew.hold_until_ms = ctx.now_ms + SEATS_LOOK_MS;
         }
@@ -168,10 +171,11 @@ impl App {
             .map(|index| self.next_life(index))
             .collect();
         let host = &mut self.hosts[at];
-        host.seats.extend(workers.iter().map(|spec| Seat {
-            replaces,
-            ..Seat::new(*spec)
-        }));
+        let mut seats = Seat::of_workers(&workers, threads);
+        for leader in seats.iter_mut().step_by(threads) {
+            leader.replaces = replaces;
+        }
+        host.seats.extend(seats);
         let host = host.id;
         for spec in &workers {
             self.introduce_seat(spec.index, ctx);
@@ -183,13 +187,20 @@ impl App {
         });
     }
 
-    pub(super) fn retire(&mut self, at: usize, index: u16, ctx: &mut Context<'_>) {
-        let grace_ms = self.options.graceful_ms;
+    /// The worker of this leader is to finish.
+    pub(super) fn retire(&mut self, at: usize, leader: u16, ctx: &mut Context<'_>) {
+        let leave_by_ms = ctx.now_ms + self.options.graceful_ms;
         let host = &mut self.hosts[at];
-        let id = host.id;
-        if let Some(seat) = host.seat(index).filter(|seat| seat.leave_by_ms.is_none()) {
-            seat.leave_by_ms = Some(ctx.now_ms + grace_ms);
-            ctx.out.push(Action::ToHost(id, ToHost::Retire { index }));
+        let mut known = false;
+        for seat in &mut host.seats {
+            if seat.leader == leader && seat.leave_by_ms.is_none() {
+                seat.leave_by_ms = Some(leave_by_ms);
+                known = true;
+            }
+        }
+        if known {
+            let order = ToHost::Retire { index: leader };
+            ctx.out.push(Action::ToHost(host.id, order));
         }
     }
 
@@ -198,12 +209,15 @@ impl App {
         let name = &self.name;
         let host = &mut self.hosts[at];
         let kind = host.kind;
+        let mut killed = 0;
         for seat in &mut host.seats {
             if seat.leave_by_ms.is_none_or(|at_ms| at_ms > ctx.now_ms) {
                 continue;
             }
             seat.leave_by_ms = Some(ctx.now_ms + super::app::QUIT_MS);
-            if let (Kind::Processes, Some(pid)) = (kind, seat.pid) {
+            let pid = seat.pid.filter(|pid| *pid != killed);
+            if let (Kind::Processes, Some(pid)) = (kind, pid) {
+                killed = pid;
                 let text = format!(
                     "{name}: worker {} (pid {pid}) does not finish; killing it",
                     seat.index
@@ -227,7 +241,18 @@ impl App {
             LogLevel::Error,
             format!("{}: worker {index} does not start: {message}", self.name),
         );
-        self.hosts[at].seats.retain(|seat| seat.index != index);
+        let app = self.index;
+        self.hosts[at].seats.retain(|seat| {
+            if seat.leader == index && seat.pid.is_some() {
+                ctx.edge(ToEdge::WorkerGone {
+                    app,
+                    index: seat.index,
+                    incarnation: seat.incarnation,
+                    reason: message.to_owned(),
+                });
+            }
+            seat.leader != index
+        });
     }
 
     /// Bursts make more workers, quiet times fewer.
@@ -237,10 +262,17 @@ impl App {
         let host = &self.hosts[at];
         let size = host.crew_size();
         let waits = ctx.outside.queued_since_ms(app);
+        let threads_of = |leader: &Seat| {
+            let leader = leader.index;
+            host.seats.iter().filter(move |seat| seat.leader == leader)
+        };
         let busy = |seat: &&Seat| {
             (ctx.outside.seat(app, seat.index)).is_some_and(|view| view.busy_since_ms.is_some())
         };
-        let busy = host.crew().filter(busy).count();
+        let busy = host
+            .crew()
+            .filter(|leader| threads_of(leader).any(|seat| busy(&seat)))
+            .count();
         let crew = &mut self.crew;
         let late = waits.is_some_and(|since_ms| since_ms + GROW_AFTER_MS <= now_ms);
         if late && crew.wanted < high && size == crew.wanted && !host.is_growing() {
@@ -290,11 +322,16 @@ impl App {
                 .and_then(|pid| ctx.outside.resident_bytes(pid))?;
             (bytes > self.options.max_rss_bytes).then(|| format!("{} MiB of memory", bytes >> 20))
         };
-        let too_old = |seat: &Seat| {
-            let view = ctx.outside.seat(app, seat.index)?;
-            let same = view.incarnation == seat.incarnation && seat.pid.is_some();
-            (same && seat.limit > 0 && view.served >= seat.limit)
-                .then(|| format!("{} requests", view.served))
+        let served = |seat: &Seat| {
+            let view = ctx.outside.seat(app, seat.index);
+            let same = view.filter(|view| view.incarnation == seat.incarnation);
+            same.map_or(0, |view| view.served)
+        };
+        let too_old = |leader: &Seat| {
+            let threads = host.seats.iter();
+            let threads = threads.filter(|seat| seat.leader == leader.index && seat.pid.is_some());
+            let served: u64 = threads.map(served).sum();
+            (leader.limit > 0 && served >= leader.limit).then(|| format!("{served} requests"))
         };
         match host.kind {
             Kind::Processes => {
@@ -335,10 +372,14 @@ impl App {
 }
 
 impl Host {
+    /// One seat for each worker.
+    pub(super) fn leaders(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter().filter(|seat| seat.leader == seat.index)
+    }
+
     /// Those who are to stay, a successor not counted before it has taken over.
     fn crew(&self) -> impl Iterator<Item = &Seat> {
-        self.seats
-            .iter()
+        self.leaders()
             .filter(|seat| seat.leave_by_ms.is_none() && seat.replaces.is_none())
     }
 
@@ -355,9 +396,18 @@ impl Host {
 }
 
 impl Seat {
-    pub(super) fn new(spec: WorkerSpec) -> Seat {
+    /// Seats of workers with so many threads each.
+    pub(super) fn of_workers(specs: &[WorkerSpec], threads: usize) -> Vec<Seat> {
+        let workers = specs.chunks(threads.max(1));
+        let seats =
+            workers.flat_map(|worker| worker.iter().map(|spec| Seat::new(*spec, worker[0].index)));
+        seats.collect()
+    }
+
+    fn new(spec: WorkerSpec, leader: u16) -> Seat {
         Seat {
             index: spec.index,
+            leader,
             incarnation: spec.incarnation,
             pid: None,
             interface: Interface::Wsgi,

@@ -248,7 +248,7 @@ impl App {
         self.decided = true;
         self.load_failed = false;
         let host = &self.hosts[at];
-        let (generation, kind, workers) = (host.generation, host.kind, host.seats.len());
+        let (generation, kind, workers) = (host.generation, host.kind, host.leaders().count());
         let took_ms = ctx.now_ms - host.started_ms;
         ctx.log(
             LogLevel::Info,

@@ -32,6 +32,8 @@ pub struct Host {
     pub role: Role,
     pub pid: Option<u32>,
     pub seats: Vec<Seat>,
+    /// Seats of one worker: its threads.
+    pub threads: usize,
     pub started_ms: u64,
     /// When to say next that it is still importing.
     pub reminder_ms: u64,
@@ -47,6 +49,8 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seat {
     pub index: u16,
+    /// The first seat of the same worker; it stands for the worker.
+    pub leader: u16,
     /// Of the worker that is up, or of the next one.
     pub incarnation: u16,
     /// Set while the worker is up.
@@ -58,7 +62,7 @@ pub struct Seat {
     pub up_ms: u64,
     /// It is replaced after so many requests; 0: never.
     pub limit: u64,
-    /// Not up yet: it takes over from the worker of this seat.
+    /// A leader that is not up yet: its worker takes over from the one of this leader.
     pub replaces: Option<u16>,
     /// It was told to finish, until then.
     pub leave_by_ms: Option<u64>,

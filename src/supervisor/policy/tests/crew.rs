@@ -248,3 +248,31 @@ fn a_worker_that_cannot_be_started_costs_the_others_nothing() {
     world.wait(20_000);
     assert_eq!(grown(&world).len(), 1, "later it is tried again");
 }
+
+#[test]
+fn a_worker_with_several_threads_comes_and_goes_as_one() {
+    let mut world = serving(KindChoice::Processes, |options| {
+        options.threads = 2;
+        options.max_requests = 1000;
+    });
+    let seats = |world: &World| world.policy.apps[0].hosts[0].seats.len();
+    assert_eq!(seats(&world), 4);
+    seat(&mut world, 2, 1, 600);
+    seat(&mut world, 3, 1, 600);
+    world.wait(200);
+    let indexes: Vec<u16> = grown(&world).iter().map(|spec| spec.index).collect();
+    assert_eq!(indexes, [4, 5]);
+    world.worker_up(1, 5, 1);
+    assert!(retired(&world).is_empty());
+    world.worker_up(1, 4, 1);
+    assert_eq!(retired(&world), [2]);
+    gone(&mut world, 2, 1);
+    gone(&mut world, 3, 1);
+    assert_eq!(seats(&world), 4);
+    world.event(Event::FewerWorkers);
+    assert_eq!(retired(&world), [4]);
+    world.wait(30_000);
+    let kills = world.actions.iter();
+    let kills = kills.filter(|action| matches!(action, Action::KillWorker { .. }));
+    assert_eq!(kills.count(), 2, "two pids here, one process in truth");
+}

@@ -322,6 +322,7 @@ fn live(seed: u64) {
         app.options.workers_max += random.below(3);
         app.options.max_requests = [0, 100][random.below(2)];
         app.options.max_requests_jitter = 10;
+        app.options.threads = 1 + random.below(2);
         app.options.max_rss_bytes = [0, 1 << 20][random.below(2)];
         app.options.reload = random.below(4) == 0;
     }
@@ -340,13 +341,33 @@ fn live(seed: u64) {
         match &event {
             Event::HostEnded(host, _) => drop(children.hosts.remove(host)),
             Event::EdgeEnded(_) => children.edge = false,
-            Event::FromHost(host, FromHost::SeatLost { index, .. }) => {
-                children.retired.insert((*host, *index));
-            }
+
             _ => {}
         }
+        let lost = match &event {
+            Event::FromHost(host, FromHost::SeatLost { .. }) => Some(*host),
+            _ => None,
+        };
         world.event(event);
+        // With a worker that is lost all its threads are.
+        let hosts = world.policy.apps.iter().flat_map(|app| &app.hosts);
+        for host in hosts.filter(|host| Some(host.id) == lost) {
+            let has = |index: u16| host.seats.iter().any(|seat| seat.index == index);
+            let order = &children.hosts[&host.id].workers;
+            let gone = order.iter().filter(|worker| !has(worker.index));
+            children
+                .retired
+                .extend(gone.map(|worker| (host.id, worker.index)));
+        }
         children.follow(&world.actions);
+        // One order is for all threads of a worker.
+        for host in world.policy.apps.iter().flat_map(|app| &app.hosts) {
+            for seat in host.seats.iter().filter(|seat| seat.leave_by_ms.is_some()) {
+                let told = children.retired.contains(&(host.id, seat.leader));
+                assert!(told || children.exit.is_some(), "nobody told it to leave");
+                children.retired.insert((host.id, seat.index));
+            }
+        }
         check(world, children);
     };
     step(&mut world, &mut children, Event::Start);
