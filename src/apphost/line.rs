@@ -80,14 +80,21 @@ impl Descriptors {
         })
     }
 
-    /// Maps the segment.
+    /// Maps the segment. This process, and what it forks, can then wake the event loop in each of its seats.
     pub fn exchange(
+        spec: &HostSpec,
         segment: OwnedFd,
         doorbells: Vec<OwnedFd>,
+        seats: &[SeatEnds],
     ) -> std::result::Result<Exchange, LoadError> {
         let segment = Segment::attach(segment).map_err(|corrupt| {
             LoadError::new("start", format!("cannot map the exchange: {corrupt}"))
         })?;
+        for (worker, ends) in spec.workers.iter().zip(seats) {
+            if let Ok(bell) = ends.wake.try_clone() {
+                segment.set_bell(worker.index, EventFd::from_fd(bell));
+            }
+        }
         Ok(Exchange {
             segment: Arc::new(segment),
             doorbells: doorbells.into_iter().map(EventFd::from_fd).collect(),

@@ -4,6 +4,7 @@
 
 use crate::ffi::{Object, Python, Raised, Result};
 use crate::prelude::Prelude;
+use config::InterfaceChoice;
 use control::message::{FromHost, HostSpec, clip};
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
@@ -94,6 +95,30 @@ pub fn own_module(py: Python<'_>, prelude: &Prelude) -> std::result::Result<Obje
         ));
     };
     Ok(prelude.call(py, c"extension", &[&py.path(file.as_os_str().as_bytes())?])?)
+}
+
+/// What an application speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    Wsgi,
+    Asgi,
+    /// ASGI 2: the scope in one call, the rest in a second.
+    AsgiLegacy,
+}
+
+/// Finds out, unless it was said.
+pub fn speaks(
+    py: Python<'_>,
+    prelude: &Prelude,
+    application: &Object,
+    choice: InterfaceChoice,
+) -> Result<Speaks> {
+    let found = prelude.call(py, c"speaks", &[application])?.to_text()?;
+    Ok(match (choice, found.as_str()) {
+        (InterfaceChoice::Wsgi, _) | (InterfaceChoice::Auto, "wsgi") => Speaks::Wsgi,
+        (_, "asgi2") => Speaks::AsgiLegacy,
+        (InterfaceChoice::Asgi | InterfaceChoice::Auto, _) => Speaks::Asgi,
+    })
 }
 
 /// Longest list of files in one message, in bytes of paths.

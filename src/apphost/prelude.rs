@@ -20,6 +20,10 @@ impl Prelude {
         Ok(Prelude { names })
     }
 
+    pub fn names(&self) -> &Dict {
+        &self.names
+    }
+
     /// More of our own code in the same namespace.
     pub fn extend(&self, py: Python<'_>, source: &str) -> Result<()> {
         let source = CString::new(source).expect("our own source holds no NUL");

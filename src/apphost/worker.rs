@@ -2,12 +2,14 @@
 //!
 //! The same for an interpreter's thread and for a process. The GIL is kept while the queue has work, and given up around sleep.
 
+use crate::asgi::{self, AsgiWorker};
 use crate::ffi::{Handle, Kind, Object, Python};
 use crate::lease::Lease;
 use crate::line::SeatEnds;
-use crate::load::LoadError;
+use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use crate::wsgi::{Gateway, Outcome, Setting};
+use config::Interface;
 use control::message::HostSpec;
 use shm::{Segment, WorkerSeat};
 use std::rc::Rc;
@@ -34,6 +36,8 @@ pub struct Progress {
     turns: AtomicU64,
     /// An exception was raised into the call in work and may not have arrived yet.
     pub interrupted: AtomicBool,
+    /// The application speaks ASGI; known once there is a worker.
+    asgi: AtomicBool,
 }
 
 impl Progress {
@@ -46,6 +50,32 @@ impl Progress {
     fn step(&self) {
         self.turns.fetch_add(1, Ordering::Release);
     }
+
+    /// An event loop begins a turn, whether or not it has ended the one before.
+    pub fn begin_turn(&self) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store((turns + 1) | 1, Ordering::Release);
+    }
+
+    /// An event loop goes to sleep.
+    pub fn end_turn(&self) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store(turns + (turns & 1), Ordering::Release);
+    }
+
+    /// What the application speaks, once there is a worker.
+    pub fn interface(&self) -> Interface {
+        if self.asgi.load(Ordering::Acquire) {
+            Interface::Asgi
+        } else {
+            Interface::Wsgi
+        }
+    }
+
+    /// Moves whenever anything moves.
+    pub fn mark(&self) -> u64 {
+        self.turns.load(Ordering::Acquire)
+    }
 }
 
 /// Why a worker's life ended.
@@ -57,7 +87,13 @@ pub enum End {
 }
 
 /// A worker ready to serve.
-pub struct Worker {
+pub enum Worker {
+    Wsgi(WsgiWorker),
+    Asgi(AsgiWorker),
+}
+
+/// One that serves requests one after another.
+pub struct WsgiWorker {
     seat: WorkerSeat,
     gateway: Gateway,
     progress: Arc<Progress>,
@@ -80,6 +116,25 @@ impl Worker {
         errors: Object,
         progress: Arc<Progress>,
     ) -> Result<Worker, LoadError> {
+        let speaks = load::speaks(py, prelude, &application, spec.options.interface)?;
+        if speaks != Speaks::Wsgi {
+            progress.asgi.store(true, Ordering::Release);
+            return AsgiWorker::new(
+                py,
+                asgi::Setting {
+                    prelude,
+                    spec,
+                    exchange,
+                    seat,
+                    ends,
+                    application,
+                    legacy: speaks == Speaks::AsgiLegacy,
+                    errors,
+                    progress,
+                },
+            )
+            .map(Worker::Asgi);
+        }
         let gateway = Gateway::new(
             py,
             prelude.clone(),
@@ -106,15 +161,24 @@ impl Worker {
                 format!("cannot take seat {}: {corrupt}", seat.index),
             )
         })?;
-        Ok(Worker {
+        Ok(Worker::Wsgi(WsgiWorker {
             seat,
             gateway,
             progress,
-        })
+        }))
     }
 
     /// Serves until drained or replaced.
-    pub fn run(mut self, py: Python<'_>) -> End {
+    pub fn run(self, py: Python<'_>) -> End {
+        match self {
+            Worker::Wsgi(worker) => worker.run(py),
+            Worker::Asgi(worker) => worker.run(py),
+        }
+    }
+}
+
+impl WsgiWorker {
+    fn run(mut self, py: Python<'_>) -> End {
         if self.progress.lease.hold().is_err() {
             std::mem::forget(self.seat);
             return End::Replaced;

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Descriptors of one worker that nobody has asked for yet.
-const STASH_MAX: usize = 16;
+const STASH_MAX: usize = 1024;
 /// Packets taken from the socket in one go; the kernel's own bound on a socket's queue is far below.
 const PACKETS_MAX: usize = 1024;
 

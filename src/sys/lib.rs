@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod dynamic;
+pub mod epoll;
 pub mod errno;
 pub mod eventfd;
 pub mod file;

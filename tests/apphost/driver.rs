@@ -7,7 +7,7 @@ use control::Channel;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use shm::handover::{LABEL_BYTES, Label};
 use shm::request::{self, Body, Request};
-use shm::{EdgeRing, Frame, Layout, Segment, SlotId};
+use shm::{EdgeRing, EventKind, Frame, Layout, Segment, SlotId};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -86,13 +86,18 @@ impl Setup {
         let (fd, segment) = Segment::create(&self.layout).expect("a segment can be made");
         let segment = Arc::new(segment);
         let bell = EventFd::new().expect("an eventfd can be made");
-        let mut ring = EdgeRing::new(segment, 0);
+        let mut ring = EdgeRing::new(Arc::clone(&segment), 0);
         let mut ours = HashMap::new();
         let mut theirs = Vec::new();
         for seat in &self.spec.workers {
             let (a, b) = sys::socket::seqpacket_pair().expect("a socket pair can be made");
             ours.insert(seat.index, a);
-            theirs.push((b, EventFd::new().expect("an eventfd can be made")));
+            let wake = EventFd::new().expect("an eventfd can be made");
+            segment.set_bell(
+                seat.index,
+                wake.try_clone().expect("an eventfd can be copied"),
+            );
+            theirs.push((b, wake));
             ring.worker_up(seat.index, seat.incarnation);
         }
         let (channel, child_end) = Channel::pair().expect("a channel can be made");
@@ -190,6 +195,8 @@ pub struct Call {
     pub headers: Vec<(&'static [u8], &'static [u8])>,
     pub body: Vec<u8>,
     pub spooled: bool,
+    /// The body is pushed by the test, on the inbound ring.
+    pub streamed: bool,
 }
 
 pub fn get(target: &'static str) -> Call {
@@ -210,7 +217,23 @@ pub fn get(target: &'static str) -> Call {
         headers: vec![(b"host", b"localhost:8000")],
         body: Vec::new(),
         spooled: false,
+        streamed: false,
     }
+}
+
+/// A WebSocket handshake.
+pub fn websocket(target: &'static str) -> Call {
+    let mut call = get(target);
+    call.request.flags = request::FLAG_WEBSOCKET;
+    call
+}
+
+/// A request whose body the test pushes.
+pub fn upload(target: &'static str) -> Call {
+    let mut call = post(target, Vec::new());
+    call.request.content_length = None;
+    call.streamed = true;
+    call
 }
 
 pub fn post(target: &'static str, body: impl Into<Vec<u8>>) -> Call {
@@ -229,6 +252,19 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Length of the file parts of the body.
     pub file_bytes: u64,
+    /// `HEAD_*`.
+    pub flags: u16,
+    /// The headers of interim responses, with their status.
+    pub interim: Vec<(u16, Vec<(String, String)>)>,
+    pub trailers: Vec<(String, String)>,
+    /// The WebSocket was accepted, with these headers.
+    pub accepted: Option<Vec<(String, String)>>,
+    /// Whole messages: whether binary, and what.
+    pub messages: Vec<(bool, Vec<u8>)>,
+    partial: Vec<u8>,
+    pub close: Option<(u16, String)>,
+    /// It asked for the body.
+    pub wanted_body: bool,
     pub aborted: bool,
     ended: bool,
 }
@@ -318,7 +354,9 @@ impl Host {
         let area = self.ring.request_area(slot);
         let offset =
             request::encode(area, &call.request, call.headers.iter().copied()).expect("it fits");
-        let body = if call.spooled {
+        let body = if call.streamed {
+            Body::Stream
+        } else if call.spooled {
             let mut file = sys::file::temporary(Path::new("/tmp")).expect("a spool file");
             file.write_all(&call.body).expect("a file takes bytes");
             self.spools.insert(slot.index(), file.into());
@@ -353,19 +391,39 @@ impl Host {
                 length: u64,
             },
             Chunk(shm::Chunk),
+            Message(bool, bool, shm::Chunk),
         }
         loop {
             let next = match self.ring.next_frame(slot).expect("no garbage") {
                 None => return answer.ended,
                 Some(Frame::Head(bytes)) => {
                     let head = shm::response::decode(bytes).expect("a head");
-                    answer.status = head.status;
-                    answer.headers = head
-                        .headers
-                        .map(|(name, value)| (latin1(name), latin1(value)))
-                        .collect();
+                    (answer.status, answer.flags) = (head.status, head.flags);
+                    answer.headers = headers(bytes);
                     Next::Nothing
                 }
+                Some(Frame::Informational(bytes)) => {
+                    let status = shm::response::decode(bytes).expect("a head").status;
+                    answer.interim.push((status, headers(bytes)));
+                    Next::Nothing
+                }
+                Some(Frame::Trailers(bytes)) => {
+                    answer.trailers.extend(headers(bytes));
+                    Next::Nothing
+                }
+                Some(Frame::Accept(bytes)) => {
+                    answer.accepted = Some(headers(bytes));
+                    Next::Nothing
+                }
+                Some(Frame::Close { code, reason }) => {
+                    answer.close = Some((code, String::from_utf8_lossy(reason).into_owned()));
+                    Next::Nothing
+                }
+                Some(Frame::Message {
+                    binary,
+                    last,
+                    chunk,
+                }) => Next::Message(binary, last, chunk),
                 Some(Frame::Body(chunk)) => Next::Chunk(chunk),
                 Some(Frame::File {
                     token,
@@ -393,7 +451,22 @@ impl Host {
                     answer.body.extend_from_slice(self.ring.bytes(slot, chunk));
                     self.ring.consume(slot, chunk.mark());
                 }
-                Next::WantBody => self.send_spool(slot),
+                Next::Message(binary, last, chunk) => {
+                    answer
+                        .partial
+                        .extend_from_slice(self.ring.bytes(slot, chunk));
+                    self.ring.consume(slot, chunk.mark());
+                    if last {
+                        let message = std::mem::take(&mut answer.partial);
+                        answer.messages.push((binary, message));
+                    }
+                }
+                Next::WantBody => {
+                    answer.wanted_body = true;
+                    if self.spools.contains_key(&slot.index()) {
+                        self.send_spool(slot);
+                    }
+                }
                 Next::File {
                     token,
                     offset,
@@ -451,6 +524,37 @@ impl Host {
         self.ring.dirty(|_| {});
     }
 
+    /// Takes what comes until `enough` is so.
+    #[track_caller]
+    pub fn take_until(
+        &mut self,
+        slot: SlotId,
+        answer: &mut Answer,
+        enough: impl Fn(&Answer) -> bool,
+    ) {
+        let start = Instant::now();
+        loop {
+            let ended = self.take(slot, answer);
+            if enough(answer) {
+                return;
+            }
+            assert!(
+                !ended && start.elapsed() < PATIENCE,
+                "not enough: {answer:?}; log:\n{}",
+                self.log()
+            );
+            self.pause();
+        }
+    }
+
+    /// Pushes an event and shows it.
+    pub fn event(&mut self, slot: SlotId, kind: EventKind, payload: &[u8]) {
+        self.ring
+            .push_event(slot, kind, payload)
+            .expect("the inbound ring has room");
+        self.ring.commit_events(slot);
+    }
+
     /// The whole answer to a submitted request.
     #[track_caller]
     pub fn wait(&mut self, slot: SlotId) -> Answer {
@@ -473,6 +577,14 @@ impl Host {
         let slot = self.submit(call);
         self.wait(slot)
     }
+}
+
+fn headers(head: &[u8]) -> Vec<(String, String)> {
+    shm::response::decode(head)
+        .expect("a head")
+        .headers
+        .map(|(name, value)| (latin1(name), latin1(value)))
+        .collect()
 }
 
 fn latin1(bytes: &[u8]) -> String {

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod asgi;
 mod deadlines;
 mod driver;
 mod loading;

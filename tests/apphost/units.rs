@@ -4,7 +4,7 @@
 
 #[path = "../../src/apphost/backoff.rs"]
 mod backoff;
-#[path = "../../src/apphost/wsgi/header.rs"]
+#[path = "../../src/apphost/header.rs"]
 mod header;
 #[path = "../../src/apphost/lease.rs"]
 mod lease;

@@ -225,6 +225,16 @@ impl<C: Class> Slot<C> {
         ]
     }
 
+    /// `await x` steps `x` itself, by [`Iterate::next`]: `None` ends it with the value None, `Raised::stop` with another.
+    pub fn awaitable() -> [Slot<C>; 3]
+    where
+        C: Iterate,
+    {
+        let [iter, next] = Slot::iterator();
+        let this = ffi::PyObject_SelfIter as *mut c_void;
+        [iter, next, Slot::new(ffi::Py_am_await, this)]
+    }
+
     pub fn item() -> Slot<C>
     where
         C: Item,

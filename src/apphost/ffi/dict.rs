@@ -5,8 +5,21 @@ use super::object::{Object, Python};
 use pyo3::ffi;
 use std::ffi::CStr;
 
-/// An exact `dict`.
+/// An exact `dict`, or one that came from outside and may be of a subclass.
+#[repr(transparent)]
 pub struct Dict(Object);
+
+impl Object {
+    /// Itself, if it is a `dict` (or of a subclass).
+    #[inline]
+    pub fn as_dict(&self) -> Option<&Dict> {
+        // SAFETY: a live object; `Dict` is transparent over `Object`.
+        unsafe {
+            (ffi::PyDict_Check(self.as_ptr()) != 0)
+                .then(|| &*std::ptr::from_ref(self).cast::<Dict>())
+        }
+    }
+}
 
 impl Dict {
     pub fn new(_py: Python<'_>) -> Result<Dict> {
@@ -57,5 +70,10 @@ impl Dict {
     #[inline]
     pub fn object(&self) -> &Object {
         &self.0
+    }
+
+    #[inline]
+    pub fn into_object(self) -> Object {
+        self.0
     }
 }

@@ -25,6 +25,7 @@ pub enum Kind {
     IndexError,
     OSError,
     RuntimeError,
+    StopIteration,
     SystemExit,
     TypeError,
     ValueError,
@@ -43,11 +44,18 @@ impl Kind {
                 Kind::IndexError => ffi::PyExc_IndexError,
                 Kind::OSError => ffi::PyExc_OSError,
                 Kind::RuntimeError => ffi::PyExc_RuntimeError,
+                Kind::StopIteration => ffi::PyExc_StopIteration,
                 Kind::SystemExit => ffi::PyExc_SystemExit,
                 Kind::TypeError => ffi::PyExc_TypeError,
                 Kind::ValueError => ffi::PyExc_ValueError,
             }
         }
+    }
+
+    /// For callers that hold an object, which proves as much as a token.
+    fn of_any(self) -> Object {
+        // SAFETY: a static type, alive for the process.
+        unsafe { Object::from_borrowed(self.pointer()) }
     }
 
     /// The exception type itself.
@@ -71,6 +79,14 @@ impl Raised {
         let message = CString::new(message.replace('\0', "")).unwrap_or_default();
         // SAFETY: an exception type and a NUL-terminated UTF-8 string; the token proves an attached thread.
         unsafe { ffi::PyErr_SetString(kind.pointer(), message.as_ptr()) };
+        Raised(PhantomData)
+    }
+
+    /// Ends an iteration or an await with this value.
+    #[inline]
+    pub fn stop(value: &Object) -> Raised {
+        // SAFETY: an exception type and a live object, which proves an attached thread. A dict or None becomes the only argument of the exception.
+        unsafe { ffi::PyErr_SetObject(Kind::StopIteration.pointer(), value.as_ptr()) };
         Raised(PhantomData)
     }
 
@@ -140,6 +156,28 @@ impl Exception {
             ffi::PyErr_SetObject(ffi::Py_TYPE(value).cast(), value);
         }
         Raised(PhantomData)
+    }
+
+    /// Raises what a `throw(exception)` or `throw(type, value, traceback)` was given.
+    pub fn raise_given(arguments: &[&Object]) -> Raised {
+        let given = |at: usize| arguments.get(at).filter(|given| !given.is_none());
+        let instance = match (given(0), given(1)) {
+            // SAFETY: a live object; only asked whether it is an exception instance.
+            (_, Some(value)) if unsafe { ffi::PyExceptionInstance_Check(value.as_ptr()) } != 0 => {
+                Ok((*value).clone())
+            }
+            // SAFETY: as above.
+            (Some(value), _) if unsafe { ffi::PyExceptionInstance_Check(value.as_ptr()) } != 0 => {
+                Ok((*value).clone())
+            }
+            (Some(class), Some(value)) => class.call_with(&[value]),
+            (Some(class), None) => class.call(),
+            (None, _) => Kind::RuntimeError.of_any().call(),
+        };
+        match instance {
+            Ok(instance) => Exception(instance).restore(),
+            Err(raised) => raised,
+        }
     }
 
     /// `ValueError: text`, for a log line.

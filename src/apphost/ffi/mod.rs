@@ -12,6 +12,7 @@
 //!
 //! Written against the limited API of 3.10; what newer versions add is looked up at run time, all of it in `version`.
 
+mod awaiting;
 mod class;
 mod dict;
 mod error;

@@ -1,12 +1,11 @@
 //! WSGI (PEP 3333): a claimed request becomes an environ, a call and an answer.
 //!
-//! `gateway` serves one request after another. Floors: `header` (what a head may hold), `response` (what was said so far), `session` (the request in work, shared
-//! with the Python objects that act on it), `input`, `responder` and `file_wrapper` (those objects), `environ`, `trouble`, `gateway`.
+//! `gateway` serves one request after another. Floors: `response` (what was said so far), `session` (the request in work, shared
+//! with the Python objects that act on it), `input`, `responder` and `file_wrapper` (those objects), `environ`, `trouble`, `gateway`. What a head may hold is in `crate::header`.
 
 mod environ;
 mod file_wrapper;
 mod gateway;
-mod header;
 mod input;
 mod responder;
 mod response;

@@ -1,6 +1,6 @@
 //! `start_response` and the `write` it returns (W14-W19, W23).
 
-use super::header;
+use crate::header;
 use super::response::{Response, Stage};
 use super::session::{Stop, Ticket};
 use crate::ffi::{

@@ -2,7 +2,7 @@
 //!
 //! Invariant: `head` holds a complete encoded head whenever `stage` is `Ready`; `sent <= length` where there is a length.
 
-use super::header;
+use crate::header;
 
 /// How far the response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -104,6 +104,21 @@ impl WorkerSeat {
             .store(turn.wrapping_add(1) | 1, Ordering::Relaxed);
     }
 
+    /// Begins another turn without a sleep in between.
+    pub fn next_turn(&mut self) {
+        self.begin_turn();
+    }
+
+    /// For a loop that has other things to do as well: true if there is nothing to claim, or somebody idle was woken for it.
+    pub fn leave_to_others(&self) -> bool {
+        let segment = &self.seat.segment;
+        if segment.line().is_empty() {
+            return true;
+        }
+        !segment.idle().is_empty()
+            && crate::wake::wake(segment, (self.seat.clock)(), self.seat.eager, 1) > 0
+    }
+
     /// Hands what this worker will not take to somebody else: call it when claiming stops while requests may be queued.
     pub fn pass_on(&self) {
         if !self.seat.segment.line().is_empty() {
