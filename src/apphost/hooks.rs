@@ -43,6 +43,19 @@ impl Hooks {
         Ok(hooks)
     }
 
+    /// As `load`, in the process that has the workers.
+    pub fn start(py: Python<'_>, spec: &HostSpec) -> std::result::Result<Hooks, LoadError> {
+        let hooks = Hooks::load(py, spec)?;
+        hooks.call(py, c"starting", &[])?;
+        Ok(hooks)
+    }
+
+    /// A worker begins, before it has the application.
+    pub fn begin(&self, py: Python<'_>, index: u16) -> Result<()> {
+        let index = py.integer(i64::from(index))?;
+        self.call(py, c"forked", &[&index]).map(drop)
+    }
+
     /// Calls a function of `hooks.py`; `None` if nothing is hooked.
     pub fn call(
         &self,
