@@ -1,4 +1,4 @@
-//! What PEP 3333 asks of a server, duty by duty (W1 to W41), through the real binary with both kinds of workers.
+//! What PEP 3333 asks of a server, duty by duty (W1 to W41), through the real binary with both kinds of workers, with one thread and with several.
 //!
 //! The other half of each test is the page of the same name in apps/duties.py; most pages run inside wsgiref.validate.
 
@@ -19,11 +19,16 @@ fn setup(kind: &str) -> Setup {
     setup
 }
 
-/// One server of each kind that the test's Python can do, shared by all tests of this file.
+/// One server of each kind that the test's Python can do, and one with several threads, shared by all tests of this file.
 fn servers() -> Vec<&'static Server> {
     static PROCESSES: OnceLock<Server> = OnceLock::new();
+    static THREADS: OnceLock<Server> = OnceLock::new();
     static INTERPRETERS: OnceLock<Server> = OnceLock::new();
     let mut servers = vec![shared(&PROCESSES, || setup("processes"))];
+    servers.push(shared(&THREADS, || {
+        let setup = setup("processes").option("--threads", "3");
+        setup.also("--env", "THREADS=3")
+    }));
     if python::has_interpreters() {
         servers.push(shared(&INTERPRETERS, || setup("interpreters")));
     } else {
@@ -675,9 +680,9 @@ fn w34_an_informational_status_is_no_answer() {
 }
 
 #[test]
-fn w35_a_worker_is_one_thread() {
+fn w35_a_worker_is_one_thread_unless_asked() {
     for _ in 0..8 {
-        ok("/w35/one_thread");
+        ok("/w35/threads");
     }
 }
 

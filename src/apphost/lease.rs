@@ -43,6 +43,10 @@ impl Lease {
         self.0.store(FREE, Ordering::Release);
     }
 
+    pub fn is_revoked(&self) -> bool {
+        self.0.load(Ordering::Acquire) == REVOKED
+    }
+
     /// Takes the seat away. `false`: the worker is at work in shared memory right now, hence not stuck in Python; ask again later.
     pub fn revoke(&self) -> bool {
         self.0

@@ -3,8 +3,8 @@
 //! Started as `PYTHON -c BOOTSTRAP EXTENSION`, it finds its orders on descriptor 3 and its requests in shared memory. It owns the
 //! interpreters or worker processes of one generation of one app. It never sees a client's socket, and what it writes is not trusted.
 //!
-//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `gate` and `backoff`, `private`, `load`, `warmup`, `wsgi`, `worker`,
-//! `line`, then the kinds `interpreters`
+//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `gate` and `backoff`, `private`, `load`, `warmup`, `header`, `wsgi`, `asgi`,
+//! `worker`, `line`, `threads`, then the kinds `interpreters`
 //! and `zygote` and the `probe`, and `host` on top. Only `ffi` has unsafe code.
 #![deny(unsafe_code)]
 
@@ -12,8 +12,11 @@
 mod ffi;
 
 mod afterwork;
+mod asgi;
 mod backoff;
 mod gate;
+mod header;
+mod hooks;
 mod host;
 mod interpreters;
 mod lease;
@@ -22,6 +25,7 @@ mod load;
 mod prelude;
 mod private;
 mod probe;
+mod threads;
 mod warmup;
 mod worker;
 mod wsgi;

@@ -6,6 +6,7 @@ Run once in every interpreter that serves or probes an application. Nothing here
 import io
 import os
 import sys
+from _thread import get_ident
 
 NAME_TRIES = ("application", "app", "create_app()", "make_app()", "api", "wsgi_app")
 
@@ -23,7 +24,8 @@ class Lines(io.RawIOBase):
     def __init__(self, descriptor, prefix):
         self._descriptor = descriptor
         self._prefix = prefix.encode("utf-8", "backslashreplace")
-        self._rest = b""
+        # Unfinished lines, by the thread that writes them.
+        self._rests = {}
 
     def writable(self):
         return True
@@ -36,19 +38,20 @@ class Lines(io.RawIOBase):
 
     def write(self, data):
         data = bytes(data)
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > self.LINE_MAX:
-            lines.append(self._rest)
-            self._rest = b""
+        thread = get_ident()
+        lines = (self._rests.pop(thread, b"") + data).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > self.LINE_MAX:
+            lines.append(rest)
+        elif rest:
+            self._rests[thread] = rest
         self._put(lines)
         return len(data)
 
     def finish(self):
-        """Writes an unfinished last line."""
-        if self._rest:
-            self._put([self._rest])
-            self._rest = b""
+        """Writes unfinished last lines."""
+        rests, self._rests = self._rests, {}
+        self._put(list(rests.values()))
 
     def _put(self, lines):
         piece = b""
@@ -115,6 +118,15 @@ def extension(path):
     return module
 
 
+def hire(serve, name):
+    """A further request thread. Daemonic: a request that never ends must not keep the process from ending."""
+    import threading
+
+    thread = threading.Thread(target=serve, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 def adopt_thread():
     """In an interpreter on a native thread, `threading` takes this thread for a daemonic dummy, and every new thread would inherit daemon."""
     import threading
@@ -159,7 +171,7 @@ def watch_imports(report):
 
 
 class LoadError(Exception):
-    """`stage` is `import`, `callable` or `asgi`; `trace` a traceback or empty."""
+    """`stage` is `import`, `callable` or `worker`; `trace` a traceback or empty."""
 
     def __init__(self, stage, message, trace=""):
         super().__init__(message)
@@ -203,8 +215,6 @@ def load(target):
             raise LoadError("callable", f"the factory {expression!r} in module {module_name!r} returned {describe(found)}, not an application")
     if not callable(found):
         raise LoadError("callable", f"{name!r} in module {module_name!r} is {describe(found)}, not callable" + suggest(module, module_name))
-    if is_asgi(found):
-        raise LoadError("asgi", f"{target} is an ASGI application; this version of ringgate runs WSGI applications (ASGI is planned)")
     return found
 
 
@@ -324,15 +334,32 @@ def watched_files():
     return sorted(found)
 
 
-def is_asgi(app):
+def speaks(app):
+    """`asgi`, `asgi2` (the scope in one call, the rest in a second) or `wsgi`."""
     import inspect
 
-    if inspect.iscoroutinefunction(app):
-        return True
+    call = app
     if inspect.isclass(app):
-        # An ASGI 2 class takes the scope alone and its instance is a coroutine function.
-        return inspect.iscoroutinefunction(getattr(app, "__call__", None))
-    return inspect.iscoroutinefunction(getattr(type(app), "__call__", None))
+        # Called with the scope alone; what it makes is called with the rest.
+        return "asgi2" if inspect.iscoroutinefunction(getattr(app, "__call__", None)) else "wsgi"
+    if not inspect.isroutine(app):
+        call = getattr(type(app), "__call__", None)
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
+        return "asgi"
+    # A plain function may return the coroutine of another: then its parameters tell.
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return "wsgi"
+    positional = [parameter for parameter in parameters if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+    required = [parameter for parameter in positional if parameter.default is parameter.empty]
+    if len(required) <= 3 <= len(positional) and positional[0].name == "scope":
+        return "asgi"
+    if len(required) == 3:
+        return "asgi"
+    if len(required) == 1 == len(positional):
+        return "asgi2"
+    return "wsgi"
 
 
 def settle():

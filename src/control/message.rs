@@ -163,12 +163,13 @@ pub struct HostSpec {
     /// Another generation serves meanwhile: this one takes nothing before all its workers can, and a warm-up that fails fails it.
     pub successor: bool,
     pub generation: u32,
+    /// Seats. With several threads per worker (`options.seats_per_worker()`): all of the first worker, then all of the second, and so on.
     pub workers: Vec<WorkerSpec>,
     /// Doorbells that follow the segment.
     pub rings: usize,
     /// `--timeout`, for the host's own measures; 0: none.
     pub timeout_ms: u64,
-    /// `wsgi.multithread`: false for both kinds today.
+    /// `wsgi.multithread`.
     pub multithread: bool,
     /// SERVER_SOFTWARE, e.g. `ringgate/0.1.0`.
     pub server_software: String,

@@ -11,15 +11,15 @@ use crate::gate::Gate;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
 use crate::private;
+use crate::threads::{Place, Report, Seen};
 use crate::worker::{End, Exchange};
-use config::Interface;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use sys::eventfd::EventFd;
 use sys::socket::Watch;
-use thread::{INTERRUPT_GRACE, Report, Seat};
+use thread::{INTERRUPT_GRACE, Seat};
 
 enum Event {
     Loaded(WorkerSpec),
@@ -80,10 +80,12 @@ struct Interrupted {
 }
 
 /// A seat and whoever sits in it.
-struct Place {
+struct Held {
     seat: Seat,
     /// Kept to give to successors.
     ends: SeatEnds,
+    /// The seat of the thread that made its interpreter.
+    leader: u16,
     loaded: bool,
     /// Its worker is serving.
     up: bool,
@@ -97,7 +99,7 @@ pub struct Interpreters {
     line: Line,
     spec: Arc<HostSpec>,
     exchange: Exchange,
-    places: Vec<Place>,
+    places: Vec<Held>,
     gate: Arc<Gate>,
     announced: bool,
     draining: bool,
@@ -111,7 +113,12 @@ pub struct Interpreters {
 
 impl Interpreters {
     pub fn start(line: Line, spec: HostSpec, descriptors: Descriptors) -> Interpreters {
-        let exchange = match Descriptors::exchange(descriptors.segment, descriptors.doorbells) {
+        let exchange = match Descriptors::exchange(
+            &spec,
+            descriptors.segment,
+            descriptors.doorbells,
+            &descriptors.seats,
+        ) {
             Ok(exchange) => exchange,
             Err(error) => line.fail(error),
         };
@@ -126,6 +133,7 @@ impl Interpreters {
             events: Mutex::new(Vec::new()),
             bell,
         });
+        let threads = spec.options.seats_per_worker();
         let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
         let workers = spec.workers.clone();
         let mut host = Interpreters {
@@ -142,36 +150,54 @@ impl Interpreters {
             afterwork,
             abandoned: 0,
         };
-        for (seat, ends) in workers.into_iter().zip(descriptors.seats) {
-            host.add(seat, ends);
+        let mut seats = workers.into_iter().zip(descriptors.seats).peekable();
+        while seats.peek().is_some() {
+            host.add(seats.by_ref().take(threads).collect());
         }
         host
     }
 
-    fn add(&mut self, seat: WorkerSpec, ends: SeatEnds) {
-        let seat = self.start_worker(&ends, seat);
-        self.places.push(Place {
-            seat,
-            ends,
-            loaded: false,
-            up: false,
-            ended: false,
-            retiring: false,
-        });
+    /// A worker with a thread for each of the seats.
+    fn add(&mut self, seats: Vec<(WorkerSpec, SeatEnds)>) {
+        let specs = seats.iter().map(|(spec, ends)| (*spec, ends));
+        let started = self.start_worker(specs);
+        let leader = started.first().map_or(0, |seat| seat.spec.index);
+        let ends = seats.into_iter().map(|(_, ends)| ends);
+        self.places
+            .extend(started.into_iter().zip(ends).map(|(seat, ends)| Held {
+                seat,
+                ends,
+                leader,
+                loaded: false,
+                up: false,
+                ended: false,
+                retiring: false,
+            }));
     }
 
-    fn start_worker(&self, ends: &SeatEnds, seat: WorkerSpec) -> Seat {
-        match ends.try_clone().and_then(|ends| {
+    fn start_worker<'a>(
+        &self,
+        seats: impl Iterator<Item = (WorkerSpec, &'a SeatEnds)>,
+    ) -> Vec<Seat> {
+        let places: std::io::Result<Vec<Place>> = seats
+            .map(|(seat, ends)| {
+                Ok(Place {
+                    seat,
+                    ends: ends.try_clone()?,
+                    seen: Seen::default(),
+                })
+            })
+            .collect();
+        match places.and_then(|places| {
             thread::start(
                 &self.spec,
                 &self.exchange,
-                seat,
-                ends,
+                places,
                 &self.gate,
                 &self.report,
             )
         }) {
-            Ok(seat) => seat,
+            Ok(seats) => seats,
             Err(error) => self.line.fail(LoadError::new(
                 "start",
                 format!("cannot start a worker thread: {error}"),
@@ -236,8 +262,10 @@ impl Interpreters {
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
-                for (seat, ends) in workers.into_iter().zip(ends) {
-                    self.add(seat, ends);
+                let threads = self.spec.options.seats_per_worker();
+                let mut seats = workers.into_iter().zip(ends).peekable();
+                while seats.peek().is_some() {
+                    self.add(seats.by_ref().take(threads).collect());
                 }
             }
             ToHost::Retire { index } => self.retire(index),
@@ -256,10 +284,9 @@ impl Interpreters {
     }
 
     fn retire(&mut self, index: u16) {
-        let known = |place: &&mut Place| place.seat.spec.index == index;
-        if let Some(place) = self.places.iter_mut().find(known) {
+        for place in self.places.iter_mut().filter(|place| place.leader == index) {
             place.retiring = true;
-            self.exchange.segment.request_drain(index);
+            self.exchange.segment.request_drain(place.seat.spec.index);
         }
     }
 
@@ -296,8 +323,8 @@ impl Interpreters {
     }
 
     fn note_loaded(&mut self, seat: WorkerSpec) {
-        if let Some(place) = self.place(seat) {
-            self.places[place].loaded = true;
+        for place in &mut self.places {
+            place.loaded |= place.leader == seat.index;
         }
         if self.places.iter().all(|place| place.loaded) {
             self.gate.open();
@@ -315,7 +342,7 @@ impl Interpreters {
             index: seat.index,
             incarnation: seat.incarnation,
             pid,
-            interface: Interface::Wsgi,
+            interface: self.places[place].seat.seen.progress.interface(),
         });
         if self.draining || retiring {
             // The order came while it was being imported.
@@ -346,8 +373,8 @@ impl Interpreters {
         match self.place(seat) {
             Some(place) if self.draining => self.places[place].ended = true,
             // The others serve on.
-            Some(place) if self.announced => {
-                self.places.remove(place);
+            Some(_) if self.announced => {
+                self.places.retain(|place| place.leader != seat.index);
                 let WorkerSpec { index, incarnation } = seat;
                 self.line.send(&FromHost::SeatLost {
                     index,
@@ -371,12 +398,12 @@ impl Interpreters {
 
     /// A request ran over its time.
     fn replace(&mut self, index: u16) {
-        let known = |place: &&Place| place.seat.spec.index == index;
-        let Some(Place { seat, .. }) = self.places.iter().find(known) else {
+        let known = |place: &&Held| place.seat.spec.index == index;
+        let Some(Held { seat, .. }) = self.places.iter().find(known) else {
             return;
         };
         // Between two requests: the one in question has ended by itself.
-        let Some(turn) = seat.progress.turn() else {
+        let Some(turn) = seat.seen.progress.turn() else {
             return;
         };
         if self
@@ -410,10 +437,10 @@ impl Interpreters {
             else {
                 continue;
             };
-            if self.places[place].seat.progress.turn() != Some(interrupted.turn) {
+            if self.places[place].seat.seen.progress.turn() != Some(interrupted.turn) {
                 continue;
             }
-            if !self.places[place].seat.progress.lease.revoke() {
+            if !self.places[place].seat.seen.progress.lease.revoke() {
                 // Not in Python but in our own code, e.g. waiting for the client to take bytes: that ends by itself.
                 self.interrupted.push(Interrupted {
                     at: now + INTERRUPT_GRACE,
@@ -447,7 +474,12 @@ impl Interpreters {
                 self.places.remove(place);
                 continue;
             }
-            self.places[place].seat = self.start_worker(&self.places[place].ends, successor);
+            // Its interpreter's other threads go on; the successor has one of its own.
+            let ends = &self.places[place].ends;
+            if let Some(seat) = self.start_worker(std::iter::once((successor, ends))).pop() {
+                self.places[place].leader = successor.index;
+                self.places[place].seat = seat;
+            }
         }
     }
 }

@@ -1,18 +1,19 @@
 //! A worker's thread and the interpreter in it, from its creation to its end, and how it is interrupted from outside.
 
-use crate::ffi::{self, Handle, Python};
+use crate::ffi::{self, Python};
 use crate::gate::Gate;
-use crate::line::SeatEnds;
+use crate::hooks::Hooks;
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::private;
+use crate::threads::{self, Common, Place, Report, Seen};
 use crate::warmup;
-use crate::worker::{End, Exchange, Progress, Worker};
-use control::message::{FromHost, HostSpec, WorkerSpec};
+use crate::worker::{End, Exchange};
+use control::message::{HostSpec, WorkerSpec};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Python code expects the main thread's 8 MiB; a deep recursion needs it. Address space only.
@@ -21,64 +22,50 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// How long an interrupted request may take to give in.
 pub const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 
-/// How threads tell the main thread of workers.
-pub trait Report: Send + Sync {
-    /// It has imported the application, and waits at the gate.
-    fn loaded(&self, seat: WorkerSpec);
-    fn files(&self, message: FromHost);
-    fn up(&self, seat: WorkerSpec);
-    fn ended(&self, seat: WorkerSpec, end: End);
-    fn failed(&self, seat: WorkerSpec, error: LoadError);
-    fn refused(&self, module: &str);
-}
-
-/// What the host keeps of one worker.
+/// What the host keeps of one seat.
 pub struct Seat {
     pub spec: WorkerSpec,
-    pub progress: Arc<Progress>,
-    /// Known once its interpreter is up.
-    handle: Arc<Mutex<Option<Handle>>>,
+    pub seen: Seen,
 }
 
-/// Starts a worker's thread. What becomes of it arrives through `report`.
+/// Starts a worker: the thread that makes its interpreter sits in the first of the places, and further threads in the others. What becomes of them
+/// arrives through `report`.
 pub fn start(
     spec: &Arc<HostSpec>,
     exchange: &Exchange,
-    seat: WorkerSpec,
-    ends: SeatEnds,
+    places: Vec<Place>,
     gate: &Arc<Gate>,
     report: &Arc<dyn Report>,
-) -> std::io::Result<Seat> {
-    let progress = Arc::new(Progress::default());
-    let handle = Arc::new(Mutex::new(None));
+) -> std::io::Result<Vec<Seat>> {
+    let seats: Vec<Seat> = places
+        .iter()
+        .map(|place| Seat {
+            spec: place.seat,
+            seen: place.seen.clone(),
+        })
+        .collect();
+    let name = seats.first().map_or(0, |seat| seat.spec.index);
     let thread = Thread {
         spec: spec.clone(),
         exchange: exchange.clone(),
-        seat,
-        progress: progress.clone(),
-        handle: handle.clone(),
         gate: gate.clone(),
         report: report.clone(),
     };
     std::thread::Builder::new()
-        .name(format!("worker-{}", seat.index))
+        .name(format!("worker-{name}"))
         .stack_size(STACK_BYTES)
-        .spawn(move || thread.run(ends))?;
-    Ok(Seat {
-        spec: seat,
-        progress,
-        handle,
-    })
+        .spawn(move || thread.run(places))?;
+    Ok(seats)
 }
 
 impl Seat {
     /// Writes the stack of what this worker is doing to the log and raises RequestTimeout there. On a thread of its own, which is lost if
     /// C code in that interpreter never gives the GIL up.
     pub fn interrupt(&self, turn: u64) {
-        let Some(handle) = *self.handle.lock().unwrap_or_else(PoisonError::into_inner) else {
+        let Some(handle) = self.seen.handle() else {
             return;
         };
-        let progress = self.progress.clone();
+        let progress = self.seen.progress.clone();
         let started = std::thread::Builder::new()
             .name("interrupt".to_owned())
             .spawn(move || {
@@ -88,7 +75,11 @@ impl Seat {
                         return;
                     }
                     progress.interrupted.store(true, Ordering::Release);
-                    if let Err(raised) = interrupt(py, handle) {
+                    let interrupted = py
+                        .import(c"_ringgate")
+                        .and_then(|module| module.member(c"stack"))
+                        .and_then(|stack| threads::interrupt(py, &stack, handle));
+                    if let Err(raised) = interrupted {
                         eprintln!(
                             "ringgate: cannot interrupt a request: {}",
                             raised.take().line()
@@ -102,35 +93,22 @@ impl Seat {
     }
 }
 
-fn interrupt(py: Python<'_>, handle: Handle) -> ffi::Result<()> {
-    let module = py.import(c"_ringgate")?;
-    let stack = module.call_member(c"stack", &[&py.integer(handle.thread as i64)?])?;
-    let errors = py.import(c"sys")?.member(c"stderr")?;
-    let text = format!(
-        "a request ran over its time and is interrupted; it was here:\n{}",
-        stack.to_text()?
-    );
-    errors.call_member(c"write", &[&py.text(&text)?])?;
-    handle.raise_asynchronously(py, &module.member(c"RequestTimeout")?);
-    Ok(())
-}
-
 /// What a worker's thread starts with.
 struct Thread {
     spec: Arc<HostSpec>,
     exchange: Exchange,
-    seat: WorkerSpec,
-    progress: Arc<Progress>,
-    handle: Arc<Mutex<Option<Handle>>>,
     gate: Arc<Gate>,
     report: Arc<dyn Report>,
 }
 
 impl Thread {
-    fn run(self, ends: SeatEnds) {
-        let (seat, report) = (self.seat, self.report.clone());
+    fn run(self, places: Vec<Place>) {
+        let Some(seat) = places.first().map(|place| place.seat) else {
+            return;
+        };
+        let report = self.report.clone();
         // A panic would leave a seat with nobody in it.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.spend(ends)));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.spend(places)));
         match ended.unwrap_or_else(|_| Err(LoadError::new("worker", "a worker thread panicked"))) {
             Ok(end) => report.ended(seat, end),
             Err(error) => report.failed(seat, error),
@@ -138,10 +116,10 @@ impl Thread {
     }
 
     /// Its life in an interpreter of its own.
-    fn spend(self, ends: SeatEnds) -> Result<End, LoadError> {
+    fn spend(self, places: Vec<Place>) -> Result<End, LoadError> {
         let ended = ffi::create_interpreter(|py| {
             let prelude = Rc::new(Prelude::new(py)?);
-            let ended = self.live(py, &prelude, ends);
+            let ended = self.live(py, &prelude, places);
             if let Ok(End::Drained) = ended {
                 drop(prelude.call(py, c"finish", &[]));
             }
@@ -156,35 +134,40 @@ impl Thread {
         &self,
         py: Python<'_>,
         prelude: &Rc<Prelude>,
-        ends: SeatEnds,
+        mut places: Vec<Place>,
     ) -> Result<End, LoadError> {
-        let errors = load::prepare(py, prelude, &self.spec, Some(self.seat.index))?;
+        let further = places.split_off(1);
+        let place = places.pop().expect("split off behind the first");
+        let errors = load::prepare(py, prelude, &self.spec, Some(place.seat.index))?;
         load::own_module(py, prelude)?;
         private::install(py)?;
         watch_imports(py, prelude, &self.report)?;
-        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handle::current(py));
+        place.seen.begin(py);
+        let hooks = Hooks::load(py, &self.spec)?;
+        hooks.begin(py, place.seat.index)?;
         let application = load::application(py, prelude, &self.spec.target);
         load::report_files(py, prelude, &self.spec, &|message| {
             self.report.files(message)
         });
-        let application = application?;
+        let application = hooks.application(py, application?)?;
         warmup::wsgi(py, prelude, &self.spec, &application)?;
-        self.report.loaded(self.seat);
+        self.report.loaded(place.seat);
         py.detached(|| self.gate.pass());
-        let progress = self.progress.clone();
-        let worker = Worker::new(
-            py,
-            prelude,
-            &self.spec,
-            &self.exchange,
-            self.seat,
-            ends,
+        let common = Common {
+            spec: self.spec.clone(),
+            exchange: self.exchange.clone(),
+            prelude: prelude.clone(),
             application,
             errors,
-            progress,
-        )?;
-        self.report.up(self.seat);
-        Ok(worker.run(py))
+            report: self.report.clone(),
+        };
+        let hired = common.hire(py, further)?;
+        let end = common.serve(py, place)?;
+        if end == End::Drained {
+            hired.join(py)?;
+            hooks.note(py, c"leaving");
+        }
+        Ok(end)
     }
 }
 

@@ -1,11 +1,12 @@
 //! A forked worker, from the fork to its end.
 
+use super::crew::Crew;
 use super::{Gate, Zygote};
 use crate::ffi::Python;
 use crate::load::{self, LoadError};
+use crate::threads::{Common, Place, Seen};
 use crate::warmup;
 use crate::worker::{Progress, Worker};
-use config::Interface;
 use control::Channel;
 use control::message::FromHost;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,24 +17,24 @@ use sys::socket::Watch;
 impl Zygote<'_> {
     /// In the child: from the fork to its end.
     pub(super) fn live(&mut self, index: usize, parent: u32, channel: Channel) -> ! {
-        let tell = |message: &FromHost| {
-            // Nobody listens: the parent is gone, and soon so are we.
-            drop(channel.send(message, &[]));
-        };
-        let seat = self.places[index].seat;
-        match self.serve(index, parent, &tell) {
+        let channel = Arc::new(channel);
+        let number = self.places[index].indexes().next().unwrap_or_default();
+        match self.serve(index, parent, &channel) {
             Ok(()) => {
+                self.hooks.note(self.py, c"leaving");
                 drop(self.prelude.call(self.py, c"finish", &[]));
                 sys::process::exit_now(0)
             }
             Err(error) => {
                 let text = error.with_traceback();
-                eprintln!("[{} w{}] {text}", self.spec.name, seat.index);
-                tell(&FromHost::Failed {
+                eprintln!("[{} w{number}] {text}", self.spec.name);
+                let failed = FromHost::Failed {
                     stage: error.stage,
                     message: error.message,
                     traceback: error.traceback,
-                });
+                };
+                // Nobody listens: the parent is gone, and soon so are we.
+                drop(channel.send(&failed, &[]));
                 sys::process::exit_now(1)
             }
         }
@@ -43,7 +44,7 @@ impl Zygote<'_> {
         &mut self,
         index: usize,
         parent: u32,
-        tell: &dyn Fn(&FromHost),
+        channel: &Arc<Channel>,
     ) -> Result<(), LoadError> {
         let py = self.py;
         let system = |what: &str, error: std::io::Error| {
@@ -54,14 +55,9 @@ impl Zygote<'_> {
             sys::process::exit_now(0);
         }
         // The zygote's own descriptors are none of the worker's business.
-        let places = std::mem::take(&mut self.places);
-        let mut own = None;
-        for (at, place) in places.into_iter().enumerate() {
-            if at == index {
-                own = Some((place.seat, place.ends));
-            }
-        }
-        let Some((seat, ends)) = own else {
+        let mut seats = self.places.swap_remove(index).seats;
+        self.places.clear();
+        let Some(seat) = seats.first().map(|(seat, _)| *seat) else {
             return Err(LoadError::new("worker", "no such seat"));
         };
         self.line.close();
@@ -81,6 +77,11 @@ impl Zygote<'_> {
             c"arm_stack_signal",
             &[&py.integer(i64::from(sys::process::stack_signal()))?],
         )?;
+        self.hooks.begin(py, seat.index)?;
+        let tell = |message: &FromHost| {
+            // Nobody listens: the parent is gone, and soon so are we.
+            drop(channel.send(message, &[]));
+        };
         let application = match self.application.take() {
             Some(application) => application,
             None => {
@@ -89,13 +90,34 @@ impl Zygote<'_> {
                 loaded?
             }
         };
+        let application = self.hooks.application(py, application)?;
         warmup::wsgi(py, self.prelude, &self.spec, &application)?;
         tell(&FromHost::Ready);
         if let Some(closed) = gate {
             wait_for_end(py, closed)?;
         }
-        let progress = Arc::new(Progress::default());
         let errors = self.errors.clone();
+        if seats.len() > 1 {
+            let crew = Crew::new(channel.clone(), bell);
+            let common = Common {
+                spec: Arc::new(self.spec.clone()),
+                exchange: self.exchange.clone(),
+                prelude: self.prelude.clone(),
+                application,
+                errors,
+                report: crew.clone(),
+            };
+            let places = seats.into_iter().map(|(seat, ends)| Place {
+                seat,
+                ends,
+                seen: Seen::default(),
+            });
+            return crew.serve(py, &common, places.collect());
+        }
+        let Some((seat, ends)) = seats.pop() else {
+            return Err(LoadError::new("worker", "no such seat"));
+        };
+        let progress = Arc::new(Progress::default());
         let worker = Worker::new(
             py,
             self.prelude,
@@ -105,14 +127,16 @@ impl Zygote<'_> {
             ends,
             application,
             errors,
-            progress,
+            progress.clone(),
         )?;
-        tell(&FromHost::WorkerUp {
+        let up = FromHost::WorkerUp {
             index: seat.index,
             incarnation: seat.incarnation,
             pid: std::process::id(),
-            interface: Interface::Wsgi,
-        });
+            interface: progress.interface(),
+        };
+        // Nobody listens: as above.
+        drop(channel.send(&up, &[]));
         worker.run(py);
         Ok(())
     }

@@ -5,10 +5,13 @@
 
 mod anew;
 mod child;
+mod crew;
+mod overdue;
 
 use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
 use crate::ffi::{Object, Python};
+use crate::hooks::Hooks;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
@@ -17,35 +20,35 @@ use control::Channel;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use sys::eventfd::EventFd;
 use sys::socket::Watch;
 
 pub use anew::RESUME_ARGUMENT;
-
-/// Between the request for a stuck worker's stack and its end.
-const STACK_PAUSE: Duration = Duration::from_millis(100);
+use overdue::Suspect;
 
 struct Child {
     pid: u32,
     ended: OwnedFd,
-    /// What it has to say: that it is up, or why not.
+    /// What it has to say: that it is up, or why not. With several threads it takes orders, too.
     channel: Channel,
     /// The channel has nothing more.
     silent: bool,
     /// It has imported the application, and waits at the gate if that is closed.
     loaded: bool,
-    up: bool,
+    /// Seats with somebody in them.
+    up: usize,
     born: Instant,
+    /// Threads that were interrupted.
+    suspects: Vec<Suspect>,
     /// To be killed then, its stack having been asked for.
     kill_at: Option<Instant>,
     reason: Option<&'static str>,
 }
 
-/// A seat and whoever sits in it.
+/// The seats of one worker, a thread for each, and whoever sits in them.
 struct Place {
-    seat: WorkerSpec,
-    ends: SeatEnds,
+    seats: Vec<(WorkerSpec, SeatEnds)>,
     child: Option<Child>,
     fork_at: Option<Instant>,
     backoff: Backoff,
@@ -62,15 +65,28 @@ struct Gate {
 }
 
 impl Place {
-    fn new(seat: WorkerSpec, ends: SeatEnds) -> Place {
+    fn new(seats: Vec<(WorkerSpec, SeatEnds)>) -> Place {
         Place {
-            seat,
-            ends,
+            seats,
             child: None,
             fork_at: Some(Instant::now()),
             backoff: Backoff::default(),
             retiring: false,
         }
+    }
+}
+
+impl Place {
+    fn indexes(&self) -> impl Iterator<Item = u16> {
+        self.seats.iter().map(|(seat, _)| seat.index)
+    }
+}
+
+impl Child {
+    /// When something is to be done about it.
+    fn due(&self) -> Option<Instant> {
+        let suspects = self.suspects.iter().map(|suspect| suspect.patience_until);
+        suspects.chain(self.kill_at).min()
     }
 }
 
@@ -83,6 +99,7 @@ struct Zygote<'p> {
     /// `None`: every worker imports it by itself.
     application: Option<Object>,
     errors: Object,
+    hooks: Hooks,
     places: Vec<Place>,
     /// `None`: open.
     gate: Option<Gate>,
@@ -106,6 +123,10 @@ pub fn run(
         Ok(errors) => errors,
         Err(raised) => line.fail(raised.into()),
     };
+    let hooks = match Hooks::start(py, &spec) {
+        Ok(hooks) => hooks,
+        Err(error) => line.fail(error),
+    };
     let application = if preload {
         let loaded = load::application(py, prelude, &spec.target);
         load::report_files(py, prelude, &spec, &|message| line.send(&message));
@@ -128,12 +149,16 @@ pub fn run(
         doorbells,
         seats,
     } = descriptors;
-    let exchange = match Descriptors::exchange(segment, doorbells) {
+    let exchange = match Descriptors::exchange(&spec, segment, doorbells, &seats) {
         Ok(exchange) => exchange,
         Err(error) => line.fail(error),
     };
-    let places = spec.workers.iter().zip(seats);
-    let places = places.map(|(seat, ends)| Place::new(*seat, ends)).collect();
+    let mut seats = spec.workers.iter().copied().zip(seats).peekable();
+    let mut places = Vec::new();
+    while seats.peek().is_some() {
+        let threads = spec.options.seats_per_worker();
+        places.push(Place::new(seats.by_ref().take(threads).collect()));
+    }
     let gate = spec.successor.then(|| match sys::socket::pipe() {
         Ok((closed, _holder)) => Gate { closed, _holder },
         Err(error) => line.fail(LoadError::new(
@@ -151,6 +176,7 @@ pub fn run(
         exchange,
         application,
         errors,
+        hooks,
         places,
         gate,
         announced: false,
@@ -175,7 +201,7 @@ impl Zygote<'_> {
             for place in seen.places.into_iter().rev() {
                 self.look_at(place);
             }
-            let seats = self.places.iter().map(|place| place.seat.index);
+            let seats = self.places.iter().flat_map(Place::indexes);
             for index in self
                 .afterwork
                 .look(Instant::now(), &self.exchange.segment, seats)
@@ -183,6 +209,7 @@ impl Zygote<'_> {
                 self.replace(index);
             }
             if self.draining && self.places.iter().all(|place| place.child.is_none()) {
+                self.hooks.note(self.py, c"exiting");
                 self.line.send(&FromHost::Drained);
                 sys::process::exit_now(0);
             }
@@ -207,10 +234,8 @@ impl Zygote<'_> {
             .places
             .iter()
             .flat_map(|place| {
-                [
-                    place.fork_at,
-                    place.child.as_ref().and_then(|child| child.kill_at),
-                ]
+                let child = place.child.as_ref().and_then(Child::due);
+                [place.fork_at, child]
             })
             .flatten()
             .chain(self.afterwork.due())
@@ -242,13 +267,19 @@ impl Zygote<'_> {
         let (order, descriptors) = self.line.receive();
         match order {
             ToHost::Drain => self.drain(),
-            ToHost::Quit => sys::process::exit_now(0),
+            ToHost::Quit => {
+                self.hooks.note(self.py, c"exiting");
+                sys::process::exit_now(0)
+            }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
-                let new = workers.into_iter().zip(ends);
-                self.places
-                    .extend(new.map(|(seat, ends)| Place::new(seat, ends)));
+                let threads = self.spec.options.seats_per_worker();
+                let mut seats = workers.into_iter().zip(ends).peekable();
+                while seats.peek().is_some() {
+                    self.places
+                        .push(Place::new(seats.by_ref().take(threads).collect()));
+                }
             }
             ToHost::Retire { index } => self.retire(index),
             ToHost::Start { .. } | ToHost::Descriptors {} => {
@@ -262,22 +293,28 @@ impl Zygote<'_> {
         self.gate = None;
         for place in &mut self.places {
             place.fork_at = None;
-            self.exchange.segment.request_drain(place.seat.index);
+            for index in place.indexes() {
+                self.exchange.segment.request_drain(index);
+            }
         }
     }
 
     fn retire(&mut self, index: u16) {
-        let known = |place: &Place| place.seat.index == index;
+        let known = |place: &Place| place.indexes().any(|each| each == index);
         let Some(at) = self.places.iter().position(known) else {
             return;
         };
         if self.places[at].child.is_none() {
             let place = self.places.remove(at);
-            self.tell_gone(place.seat, 0, "retired");
+            for (seat, _) in &place.seats {
+                self.tell_gone(*seat, 0, "retired");
+            }
             return;
         }
         self.places[at].retiring = true;
-        self.exchange.segment.request_drain(index);
+        for index in self.places[at].indexes() {
+            self.exchange.segment.request_drain(index);
+        }
     }
 
     fn tell_gone(&self, seat: WorkerSpec, pid: u32, reason: &str) {
@@ -287,38 +324,6 @@ impl Zygote<'_> {
             pid,
             reason: reason.to_owned(),
         });
-    }
-
-    /// Asks a worker whose request ran over its time for its stack, and kills it soon after.
-    fn replace(&mut self, index: u16) {
-        let Some(child) = self
-            .places
-            .iter_mut()
-            .find(|place| place.seat.index == index)
-            .and_then(|place| place.child.as_mut())
-        else {
-            return;
-        };
-        if child.kill_at.is_some() {
-            return;
-        }
-        signal(child.pid, sys::process::stack_signal());
-        child.kill_at = Some(Instant::now() + STACK_PAUSE);
-        child.reason = Some("killed: a request ran over its time");
-    }
-
-    fn kill_due(&mut self) {
-        let now = Instant::now();
-        for child in self
-            .places
-            .iter_mut()
-            .filter_map(|place| place.child.as_mut())
-        {
-            if child.kill_at.is_some_and(|at| at <= now) {
-                child.kill_at = None;
-                signal(child.pid, sys::process::SIGKILL);
-            }
-        }
     }
 
     fn fork_due(&mut self) {
@@ -340,6 +345,8 @@ impl Zygote<'_> {
             )),
         };
         let parent = std::process::id();
+        let number = self.places[index].indexes().next().unwrap_or_default();
+        self.hooks.tell(self.py, c"forking", u32::from(number));
         // By way of the os module, so that everybody who registered for it hears of the fork.
         let forked = self
             .py
@@ -352,6 +359,7 @@ impl Zygote<'_> {
             }
             Ok(pid) => {
                 let pid = pid as u32;
+                self.hooks.tell(self.py, c"born", pid);
                 match sys::process::pidfd(pid) {
                     Ok(ended) => {
                         self.places[index].child = Some(Child {
@@ -360,7 +368,8 @@ impl Zygote<'_> {
                             channel: ours,
                             silent: false,
                             loaded: false,
-                            up: false,
+                            up: 0,
+                            suspects: Vec::new(),
                             born: Instant::now(),
                             kill_at: None,
                             reason: None,
@@ -401,16 +410,20 @@ impl Zygote<'_> {
             None if self.draining || place.retiring => "drained".to_owned(),
             None => ended,
         };
-        let seat = place.seat;
-        self.tell_gone(seat, pid, &reason);
-        let place = &mut self.places[index];
+        for (seat, _) in &self.places[index].seats {
+            self.tell_gone(*seat, pid, &reason);
+        }
+        self.hooks.tell(self.py, c"gone", pid);
         if self.draining {
             return;
         }
+        let place = &mut self.places[index];
         if place.retiring {
             self.places.remove(index);
         } else {
-            place.seat.incarnation = seat.incarnation.wrapping_add(1);
+            for (seat, _) in &mut place.seats {
+                seat.incarnation = seat.incarnation.wrapping_add(1);
+            }
             place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
         }
     }
@@ -436,11 +449,10 @@ impl Zygote<'_> {
                     }
                 }
                 Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),
-                Ok(Some((message @ FromHost::WorkerUp { .. }, _))) => {
-                    child.up = true;
-                    let number = place.seat.index;
+                Ok(Some((message @ FromHost::WorkerUp { index, .. }, _))) => {
+                    child.up += 1;
                     self.line.send(&message);
-                    self.note_up(number);
+                    self.note_up(index);
                 }
                 Ok(Some((
                     FromHost::Failed {
@@ -463,16 +475,18 @@ impl Zygote<'_> {
     }
 
     fn note_up(&mut self, number: u16) {
-        let retiring = |place: &Place| place.seat.index == number && place.retiring;
+        let retiring =
+            |place: &Place| place.retiring && place.indexes().any(|index| index == number);
         if self.draining || self.places.iter().any(retiring) {
             self.exchange.segment.request_drain(number);
         }
-        let all = self
-            .places
-            .iter()
-            .all(|place| place.child.as_ref().is_some_and(|child| child.up));
+        let all = self.places.iter().all(|place| {
+            let child = place.child.as_ref();
+            child.is_some_and(|child| child.up == place.seats.len())
+        });
         if all && !self.announced {
             self.announced = true;
+            self.hooks.note(self.py, c"ready");
             self.line.send(&FromHost::Ready);
         }
     }

@@ -1,0 +1,113 @@
+//! Worker processes with a request that ran over its time.
+//!
+//! One with a single thread is killed after it was asked for its stack. Of several threads only the one in question is interrupted at first; if that
+//! request does not end, the process does, with all of them.
+
+use super::{Zygote, signal};
+use control::message::ToHost;
+use shm::{Segment, WorkerStatus};
+use std::time::{Duration, Instant};
+
+/// Between the request for a stuck worker's stack and its end.
+const STACK_PAUSE: Duration = Duration::from_millis(100);
+/// gunicorn's, from SIGABRT to the end: time for the hook `worker_abort`.
+const ABORT_PAUSE: Duration = Duration::from_secs(1);
+/// How long an interrupted request may take to give in.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
+const REASON: &str = "killed: a request ran over its time";
+
+/// A thread whose request was interrupted.
+pub(super) struct Suspect {
+    index: u16,
+    /// Which request: when it began.
+    since_ns: u64,
+    pub patience_until: Instant,
+}
+
+impl Suspect {
+    fn is_still_there(&self, segment: &Segment) -> bool {
+        busy_since(segment, self.index) == Some(self.since_ns)
+    }
+}
+
+fn busy_since(segment: &Segment, index: u16) -> Option<u64> {
+    let record = segment.worker(index)?;
+    (record.status == WorkerStatus::Busy).then_some(record.since_ns)
+}
+
+impl Zygote<'_> {
+    pub(super) fn replace(&mut self, index: u16) {
+        let Some(place) = self
+            .places
+            .iter_mut()
+            .find(|place| place.indexes().any(|each| each == index))
+        else {
+            return;
+        };
+        let threads = place.seats.len();
+        let aborts = self.hooks.has(self.py, "worker_abort");
+        let Some(child) = place.child.as_mut().filter(|child| child.kill_at.is_none()) else {
+            return;
+        };
+        if threads == 1 {
+            child.condemn(aborts);
+            return;
+        }
+        let Some(since_ns) = busy_since(&self.exchange.segment, index) else {
+            return;
+        };
+        if child.suspects.iter().any(|known| known.index == index) {
+            return;
+        }
+        if child.channel.send(&ToHost::Replace { index }, &[]).is_err() {
+            // It is on its way out.
+            return;
+        }
+        child.suspects.push(Suspect {
+            index,
+            since_ns,
+            patience_until: Instant::now() + INTERRUPT_GRACE,
+        });
+    }
+
+    pub(super) fn kill_due(&mut self) {
+        let now = Instant::now();
+        let segment = &self.exchange.segment;
+        let (py, hooks) = (self.py, &self.hooks);
+        for child in self
+            .places
+            .iter_mut()
+            .filter_map(|place| place.child.as_mut())
+        {
+            child
+                .suspects
+                .retain(|suspect| suspect.is_still_there(segment));
+            let stuck = child
+                .suspects
+                .iter()
+                .any(|suspect| suspect.patience_until <= now);
+            if stuck {
+                child.suspects.clear();
+                child.condemn(hooks.has(py, "worker_abort"));
+            }
+            if child.kill_at.is_some_and(|at| at <= now) {
+                child.kill_at = None;
+                signal(child.pid, sys::process::SIGKILL);
+            }
+        }
+    }
+}
+
+impl super::Child {
+    /// Its stack is asked for, and soon it ends; if it `aborts`, by a hook's doing.
+    fn condemn(&mut self, aborts: bool) {
+        signal(self.pid, sys::process::stack_signal());
+        let mut pause = STACK_PAUSE;
+        if aborts {
+            signal(self.pid, sys::process::SIGABRT);
+            pause = ABORT_PAUSE;
+        }
+        self.kill_at = Some(Instant::now() + pause);
+        self.reason = Some(REASON);
+    }
+}
