@@ -245,12 +245,19 @@ def new_worker(options):
 
 
 def stack_of(task):
-    """Where a task stands, as text."""
-    import io
+    """Where a task stands, as text: its coroutine and all that it awaits."""
+    import traceback
 
-    text = io.StringIO()
-    task.print_stack(file=text)
-    return text.getvalue()
+    frames = []
+    awaitable = task.get_coro()
+    while awaitable is not None:
+        for prefix in ("cr", "gi", "ag"):
+            frame = getattr(awaitable, prefix + "_frame", None)
+            if frame is not None:
+                frames.append((frame, frame.f_lineno))
+                break
+        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "gi_yieldfrom", None) or getattr(awaitable, "ag_await", None)
+    return "".join(traceback.StackSummary.extract(iter(frames)).format())
 
 
 def is_disconnect(error):

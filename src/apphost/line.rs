@@ -41,6 +41,13 @@ impl SeatEnds {
         .collect()
     }
 
+    /// This process, and what it forks, can then wake the event loop in that seat.
+    pub fn make_known(&self, segment: &Segment, index: u16) {
+        if let Ok(bell) = self.wake.try_clone() {
+            segment.set_bell(index, EventFd::from_fd(bell));
+        }
+    }
+
     pub fn try_clone(&self) -> io::Result<SeatEnds> {
         Ok(SeatEnds {
             socket: self.socket.try_clone()?,
@@ -91,9 +98,7 @@ impl Descriptors {
             LoadError::new("start", format!("cannot map the exchange: {corrupt}"))
         })?;
         for (worker, ends) in spec.workers.iter().zip(seats) {
-            if let Ok(bell) = ends.wake.try_clone() {
-                segment.set_bell(worker.index, EventFd::from_fd(bell));
-            }
+            ends.make_known(&segment, worker.index);
         }
         Ok(Exchange {
             segment: Arc::new(segment),

@@ -443,7 +443,6 @@ impl Host {
                     (answer.ended, answer.aborted) = (true, true);
                     return true;
                 }
-                Some(other) => panic!("{other:?} from a WSGI application"),
             };
             match next {
                 Next::Nothing => {}
