@@ -13,10 +13,11 @@ use crate::load::LoadError;
 use crate::private;
 use crate::threads::{Place, Report, Seen};
 use crate::worker::{End, Exchange};
+use config::Interface;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use sys::eventfd::EventFd;
 use sys::socket::Watch;
 use thread::{INTERRUPT_GRACE, Seat};
@@ -72,11 +73,16 @@ impl Report for Mailbox {
 /// Interpreters left behind (20 to 35 MB each, perhaps with a thread that computes for ever) before the process is given up.
 const ABANDONED_PER_SEAT_MAX: usize = 4;
 
+/// How long a live event loop may take to turn when it is asked to.
+const LOOP_GRACE: Duration = Duration::from_secs(1);
+
 /// A request that was interrupted, to be looked at again.
 struct Interrupted {
     index: u16,
     turn: u64,
     at: Instant,
+    /// Of an event loop that was only asked to turn so far: false.
+    told: bool,
 }
 
 /// A seat and whoever sits in it.
@@ -262,6 +268,9 @@ impl Interpreters {
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
+                for (worker, ends) in workers.iter().zip(&ends) {
+                    ends.make_known(&self.exchange.segment, worker.index);
+                }
                 let threads = self.spec.options.seats_per_worker();
                 let mut seats = workers.into_iter().zip(ends).peekable();
                 while seats.peek().is_some() {
@@ -402,8 +411,11 @@ impl Interpreters {
         let Some(Held { seat, .. }) = self.places.iter().find(known) else {
             return;
         };
-        // Between two requests: the one in question has ended by itself.
-        let Some(turn) = seat.seen.progress.turn() else {
+        let progress = &seat.seen.progress;
+        let looped = progress.interface() == Interface::Asgi;
+        // Between two requests: the one in question has ended by itself. A loop is asked to turn: one that does is not stuck, whatever its requests
+        // wait for.
+        let Some(turn) = progress.turn().or(looped.then(|| progress.mark())) else {
             return;
         };
         if self
@@ -413,11 +425,17 @@ impl Interpreters {
         {
             return;
         }
-        seat.interrupt(turn);
+        if looped {
+            self.exchange.segment.unpark(index);
+        } else {
+            seat.interrupt(turn);
+        }
+        let grace = if looped { LOOP_GRACE } else { INTERRUPT_GRACE };
         self.interrupted.push(Interrupted {
             index,
             turn,
-            at: Instant::now() + INTERRUPT_GRACE,
+            at: Instant::now() + grace,
+            told: !looped,
         });
     }
 
@@ -437,7 +455,17 @@ impl Interpreters {
             else {
                 continue;
             };
-            if self.places[place].seat.seen.progress.turn() != Some(interrupted.turn) {
+            let seat = &self.places[place].seat;
+            if seat.seen.progress.mark() != interrupted.turn {
+                continue;
+            }
+            if !interrupted.told {
+                seat.interrupt(interrupted.turn);
+                self.interrupted.push(Interrupted {
+                    at: now + INTERRUPT_GRACE,
+                    told: true,
+                    ..interrupted
+                });
                 continue;
             }
             if !self.places[place].seat.seen.progress.lease.revoke() {

@@ -71,7 +71,7 @@ impl Seat {
             .spawn(move || {
                 handle.visit(|py| {
                     // The GIL is ours: the worker can neither end this request nor begin another until we are through.
-                    if progress.turn() != Some(turn) {
+                    if progress.mark() != turn {
                         return;
                     }
                     progress.interrupted.store(true, Ordering::Release);

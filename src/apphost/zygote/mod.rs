@@ -274,6 +274,9 @@ impl Zygote<'_> {
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
+                for (worker, ends) in workers.iter().zip(&ends) {
+                    ends.make_known(&self.exchange.segment, worker.index);
+                }
                 let threads = self.spec.options.seats_per_worker();
                 let mut seats = workers.into_iter().zip(ends).peekable();
                 while seats.peek().is_some() {

@@ -1,7 +1,8 @@
 //! Worker processes with a request that ran over its time.
 //!
 //! One with a single thread is killed after it was asked for its stack. Of several threads only the one in question is interrupted at first; if that
-//! request does not end, the process does, with all of them.
+//! request does not end, the process does, with all of them. An event loop is asked to turn first: one that does is not stuck, whatever its requests wait
+//! for.
 
 use super::{Zygote, signal};
 use control::message::ToHost;
@@ -19,19 +20,22 @@ const REASON: &str = "killed: a request ran over its time";
 /// A thread whose request was interrupted.
 pub(super) struct Suspect {
     index: u16,
-    /// Which request: when it began.
-    since_ns: u64,
+    /// Which request: when it began. Of an event loop: which turn.
+    mark: u64,
     pub patience_until: Instant,
 }
 
 impl Suspect {
     fn is_still_there(&self, segment: &Segment) -> bool {
-        busy_since(segment, self.index) == Some(self.since_ns)
+        mark(segment, self.index) == Some(self.mark)
     }
 }
 
-fn busy_since(segment: &Segment, index: u16) -> Option<u64> {
+fn mark(segment: &Segment, index: u16) -> Option<u64> {
     let record = segment.worker(index)?;
+    if record.looped {
+        return Some(record.turn);
+    }
     (record.status == WorkerStatus::Busy).then_some(record.since_ns)
 }
 
@@ -49,23 +53,27 @@ impl Zygote<'_> {
         let Some(child) = place.child.as_mut().filter(|child| child.kill_at.is_none()) else {
             return;
         };
-        if threads == 1 {
+        let segment = &self.exchange.segment;
+        let looped = segment.worker(index).is_some_and(|record| record.looped);
+        if threads == 1 && !looped {
             child.condemn(aborts);
             return;
         }
-        let Some(since_ns) = busy_since(&self.exchange.segment, index) else {
+        let Some(mark) = mark(segment, index) else {
             return;
         };
         if child.suspects.iter().any(|known| known.index == index) {
             return;
         }
-        if child.channel.send(&ToHost::Replace { index }, &[]).is_err() {
+        if looped {
+            segment.unpark(index);
+        } else if child.channel.send(&ToHost::Replace { index }, &[]).is_err() {
             // It is on its way out.
             return;
         }
         child.suspects.push(Suspect {
             index,
-            since_ns,
+            mark,
             patience_until: Instant::now() + INTERRUPT_GRACE,
         });
     }
