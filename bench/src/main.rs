@@ -5,6 +5,7 @@
 
 mod canned;
 mod cases;
+mod crowd;
 mod ideal;
 mod idle;
 mod load;
@@ -48,6 +49,11 @@ fn command() -> Command {
             ),
         )
         .subcommand(
+            Command::new("crowd").about("What a directory of very many files does to small requests beside it").arg(
+                Arg::new("files").long("files").default_value("1000000").value_parser(clap::value_parser!(u64)),
+            ),
+        )
+        .subcommand(
             Command::new("canned")
                 .about("The limit: a raw ring that finds the blank line and sends a prepared answer")
                 .arg(Arg::new("port").required(true).value_parser(clap::value_parser!(u16)))
@@ -83,6 +89,12 @@ fn main() -> ExitCode {
             let count = *idle.get_one("count").expect("has a default");
             Some(cases::with_scratch(&find(), |tools, scratch| {
                 idle::run(tools, count, scratch)
+            }))
+        }
+        Some(("crowd", crowd)) => {
+            let files = *crowd.get_one("files").expect("has a default");
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                crowd::run(tools, files, scratch)
             }))
         }
         _ => None,

@@ -21,6 +21,8 @@ const METHODS: &[u8] = b"GET, HEAD, OPTIONS";
 /// A listing needs nothing but its own style; should a name ever get out of its place, it could do nothing.
 const LISTING_POLICY: &[u8] =
     b"script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'";
+/// A longer listing is not copied into the answer, and leaves in pieces.
+const LISTING_COPIED_BYTES_MAX: usize = 16 * 1024;
 /// The one hidden name that is public by its purpose (RFC 8615), at the root of the site.
 const WELL_KNOWN: &[u8] = b"/.well-known";
 
@@ -273,7 +275,7 @@ impl Asked<'_> {
     }
 
     /// A directory's listing.
-    pub fn show(&self, page: &listing::Page, out: &mut Vec<u8>) -> Answer {
+    pub fn show(&self, page: listing::Page, out: &mut Vec<u8>) -> Answer {
         let Asked { common, manner, .. } = *self;
         let location = self.location();
         let content_type: &[u8] = if page.json {
@@ -297,17 +299,19 @@ impl Asked<'_> {
             .number(b"Content-Length", page.body.len() as u64)
             .connection(manner.version, manner.keep_alive)
             .finish();
-        let body_bytes = if manner.head_only {
-            0
-        } else {
-            page.body.len() as u64
-        };
-        if !manner.head_only {
-            out.extend_from_slice(&page.body);
+        let status = 200;
+        if manner.head_only {
+            let body_bytes = 0;
+            return Answer::Whole { status, body_bytes };
         }
+        if page.body.len() > LISTING_COPIED_BYTES_MAX {
+            let body = Body::made(page.body);
+            return Answer::Body { status, body };
+        }
+        out.extend_from_slice(&page.body);
         Answer::Whole {
-            status: 200,
-            body_bytes,
+            status,
+            body_bytes: page.body.len() as u64,
         }
     }
 }

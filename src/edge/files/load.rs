@@ -11,6 +11,7 @@ use super::{Files, errand};
 use config::Autoindex;
 use proto::accept;
 use proto::listing::Order;
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use uring::beside::Links;
@@ -37,7 +38,8 @@ enum Wants {
 pub struct Ready {
     request: OwnedRequest,
     pub(super) outcome: Outcome,
-    pub(super) listing: Option<Page>,
+    /// Taken by the answer.
+    pub(super) listing: Cell<Option<Page>>,
 }
 
 impl Ready {
@@ -107,7 +109,7 @@ impl Cold {
         Ready {
             request,
             outcome,
-            listing,
+            listing: Cell::new(listing),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Files {
                 manner,
                 waited: true,
             };
-            match &ready.listing {
+            match ready.listing.take() {
                 Some(page) => asked.show(page, out),
                 None => asked.conclude(&ready.outcome, out),
             }

@@ -67,18 +67,24 @@ impl OpenFile {
     }
 }
 
-/// A body that comes from a file, or pieces of one with text between them.
+/// A body that comes from a file, pieces of one with text between them, or one that was made and is too long to be copied.
 #[derive(Debug)]
 pub struct Body {
-    file: Rc<OpenFile>,
     plan: Plan,
     length: u64,
 }
 
 #[derive(Debug)]
 enum Plan {
-    Part { offset: u64 },
-    Pieces(Vec<Piece>),
+    Part {
+        file: Rc<OpenFile>,
+        offset: u64,
+    },
+    Pieces {
+        file: Rc<OpenFile>,
+        pieces: Vec<Piece>,
+    },
+    Made(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -94,8 +100,7 @@ impl Body {
 
     pub fn part(file: Rc<OpenFile>, offset: u64, length: u64) -> Body {
         Body {
-            file,
-            plan: Plan::Part { offset },
+            plan: Plan::Part { file, offset },
             length,
         }
     }
@@ -106,9 +111,15 @@ impl Body {
             Piece::File { length, .. } => *length,
         };
         Body {
-            file,
             length: pieces.iter().map(length).sum(),
-            plan: Plan::Pieces(pieces),
+            plan: Plan::Pieces { file, pieces },
+        }
+    }
+
+    pub fn made(bytes: Vec<u8>) -> Body {
+        Body {
+            length: bytes.len() as u64,
+            plan: Plan::Made(bytes),
         }
     }
 
@@ -121,8 +132,8 @@ impl Body {
     /// the peer takes nothing for `write_ns`.
     pub async fn send(&self, socket: &Socket, head: &[u8], write_ns: u64) -> io::Result<()> {
         match &self.plan {
-            Plan::Part { offset } => {
-                let hot_bytes = if *offset == 0 && self.file.is_hot(self.length) {
+            Plan::Part { file, offset } => {
+                let hot_bytes = if *offset == 0 && file.is_hot(self.length) {
                     self.length
                 } else {
                     0
@@ -130,7 +141,7 @@ impl Body {
                 send(
                     socket,
                     head,
-                    &self.file.file,
+                    &file.file,
                     *offset,
                     self.length,
                     hot_bytes,
@@ -138,7 +149,7 @@ impl Body {
                 )
                 .await
             }
-            Plan::Pieces(pieces) => {
+            Plan::Pieces { file, pieces } => {
                 send_bytes(socket, head, true, write_ns).await?;
                 for (index, piece) in pieces.iter().enumerate() {
                     match piece {
@@ -146,9 +157,20 @@ impl Body {
                             send_bytes(socket, bytes, index + 1 < pieces.len(), write_ns).await?;
                         }
                         Piece::File { offset, length } => {
-                            send_file(socket, b"", &self.file.file, *offset, *length, write_ns)
-                                .await?;
+                            send_file(socket, b"", &file.file, *offset, *length, write_ns).await?;
                         }
+                    }
+                }
+                Ok(())
+            }
+            Plan::Made(bytes) => {
+                send_bytes(socket, head, !bytes.is_empty(), write_ns).await?;
+                let mut pieces = bytes.chunks(TURN_BYTES as usize).peekable();
+                while let Some(piece) = pieces.next() {
+                    let more = pieces.peek().is_some();
+                    send_bytes(socket, piece, more, write_ns).await?;
+                    if more {
+                        uring::yield_now().await;
                     }
                 }
                 Ok(())

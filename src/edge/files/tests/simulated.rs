@@ -423,6 +423,7 @@ fn a_download_at_full_speed_shares_the_thread() {
             vec![Body::part(file(), 5, LENGTH - 5)],
             vec![Body::pieces(file(), ranges.collect())],
             small.collect(),
+            vec![Body::made(vec![0; LENGTH as usize])],
         ] {
             let turns = Rc::new(Cell::new(0));
             let there = Rc::downgrade(&turns);
