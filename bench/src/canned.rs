@@ -2,7 +2,8 @@
 //!
 //! One thread, multishot accept, multishot receive into a provided-buffer ring, DEFER_TASKRUN, one enter per turn. It parses nothing, so a
 //! real server can come near it and not pass it. It speaks only to the load generator: a request split over two receives is not
-//! understood, and `Connection: close` is not honoured.
+//! understood. For one request per connection it does what ringgate does, without a ring to speak of: accepting is deferred until there
+//! is data, the answer leaves in one segment with the FIN (kernel-notes/deferred-accept.md).
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::io;
@@ -16,20 +17,40 @@ const BUFFER_BYTES: usize = 2048;
 const GROUP: u16 = 0;
 /// Answers laid out one behind the other, so that pipelined requests of one receive cost one send.
 const PIPELINED: usize = 32;
+/// Larger ones stand alone.
+const PIPELINED_BODY_BYTES_MAX: usize = 64 * 1024;
 
 const ACCEPT: u64 = 1 << 32;
 const RECV: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
 const CLOSE: u64 = 4 << 32;
 
-pub fn serve(port: u16, body_bytes: usize) -> io::Result<()> {
+/// What is answered.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// 200 on a connection that stays open.
+    Kept,
+    /// 200, and the end of the connection.
+    Once,
+    /// 304.
+    Known,
+}
+
+pub fn serve(port: u16, body_bytes: usize, kind: Kind) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let answer = answer(body_bytes);
+    set(&listener, libc::TCP_NODELAY, 1);
+    if kind == Kind::Once {
+        set(&listener, libc::TCP_DEFER_ACCEPT, 1);
+        // SAFETY: no memory is passed; listening anew changes the backlog of 128.
+        unsafe { libc::listen(listener.as_raw_fd(), 2048) };
+    }
+    let answer = answer(body_bytes, kind);
     let mut ring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_cqsize(ENTRIES * 4)
         .build(ENTRIES)?;
+    ring.submitter().register_ring_fd()?;
     let mut buffers = BufferRing::register(&ring)?;
     push(
         &mut ring,
@@ -54,6 +75,7 @@ pub fn serve(port: u16, body_bytes: usize) -> io::Result<()> {
                 &mut buffers,
                 &listener,
                 &answer,
+                kind,
                 tag,
                 result,
                 flags,
@@ -62,21 +84,50 @@ pub fn serve(port: u16, body_bytes: usize) -> io::Result<()> {
     }
 }
 
-fn answer(body_bytes: usize) -> Vec<u8> {
+/// The prepared answer, as often as it may be needed at once.
+struct Answer {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+fn answer(body_bytes: usize, kind: Kind) -> Answer {
+    let (status, connection, body_bytes) = match kind {
+        Kind::Kept => ("200 OK", "", body_bytes),
+        Kind::Once => ("200 OK", "Connection: close\r\n", body_bytes),
+        Kind::Known => ("304 Not Modified", "", 0),
+    };
+    let mut lines = String::new();
+    if kind != Kind::Known {
+        lines = format!(
+            "Content-Type: text/plain\r\nContent-Length: {body_bytes}\r\nAccept-Ranges: bytes\r\n"
+        );
+    }
     let mut answer = format!(
-        "HTTP/1.1 200 OK\r\nServer: canned\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\
-         Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\nETag: \"canned-000000\"\r\nAccept-Ranges: bytes\r\n\r\n"
+        "HTTP/1.1 {status}\r\nServer: canned\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\n{lines}{connection}\
+         Last-Modified: Mon, 23 Nov 2026 00:00:00 GMT\r\nETag: \"canned-000000\"\r\n\r\n"
     )
     .into_bytes();
     answer.resize(answer.len() + body_bytes, b'x');
-    answer.repeat(PIPELINED)
+    let length = answer.len();
+    if body_bytes <= PIPELINED_BODY_BYTES_MAX {
+        answer = answer.repeat(PIPELINED);
+    }
+    Answer {
+        bytes: answer,
+        length,
+    }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one loop's state, and one completion"
+)]
 fn handle(
     ring: &mut IoUring,
     buffers: &mut BufferRing,
     listener: &TcpListener,
-    answer: &[u8],
+    answer: &Answer,
+    kind: Kind,
     tag: u64,
     result: i32,
     flags: u32,
@@ -84,8 +135,7 @@ fn handle(
     let fd = RawFd::from_ne_bytes((tag as u32).to_ne_bytes());
     match tag & !0xffff_ffff {
         ACCEPT => {
-            if result >= 0 {
-                nodelay(result);
+            if result >= 0 && !(kind == Kind::Once && answer_once(result, answer)) {
                 push(ring, &receive(result))?;
             }
             if !cqueue::more(flags) {
@@ -110,12 +160,12 @@ fn handle(
                 );
             }
             if requests > 0 {
-                let length = answer.len() / PIPELINED * requests.min(PIPELINED);
+                let length = (answer.length * requests).min(answer.bytes.len());
                 let length = u32::try_from(length)
                     .map_err(|_| io::Error::other("the answer is too long"))?;
                 push(
                     ring,
-                    &opcode::Send::new(types::Fd(fd), answer.as_ptr(), length)
+                    &opcode::Send::new(types::Fd(fd), answer.bytes.as_ptr(), length)
                         .flags(libc::MSG_WAITALL)
                         .build()
                         .user_data(SEND),
@@ -128,6 +178,22 @@ fn handle(
         _ => {}
     }
     Ok(())
+}
+
+/// Answers what has come with a connection and closes it; false if nothing has.
+fn answer_once(fd: RawFd, answer: &Answer) -> bool {
+    let mut request = [0_u8; BUFFER_BYTES];
+    // SAFETY: both buffers outlive the calls and their lengths are given; the descriptor is the accepted one, closed once.
+    unsafe {
+        let (at, flags) = (request.as_mut_ptr().cast(), libc::MSG_DONTWAIT);
+        if libc::recv(fd, at, BUFFER_BYTES, flags) <= 0 {
+            return false;
+        }
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE;
+        libc::send(fd, answer.bytes.as_ptr().cast(), answer.length, flags);
+        libc::close(fd);
+    }
+    true
 }
 
 fn receive(fd: RawFd) -> squeue::Entry {
@@ -163,15 +229,15 @@ fn push(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<()> {
     }
 }
 
-fn nodelay(fd: RawFd) {
-    let on: libc::c_int = 1;
-    // SAFETY: the option value outlives the call and its size is given. A failure costs only latency.
+/// Sets an option of the listener, which accepted sockets inherit.
+fn set(listener: &TcpListener, option: libc::c_int, value: libc::c_int) {
+    // SAFETY: the option value outlives the call and its size is given. A failure costs only speed.
     unsafe {
         libc::setsockopt(
-            fd,
+            listener.as_raw_fd(),
             libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

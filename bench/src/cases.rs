@@ -4,12 +4,13 @@ use crate::ideal;
 use crate::load::{self, Load};
 use crate::machine::Machine;
 use crate::openloop::{self, Mix};
-use crate::stacks::{self, Setting, Tools, Work};
+use crate::stacks::{self, Manner, Setting, Tools, Work};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 /// Seconds of load before the counted rounds of one start: caches, JIT-like specialisation, page cache.
 const WARM_UP_SECONDS: u64 = 1;
@@ -28,7 +29,8 @@ pub struct Case {
     script: Option<&'static str>,
     /// Requests that one turn of the wrk script sends.
     mixed: bool,
-    header: Option<&'static str>,
+    /// Few connections suffice for large answers, and a round's end cuts fewer short.
+    connections_max: usize,
 }
 
 const fn closed(name: &'static str, work: Work) -> Case {
@@ -37,21 +39,34 @@ const fn closed(name: &'static str, work: Work) -> Case {
         work,
         script: None,
         mixed: false,
-        header: None,
+        connections_max: usize::MAX,
     }
 }
 
+const fn file(name: &'static str, bytes: usize, manner: Manner) -> Case {
+    closed(name, Work::Static { bytes, manner })
+}
+
 pub const ALL: &[Case] = &[
-    closed("static-100", Work::Static { bytes: 100 }),
-    closed("static-4k", Work::Static { bytes: 4096 }),
-    closed("static-1m", Work::Static { bytes: 1 << 20 }),
+    file("static-100", 100, Manner::Kept),
+    file("static-4k", 4096, Manner::Kept),
+    file("static-16k", 16 << 10, Manner::Kept),
+    file("static-64k", 64 << 10, Manner::Kept),
     Case {
-        header: Some("Connection: close"),
-        ..closed("static-100-close", Work::Static { bytes: 100 })
+        connections_max: 16,
+        ..file("static-1m", 1 << 20, Manner::Kept)
     },
     Case {
+        connections_max: 4,
+        ..file("static-16m", 16 << 20, Manner::Kept)
+    },
+    file("static-304", 100, Manner::Known),
+    file("static-100-log", 100, Manner::Logged),
+    file("static-4k-log", 4096, Manner::Logged),
+    file("static-100-close", 100, Manner::Once),
+    Case {
         script: Some("pipeline.lua"),
-        ..closed("static-100-pipelined", Work::Static { bytes: 100 })
+        ..file("static-100-pipelined", 100, Manner::Kept)
     },
     closed(
         "wsgi-hello",
@@ -189,9 +204,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, String> {
         let servers: Vec<&str> = stacks::NAMES
             .iter()
             .copied()
-            .filter(|name| {
-                stacks::fits(name, case.work) && !(*name == "canned" && case.header.is_some())
-            })
+            .filter(|name| stacks::fits(name, case.work))
             .filter(|name| {
                 plan.servers
                     .as_ref()
@@ -277,20 +290,27 @@ fn closed_loop(
     port: u16,
     cpus: &[usize],
 ) -> Result<Round, String> {
-    let path = match case.work {
-        Work::Static { bytes } => format!("file-{bytes}"),
-        Work::Wsgi { .. } | Work::Asgi { .. } => String::new(),
+    let (path, header) = match case.work {
+        Work::Static { bytes, manner } => {
+            let header = match manner {
+                Manner::Kept | Manner::Logged => None,
+                Manner::Once => Some("Connection: close"),
+                Manner::Known => Some(stacks::MODIFIED),
+            };
+            (format!("file-{bytes}"), header)
+        }
+        Work::Wsgi { .. } | Work::Asgi { .. } => (String::new(), None),
     };
     let url = format!("http://127.0.0.1:{port}/{path}");
     let script = case.script.map(|name| plan.tools.apps.join(name));
     let mut load = Load {
         url: &url,
-        connections: plan.connections,
+        connections: plan.connections.min(case.connections_max),
         threads: cpus.len(),
         seconds: WARM_UP_SECONDS,
         cpus,
         script,
-        header: case.header,
+        header,
     };
     load::run(&load)?;
     load.seconds = plan.seconds;
@@ -380,12 +400,13 @@ impl Scratch {
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         fs::create_dir_all(path.join("static")).map_err(failed)?;
         for case in ALL {
-            if let Work::Static { bytes } = case.work {
-                fs::write(
-                    path.join("static").join(format!("file-{bytes}")),
-                    vec![b'x'; bytes],
-                )
-                .map_err(failed)?;
+            if let Work::Static { bytes, .. } = case.work {
+                let file = path.join("static").join(format!("file-{bytes}"));
+                fs::write(&file, vec![b'x'; bytes]).map_err(failed)?;
+                let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(stacks::MODIFIED_S);
+                fs::File::open(&file)
+                    .and_then(|file| file.set_modified(modified))
+                    .map_err(failed)?;
             }
         }
         let prepared = Command::new(&tools.python)

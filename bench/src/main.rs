@@ -5,6 +5,7 @@
 
 mod canned;
 mod cases;
+mod cold;
 mod crowd;
 mod ideal;
 mod idle;
@@ -54,10 +55,22 @@ fn command() -> Command {
             ),
         )
         .subcommand(
+            Command::new("cold").about("What reading a cold set of files (4 GiB, in the temporary directory) does to small hot requests").arg(
+                Arg::new("times").long("times").default_value("3").value_parser(clap::value_parser!(usize)),
+            ),
+        )
+        .subcommand(
+            Command::new("hold")
+                .hide(true)
+                .arg(Arg::new("port").required(true).value_parser(clap::value_parser!(u16)))
+                .arg(Arg::new("count").required(true).value_parser(clap::value_parser!(usize))),
+        )
+        .subcommand(
             Command::new("canned")
                 .about("The limit: a raw ring that finds the blank line and sends a prepared answer")
                 .arg(Arg::new("port").required(true).value_parser(clap::value_parser!(u16)))
-                .arg(Arg::new("bytes").required(true).value_parser(clap::value_parser!(usize))),
+                .arg(Arg::new("bytes").required(true).value_parser(clap::value_parser!(usize)))
+                .arg(Arg::new("kind").value_parser(["kept", "once", "known"]).default_value("kept")),
         )
 }
 
@@ -66,12 +79,25 @@ fn main() -> ExitCode {
     if let Some(("canned", canned)) = matches.subcommand() {
         let port = *canned.get_one::<u16>("port").expect("clap requires it");
         let bytes = *canned.get_one::<usize>("bytes").expect("clap requires it");
-        return match canned::serve(port, bytes) {
+        let kind = match canned.get_one::<String>("kind").map(String::as_str) {
+            Some("once") => canned::Kind::Once,
+            Some("known") => canned::Kind::Known,
+            _ => canned::Kind::Kept,
+        };
+        return match canned::serve(port, bytes, kind) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("canned: {error}");
                 ExitCode::FAILURE
             }
+        };
+    }
+    if let Some(("hold", hold)) = matches.subcommand() {
+        let port = *hold.get_one::<u16>("port").expect("clap requires it");
+        let count = *hold.get_one::<usize>("count").expect("clap requires it");
+        return match idle::hold(port, count) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
         };
     }
     let find = || {
@@ -95,6 +121,10 @@ fn main() -> ExitCode {
             let files = *crowd.get_one("files").expect("has a default");
             Some(cases::with_scratch(&find(), |tools, scratch| {
                 crowd::run(tools, files, scratch)
+        Some(("cold", cold)) => {
+            let times = *cold.get_one("times").expect("has a default");
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                cold::run(tools, times, scratch)
             }))
         }
         _ => None,

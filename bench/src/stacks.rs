@@ -14,6 +14,8 @@ pub const NAMES: &[&str] = &[
     "ringgate",
     "canned",
     "nginx",
+    "nginx-deferred",
+    "nginx-buffered",
     "nginx+gunicorn",
     "fastpysgi",
     "peregrine",
@@ -29,12 +31,29 @@ pub const NAMES: &[&str] = &[
 #[derive(Clone, Copy, PartialEq)]
 pub enum Work {
     /// `file-<bytes>` from the static directory.
-    Static { bytes: usize },
+    Static { bytes: usize, manner: Manner },
     /// A WSGI callable of bench/apps, `module:attribute`.
     Wsgi { target: &'static str },
     /// Likewise, ASGI.
     Asgi { target: &'static str },
 }
+
+/// How a file is asked for, and what the servers do beside.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Manner {
+    /// On a connection that stays open.
+    Kept,
+    /// On a new connection for every request.
+    Once,
+    /// By a client that has it already: 304.
+    Known,
+    /// Kept, and every request is written to the access log.
+    Logged,
+}
+
+/// When every static file was last modified, and how a client says that it knows.
+pub const MODIFIED_S: u64 = 1_767_225_600;
+pub const MODIFIED: &str = "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT";
 
 /// Paths to everything that a run needs and did not make.
 pub struct Tools {
@@ -96,8 +115,17 @@ impl Stack {
 /// Whether the server can do the work at all (canned and nginx run no Python).
 pub fn fits(name: &str, work: Work) -> bool {
     match work {
-        Work::Static { .. } => matches!(name, "ringgate" | "canned" | "nginx"),
-        Work::Wsgi { .. } => !matches!(name, "canned" | "nginx" | "uvicorn" | "hypercorn"),
+        Work::Static { manner, .. } => match name {
+            "ringgate" | "nginx" => true,
+            "canned" => manner != Manner::Logged,
+            "nginx-deferred" => manner == Manner::Once,
+            "nginx-buffered" => manner == Manner::Logged,
+            _ => false,
+        },
+        Work::Wsgi { .. } => !matches!(
+            name,
+            "canned" | "nginx" | "nginx-deferred" | "nginx-buffered" | "uvicorn" | "hypercorn"
+        ),
         Work::Asgi { .. } => matches!(
             name,
             "ringgate" | "peregrine" | "granian" | "uvicorn" | "hypercorn"
@@ -145,7 +173,7 @@ pub fn start(name: &str, setting: &Setting) -> Result<Stack, String> {
 /// A listening port is not yet an application: nginx is up before the workers behind it are.
 fn wait_for_answer(setting: &Setting) -> Result<(), String> {
     let path = match setting.work {
-        Work::Static { bytes } => format!("file-{bytes}"),
+        Work::Static { bytes, .. } => format!("file-{bytes}"),
         Work::Wsgi { .. } | Work::Asgi { .. } => "fast".to_owned(),
     };
     let started = Instant::now();
@@ -227,8 +255,17 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
                 control.display()
             );
             vec![words(match setting.work {
-                Work::Static { .. } => {
-                    format!("{common} --static /={}", scratch.join("static").display())
+                Work::Static { manner, .. } => {
+                    let log = match manner {
+                        Manner::Logged => {
+                            format!(" --access-log {}", scratch.join("access.log").display())
+                        }
+                        _ => String::new(),
+                    };
+                    format!(
+                        "{common} --static /={}{log}",
+                        scratch.join("static").display()
+                    )
                 }
                 Work::Wsgi { target } => {
                     format!("{common} -w {workers} --kind interpreters {target}")
@@ -237,18 +274,23 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
             })]
         }
         "canned" => {
-            let Work::Static { bytes } = setting.work else {
+            let Work::Static { bytes, manner } = setting.work else {
                 return Err("canned serves no app".to_owned());
             };
+            let kind = match manner {
+                Manner::Kept | Manner::Logged => "kept",
+                Manner::Once => "once",
+                Manner::Known => "known",
+            };
             vec![words(format!(
-                "{} canned {port} {bytes}",
+                "{} canned {port} {bytes} {kind}",
                 tools.itself.display()
             ))]
         }
-        "nginx" => vec![words(format!(
+        "nginx" | "nginx-deferred" | "nginx-buffered" => vec![words(format!(
             "nginx -p {} -c {}",
             scratch.display(),
-            nginx(setting, None)?.display()
+            nginx(setting, name, None)?.display()
         ))],
         "nginx+gunicorn" => {
             let socket = scratch.join("gunicorn.sock");
@@ -261,7 +303,7 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
                 words(format!(
                     "nginx -p {} -c {}",
                     scratch.display(),
-                    nginx(setting, Some(&socket))?.display()
+                    nginx(setting, name, Some(&socket))?.display()
                 )),
             ]
         }
@@ -302,9 +344,28 @@ fn commands(name: &str, setting: &Setting) -> Result<Vec<Vec<String>>, String> {
     })
 }
 
-/// nginx as its users tune it for this work: sendfile, open_file_cache, keep-alive without a request limit.
-fn nginx(setting: &Setting, upstream: Option<&Path>) -> Result<PathBuf, String> {
+/// nginx as its users tune it for this work: sendfile, open_file_cache, keep-alive without a request limit. With the access log
+/// written line by line, as is its default, or buffered; accepting at once, as is its default, or deferred.
+fn nginx(setting: &Setting, name: &str, upstream: Option<&Path>) -> Result<PathBuf, String> {
     let scratch = setting.scratch.display();
+    let log = match setting.work {
+        Work::Static {
+            manner: Manner::Logged,
+            ..
+        } if name == "nginx-buffered" => {
+            format!("{scratch}/nginx-access.log combined buffer=64k flush=1s")
+        }
+        Work::Static {
+            manner: Manner::Logged,
+            ..
+        } => format!("{scratch}/nginx-access.log combined"),
+        _ => "off".to_owned(),
+    };
+    let deferred = if name == "nginx-deferred" {
+        " deferred"
+    } else {
+        ""
+    };
     let (pool, location) = match upstream {
         Some(socket) => (
             format!("upstream app {{ server unix:{} fail_timeout=0; }}", socket.display()),
@@ -316,11 +377,11 @@ fn nginx(setting: &Setting, upstream: Option<&Path>) -> Result<PathBuf, String> 
         "daemon off; worker_processes {workers}; pid {scratch}/nginx.pid; error_log {scratch}/nginx.log warn;
 events {{ worker_connections 20000; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_timeout 75; keepalive_requests 1000000000;
+  access_log {log}; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_timeout 75; keepalive_requests 1000000000;
   open_file_cache max=10000 inactive=60s; open_file_cache_valid 30s; client_body_buffer_size 64k; client_max_body_size 100m;
   client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi; uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
   {pool}
-  server {{ listen 127.0.0.1:{port} reuseport backlog=2048; location / {{ {location} }} }}
+  server {{ listen 127.0.0.1:{port} reuseport backlog=2048{deferred}; location / {{ {location} }} }}
 }}
 ",
         workers = setting.cores,
