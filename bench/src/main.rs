@@ -121,6 +121,8 @@ fn main() -> ExitCode {
             let files = *crowd.get_one("files").expect("has a default");
             Some(cases::with_scratch(&find(), |tools, scratch| {
                 crowd::run(tools, files, scratch)
+            }))
+        }
         Some(("cold", cold)) => {
             let times = *cold.get_one("times").expect("has a default");
             Some(cases::with_scratch(&find(), |tools, scratch| {
