@@ -77,6 +77,13 @@ pub fn page(
     if status == 503 {
         writer.number(b"Retry-After", RETRY_AFTER_S);
     }
+    if status == 426 {
+        // RFC 6455 4.4: the only thing here that a client could have the wrong version of.
+        writer
+            .header(b"Connection", b"Upgrade")
+            .header(b"Upgrade", b"websocket")
+            .header(b"Sec-WebSocket-Version", b"13");
+    }
     writer
         .connection(manner.version, manner.keep_alive)
         .finish();

@@ -13,6 +13,7 @@ use crate::route::Routes;
 use crate::stats::RingStats;
 use config::{Config, LogLevel};
 use proto::date::DateCache;
+use proto::websocket::deflate::Machines;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -76,6 +77,8 @@ pub struct Ring {
     // Boxed because it travels: a request holds it while it waits, and a pointer is what a future should carry.
     #[expect(clippy::vec_box, reason = "the boxes are what is pooled")]
     records: RefCell<Vec<Box<Record>>>,
+    /// For compressed WebSocket messages.
+    pub machines: RefCell<Machines>,
     /// Percent-decoded paths are made here.
     pub scratch: RefCell<Vec<u8>>,
     keep_alive: Cell<bool>,
@@ -123,6 +126,7 @@ impl Ring {
             date: RefCell::new(DateCache::new()),
             buffers: RefCell::default(),
             records: RefCell::default(),
+            machines: RefCell::default(),
             scratch: RefCell::default(),
             keep_alive: Cell::new(config.timeouts.idle_ms != 0),
             draining: Cell::new(false),

@@ -85,6 +85,10 @@ pub struct AppStats {
     pub broken: Counter,
     /// 504 and 503 by deadline.
     pub timed_out: Counter,
+    /// WebSockets that are open.
+    pub websockets_open: Counter,
+    /// WebSockets that apps have accepted.
+    pub websockets: Counter,
     /// Submitted to claimed.
     pub queue_time: Histogram,
     /// Claimed to last byte from the worker.

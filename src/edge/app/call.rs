@@ -6,17 +6,43 @@
 use super::{App, Inner};
 use crate::stats::AppStats;
 use shm::handover::Label;
-use shm::{Cancel, Chunk, Corrupt, Frame, Mark, SlotId, SlotState, WorkerId};
+use shm::{Cancel, Chunk, Corrupt, EventKind, Frame, Mark, SlotId, SlotState, WorkerId};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// What a worker said, except for the head, which goes to a closure in passing.
+/// Which head a worker sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// Of the answer.
+    Final,
+    /// 1xx, before that.
+    Informational,
+    /// Fields that follow the body.
+    Trailers,
+    /// The WebSocket is accepted.
+    Accept,
+}
+
+/// What a worker said, except for heads, which go to a closure in passing.
 #[derive(Debug)]
 pub enum News {
-    Head,
+    Head(HeadKind),
     Body(Chunk),
+    /// A piece of a WebSocket message.
+    Message {
+        binary: bool,
+        last: bool,
+        chunk: Chunk,
+    },
+    /// The app closes the WebSocket.
+    Close {
+        code: u16,
+        reason: String,
+    },
+    /// The app waits for a body that streams, and of which the client may wait to be asked.
+    WantBody,
     File {
         token: u64,
         offset: u64,
@@ -93,7 +119,7 @@ impl Call {
 
     /// The next thing the worker said; `None`: nothing new. A head is shown to `head`, which judges it. A wish for the
     /// spooled body is granted in passing.
-    pub fn next(&mut self, mut head: impl FnMut(&[u8])) -> Result<Option<News>, Corrupt> {
+    pub fn next(&mut self, mut head: impl FnMut(HeadKind, &[u8])) -> Result<Option<News>, Corrupt> {
         // Each pass uses up one frame, and only one wish is granted.
         loop {
             let inner = &mut *self.app.inner.borrow_mut();
@@ -102,8 +128,20 @@ impl Call {
             };
             let news = match exchange.next_frame(self.slot)? {
                 Some(Frame::Head(bytes)) => {
-                    head(bytes);
-                    News::Head
+                    head(HeadKind::Final, bytes);
+                    News::Head(HeadKind::Final)
+                }
+                Some(Frame::Informational(bytes)) => {
+                    head(HeadKind::Informational, bytes);
+                    News::Head(HeadKind::Informational)
+                }
+                Some(Frame::Trailers(bytes)) => {
+                    head(HeadKind::Trailers, bytes);
+                    News::Head(HeadKind::Trailers)
+                }
+                Some(Frame::Accept(bytes)) => {
+                    head(HeadKind::Accept, bytes);
+                    News::Head(HeadKind::Accept)
                 }
                 Some(Frame::Body(chunk)) => News::Body(chunk),
                 Some(Frame::File {
@@ -115,28 +153,32 @@ impl Call {
                     offset,
                     length,
                 },
-                Some(
-                    Frame::Informational(_)
-                    | Frame::Trailers(_)
-                    | Frame::Accept(_)
-                    | Frame::Message { .. }
-                    | Frame::Close { .. },
-                ) => return Err(Corrupt("a frame that this request does not have")),
+                Some(Frame::Message {
+                    binary,
+                    last,
+                    chunk,
+                }) => News::Message {
+                    binary,
+                    last,
+                    chunk,
+                },
+                Some(Frame::Close { code, reason }) => News::Close {
+                    code,
+                    reason: String::from_utf8_lossy(reason).into_owned(),
+                },
                 Some(Frame::End) => News::End,
                 Some(Frame::Abort) => {
                     let local = exchange.local(self.slot);
                     let lost = inner.seats.get(local).is_some_and(|seat| seat.lost);
                     if lost { News::Lost } else { News::Abort }
                 }
-                Some(Frame::WantBody) => {
-                    let Some(spool) = self.spool.take() else {
-                        return Err(Corrupt(
-                            "the worker asks for a body that is not there, or asks twice",
-                        ));
-                    };
-                    inner.hand_over(self.slot, &spool)?;
-                    continue;
-                }
+                Some(Frame::WantBody) => match self.spool.take() {
+                    Some(spool) => {
+                        inner.hand_over(self.slot, &spool)?;
+                        continue;
+                    }
+                    None => News::WantBody,
+                },
                 None => {
                     let local = exchange.local(self.slot);
                     let lost = inner.seats.get(local).is_some_and(|seat| seat.lost);
@@ -168,6 +210,40 @@ impl Call {
         if let Some(exchange) = &mut self.app.inner.borrow_mut().exchange {
             exchange.consume(self.slot, mark);
         }
+    }
+
+    // Events for the worker. Nothing is shown before `commit`; after an `Err` or a short count `poll_news` tells when there is room.
+
+    /// Adds an event; false: not now.
+    pub fn push_event(&self, kind: EventKind, payload: &[u8]) -> bool {
+        let inner = &mut *self.app.inner.borrow_mut();
+        let exchange = inner.exchange.as_mut();
+        exchange.is_some_and(|exchange| exchange.push_event(self.slot, kind, payload).is_ok())
+    }
+
+    /// Adds what there is room for of `bytes`, in events of kind `part` (the last one `end`, if there is one), and says how much.
+    pub fn push_bytes(&self, part: EventKind, end: Option<EventKind>, bytes: &[u8]) -> usize {
+        let inner = &mut *self.app.inner.borrow_mut();
+        let exchange = inner.exchange.as_mut();
+        exchange.map_or(0, |exchange| {
+            exchange.push_bytes(self.slot, part, end, bytes)
+        })
+    }
+
+    /// Shows the worker what was added.
+    pub fn commit(&self) {
+        if let Some(exchange) = &mut self.app.inner.borrow_mut().exchange {
+            exchange.commit_events(self.slot);
+        }
+    }
+
+    /// Tells the worker that the client is gone, and why. False: there was no room; the cancellation alone has to do.
+    pub fn disconnect(&self, code: u16, reason: &str) -> bool {
+        let told = self.push_event(EventKind::Disconnect, &shm::event::disconnect(code, reason));
+        if told {
+            self.commit();
+        }
+        told
     }
 
     /// The descriptor the worker sent under `token`.

@@ -6,14 +6,15 @@
 
 mod call;
 
-pub use call::{Call, News, Served};
+pub use call::{Call, HeadKind, News, Served};
 
 use crate::snapshot::AppView;
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
+use config::{Interface, InterfaceChoice};
 use control::message::AppState;
 use shm::{EdgeRing, Park, Segment, SlotId, WorkerId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct App {
     pub mount_bytes: usize,
     /// Time to answer; `u64::MAX`: for ever.
     pub request_ns: u64,
+    /// What its workers speak; `None` until one has said so. Those of the newest generation count.
+    interface: Cell<Option<Interface>>,
     inner: RefCell<Inner>,
     stats: Arc<RingStats>,
 }
@@ -105,6 +108,11 @@ impl App {
             name: app.name.clone(),
             mount_bytes: app.mount.len(),
             request_ns: crate::ring::nanoseconds(app.options.timeout_ms),
+            interface: Cell::new(match app.options.interface {
+                InterfaceChoice::Auto => None,
+                InterfaceChoice::Wsgi => Some(Interface::Wsgi),
+                InterfaceChoice::Asgi => Some(Interface::Asgi),
+            }),
             inner: RefCell::new(inner),
             stats,
         }
@@ -136,6 +144,9 @@ impl App {
 
     /// Takes in the new view: the state, and workers that are up now.
     pub fn handle_view(&self, view: &AppView) {
+        if let Some(newest) = view.workers.iter().max_by_key(|worker| worker.generation) {
+            self.interface.set(Some(newest.interface));
+        }
         let inner = &mut *self.inner.borrow_mut();
         inner.state = view.state;
         let Some(exchange) = &mut inner.exchange else {
@@ -238,6 +249,23 @@ impl App {
             slot,
             since_ns: record.since_ns,
         })
+    }
+
+    /// What its workers speak, as far as is known.
+    #[inline]
+    pub fn interface(&self) -> Option<Interface> {
+        self.interface.get()
+    }
+
+    #[inline]
+    pub fn is_asgi(&self) -> bool {
+        self.interface.get() == Some(Interface::Asgi)
+    }
+
+    /// When the event loop of a worker began its present (or last) turn; `None` for a worker without one.
+    pub fn turn(&self, worker: WorkerId) -> Option<u64> {
+        let record = self.inner.borrow().segment.as_ref()?.worker(worker.index)?;
+        (record.looped && record.incarnation == worker.incarnation).then_some(record.since_ns)
     }
 
     // Requests.

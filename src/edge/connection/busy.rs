@@ -1,13 +1,14 @@
 //! A connection with something to wait for: the boxed part of its life, from the first wait to the next rest.
 
+use super::exchange::{Ended, Extras};
 use super::input::Input;
 use super::output::Output;
 use super::request::{Open, Step};
+use super::stream_body::{DRAIN_BYTES_MAX, StreamBody};
 use super::submission::Upload;
 use super::upload::Failed;
 use super::{After, Connection};
-use crate::app::Served;
-use crate::connection::exchange::Ended;
+use crate::app::{Call, Served};
 use crate::files;
 use crate::respond::Manner;
 use crate::ring::Ring;
@@ -48,7 +49,22 @@ impl Connection {
                 Step::Cold { open, cold } => {
                     self.look_for_file(open, *cold, &mut input, &mut out).await
                 }
-                Step::Call { open, call } => self.exchange(call, open, &mut input, &mut out).await,
+                Step::Call { open, call } => {
+                    let extras = Extras::default();
+                    self.exchange(call, open, extras, &mut input, &mut out)
+                        .await
+                }
+                Step::Stream { open, call, body } => {
+                    self.stream(call, open, body, &mut input, &mut out).await
+                }
+                Step::Socket { open, call, offer } => {
+                    let extras = Extras {
+                        socket: Some(offer),
+                        ..Extras::default()
+                    };
+                    self.exchange(call, open, extras, &mut input, &mut out)
+                        .await
+                }
                 Step::Upload { open, upload } => {
                     self.upload_then_call(open, &upload, &mut input, &mut out)
                         .await
@@ -61,6 +77,7 @@ impl Connection {
                 },
                 Ended::Linger => Step::Last { linger: true },
                 Ended::Cut => break After::Close,
+                Ended::Socket(session) => break After::Socket(session),
             };
         };
         self.ring.stats.connections_active.sub(1);
@@ -170,6 +187,60 @@ impl Connection {
         }
     }
 
+    /// An exchange in which the body streams. A body that the app has left is read to its end for the next request's sake, if
+    /// that is near.
+    async fn stream(
+        &mut self,
+        call: Call,
+        open: Open,
+        mut body: Box<StreamBody>,
+        input: &mut Input,
+        out: &mut Output,
+    ) -> Ended {
+        let extras = Extras {
+            body: Some(&mut body),
+            ..Extras::default()
+        };
+        match self.exchange(call, open, extras, input, out).await {
+            Ended::Stay if body.is_complete() => Ended::Stay,
+            // The client was told so, or was never asked for the rest.
+            Ended::Stay if body.is_far() => Ended::Linger,
+            Ended::Stay => self.skip_body(body, input, out).await,
+            Ended::Close if body.is_complete() => Ended::Close,
+            Ended::Close => Ended::Linger,
+            ended => ended,
+        }
+    }
+
+    async fn skip_body(
+        &mut self,
+        mut body: Box<StreamBody>,
+        input: &mut Input,
+        out: &mut Output,
+    ) -> Ended {
+        if self.flush(out).await.is_err() {
+            return Ended::Cut;
+        }
+        let bytes_max = body.length().saturating_add(DRAIN_BYTES_MAX);
+        Ring::arm(&self.deadline, uring::now(), self.ring.times.body_ns);
+        loop {
+            match body.skip(input) {
+                Ok(true) => return Ended::Stay,
+                Ok(false) if body.length() > bytes_max => return Ended::Linger,
+                Ok(false) => {}
+                Err(_) => return Ended::Linger,
+            }
+            match within(&self.deadline, self.socket.recv()).await {
+                Some(Some(Ok(chunk))) => {
+                    self.received(&chunk);
+                    input.push(chunk);
+                }
+                Some(_) => return Ended::Cut,
+                None => return Ended::Linger,
+            }
+        }
+    }
+
     async fn upload_then_call(
         &mut self,
         open: Open,
@@ -178,7 +249,10 @@ impl Connection {
         out: &mut Output,
     ) -> Ended {
         match self.take_in(upload, open.manner, input, out).await {
-            Ok(call) => self.exchange(call, open, input, out).await,
+            Ok(call) => {
+                let extras = Extras::default();
+                self.exchange(call, open, extras, input, out).await
+            }
             Err(Failed::Gone) => {
                 self.close_request(open, 499, 0, None);
                 Ended::Cut

@@ -8,12 +8,16 @@ use super::Connection;
 use super::failure::Named;
 use super::input::Input;
 use super::output::Output;
-use super::reply::{Fault, Pull, Reply};
+use super::reply::{Asks, Fault, Pull, Reply};
 use super::request::Open;
+use super::stream_body::StreamBody;
+use super::websocket::Session;
 use crate::app::Call;
 use crate::files;
 use crate::ring::Ring;
 use config::LogLevel;
+use proto::Reject;
+use proto::websocket::handshake::Offer;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -23,18 +27,39 @@ use uring::net::Writable;
 
 /// Pipelined bytes kept while an answer is under way; beyond, the client feels back-pressure.
 const PIPELINED_MAX_BYTES: usize = 64 * 1024;
+const BODY_TOO_SLOW: Reject = Reject::new(408, "the request body took too long");
 
 /// What happened first.
 enum Event {
     News,
     Writable,
+    /// More of a body that streams.
+    Input,
     /// The client has ended or reset the connection.
     Gone,
     Late,
 }
 
+/// Whose time is over.
+enum Late {
+    App,
+    /// It takes nothing of what it is sent.
+    Client,
+    /// It sends nothing of what it announced.
+    Body,
+}
+
+/// How an exchange goes on.
+struct Pace {
+    /// The edge holds all it may; only the client can help.
+    full: bool,
+    /// The worker last said something.
+    heard_ns: u64,
+    /// The client last took something, or had nothing to take.
+    moved_ns: u64,
+}
+
 /// How an answer ended, for the connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Stay,
     Close,
@@ -42,6 +67,15 @@ pub(super) enum Ended {
     Linger,
     /// The connection is useless: nothing more can be said on it.
     Cut,
+    /// HTTP is over.
+    Socket(Box<Session>),
+}
+
+/// What a request has beside its head.
+#[derive(Default)]
+pub(super) struct Extras<'a> {
+    pub body: Option<&'a mut StreamBody>,
+    pub socket: Option<Box<Offer>>,
 }
 
 impl Connection {
@@ -50,23 +84,57 @@ impl Connection {
         &mut self,
         mut call: Call,
         open: Open,
+        Extras { mut body, socket }: Extras<'_>,
         input: &mut Input,
         out: &mut Output,
     ) -> Ended {
-        input.own();
-        let mut reply = Reply::new(open.manner, out);
-        let mut heard_ns = call.submitted_ns;
+        let asks = Asks {
+            socket,
+            trailers: open.trailers,
+        };
+        if body.is_none() {
+            input.own();
+        }
+        let mut reply = Reply::new(open.manner, asks, out);
+        let mut pace = Pace {
+            full: false,
+            heard_ns: call.submitted_ns,
+            moved_ns: uring::now(),
+        };
         reply.blocked = match out.try_flush(&self.socket) {
             Ok(all) => !all,
             Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
         };
         loop {
             reply.close |= self.ring.is_draining();
+            if let Some(body) = &mut body {
+                if let Err(reject) = body.pump(&call, input, uring::now()) {
+                    return self.give_up(call, open, &mut reply, Fault::Body(reject), out);
+                }
+                reply.body_is_far = body.is_far();
+                input.own();
+            }
             let date = self.ring.date();
             let pull = reply.pull(&mut call, &self.socket, out, self.ring.common(&date));
-            let full = match pull {
+            pace.full = match pull {
                 Ok(Pull::Waiting) => false,
                 Ok(Pull::Full) => true,
+                Ok(Pull::WantBody) => {
+                    let Some(body) = &mut body else {
+                        let fault = Fault::Order("a wish for a body that is not there");
+                        return self.give_up(call, open, &mut reply, fault, out);
+                    };
+                    if body.ask(uring::now()) {
+                        reply.tell_to_go_on(out);
+                    }
+                    continue;
+                }
+                Ok(Pull::Accepted) => {
+                    let app = &self.ring.config.apps[call.app().index];
+                    let options = &app.options.websocket;
+                    let session = Session::new(call, open, reply.asks.socket, options, input, out);
+                    return Ended::Socket(Box::new(session));
+                }
                 Ok(Pull::End) => {
                     return match reply.handover.take() {
                         None => self.finish(call, open, &reply, out).await,
@@ -90,56 +158,93 @@ impl Connection {
                 }
                 Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
             };
+            let was_blocked = reply.blocked;
             match out.try_flush(&self.socket) {
                 Ok(all) => reply.blocked = !all,
                 Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
             }
-            if full && !reply.blocked {
+            if reply.blocked && !was_blocked {
+                pace.moved_ns = uring::now();
+            }
+            if pace.full && !reply.blocked {
                 continue;
             }
-            match self.event(&call, &reply, full, heard_ns, input).await {
-                Event::News => heard_ns = uring::now(),
-                Event::Writable => {}
+            let body = body.as_deref();
+            let wants = body.is_some_and(StreamBody::wants);
+            let (due_ns, _) = self.due(&call, &reply, &pace, body);
+            match self.event(&call, &reply, &pace, due_ns, wants, input).await {
+                Event::News => pace.heard_ns = uring::now(),
+                Event::Writable => pace.moved_ns = uring::now(),
+                Event::Input => {}
                 Event::Gone => {
                     let gone = Fault::Gone(io::ErrorKind::ConnectionReset.into());
                     return self.give_up(call, open, &mut reply, gone, out);
                 }
-                Event::Late if full => {
-                    let gone = Fault::Gone(io::ErrorKind::TimedOut.into());
-                    return self.give_up(call, open, &mut reply, gone, out);
-                }
                 Event::Late => {
-                    if self.has_time_left(&call, &reply, heard_ns) {
-                        continue;
-                    }
-                    return self.overdue(call, open, &mut reply, out);
+                    // It was armed by what was known then; the request may have been claimed since.
+                    let fault = match self.due(&call, &reply, &pace, body) {
+                        (due_ns, _) if due_ns > uring::now() => continue,
+                        (_, Late::App) => return self.overdue(call, open, &mut reply, out),
+                        (_, Late::Client) => Fault::Gone(io::ErrorKind::TimedOut.into()),
+                        (_, Late::Body) => Fault::Body(BODY_TOO_SLOW),
+                    };
+                    return self.give_up(call, open, &mut reply, fault, out);
                 }
             }
         }
     }
 
-    /// Waits for whatever comes first. `full`: the edge holds all it may; only the client can help.
+    /// When somebody's time is over (`u64::MAX`: nobody's), and whose.
+    fn due(
+        &self,
+        call: &Call,
+        reply: &Reply,
+        pace: &Pace,
+        body: Option<&StreamBody>,
+    ) -> (u64, Late) {
+        let times = &self.ring.times;
+        let request_ns = call.app().request_ns;
+        let started = || call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns);
+        if !call.app().is_asgi() {
+            return match reply.has_head() {
+                _ if pace.full => (pace.moved_ns.saturating_add(times.write_ns), Late::Client),
+                true => (pace.heard_ns.saturating_add(request_ns), Late::App),
+                false => (started().saturating_add(request_ns), Late::App),
+            };
+        }
+        // Once it has begun to answer, an app that speaks ASGI may take its time: its loop has other requests to serve.
+        let mut due = (u64::MAX, Late::App);
+        if !reply.has_head() {
+            let from_ns = body.map_or(0, |body| body.heard_ns).max(started());
+            due.0 = from_ns.saturating_add(request_ns);
+        }
+        let client_ns = pace.moved_ns.saturating_add(times.write_ns);
+        if reply.blocked && client_ns < due.0 {
+            due = (client_ns, Late::Client);
+        }
+        if let Some(body) = body.filter(|body| body.waits_for_client()) {
+            let body_ns = body.heard_ns.saturating_add(times.body_ns);
+            if body_ns < due.0 {
+                due = (body_ns, Late::Body);
+            }
+        }
+        due
+    }
+
+    /// Waits for whatever comes first.
     async fn event(
         &self,
         call: &Call,
         reply: &Reply,
-        full: bool,
-        heard_ns: u64,
+        pace: &Pace,
+        due_ns: u64,
+        wants: bool,
         input: &mut Input,
     ) -> Event {
-        if full {
-            Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
-        } else {
-            let from_ns = if reply.has_head() {
-                heard_ns
-            } else {
-                call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns)
-            };
-            Ring::arm(&self.deadline, from_ns, call.app().request_ns);
-        }
+        Ring::arm(&self.deadline, 0, due_ns);
         let mut writable: Option<Writable<'_>> = reply.blocked.then(|| self.socket.writable());
         poll_fn(|cx| {
-            if !full && call.poll_news(cx).is_ready() {
+            if !pace.full && call.poll_news(cx).is_ready() {
                 return Poll::Ready(Event::News);
             }
             if let Some(writable) = &mut writable
@@ -152,6 +257,9 @@ impl Connection {
                     Poll::Ready(Some(Ok(chunk))) => {
                         self.received(&chunk);
                         input.push(chunk);
+                        if wants {
+                            return Poll::Ready(Event::Input);
+                        }
                         input.own();
                     }
                     Poll::Ready(_) => return Poll::Ready(Event::Gone),
@@ -161,17 +269,6 @@ impl Connection {
             self.deadline.poll_expired(cx).map(|()| Event::Late)
         })
         .await
-    }
-
-    /// The deadline fired; it was armed by what was known then. Has the request been claimed since?
-    fn has_time_left(&self, call: &Call, reply: &Reply, heard_ns: u64) -> bool {
-        let now_ns = uring::now();
-        let from_ns = if reply.has_head() {
-            heard_ns
-        } else {
-            call.claimed_ns(now_ns).unwrap_or(call.submitted_ns)
-        };
-        from_ns.saturating_add(call.app().request_ns) > now_ns
     }
 
     /// The answer is complete: frees the worker, then sees to the client.

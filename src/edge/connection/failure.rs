@@ -9,12 +9,18 @@ use super::reply::{Fault, Reply};
 use super::request::Open;
 use crate::app::{Call, Served};
 use crate::mailbox::FromRing;
+use crate::ring::Ring;
 use config::LogLevel;
+use proto::Reject;
+use proto::websocket::close;
 use shm::WorkerId;
+use shm::event::{CODE_LEFT, CODE_TIMEOUT};
 use std::rc::Rc;
 
 /// nginx's code for a client that left before its answer.
 const CLIENT_GONE: u16 = 499;
+/// An event loop that has not turned for so long after it was woken is blocked.
+const BLOCKED_NS: u64 = 2_000_000_000;
 
 impl Connection {
     /// The app took too long.
@@ -30,6 +36,10 @@ impl Connection {
         let name = call.app().name.clone();
         self.ring.stats.apps[app].timed_out.add(1);
         let served = call.served(uring::now());
+        let turn = call.worker().and_then(|worker| call.app().turn(worker));
+        if turn.is_some() {
+            call.disconnect(CODE_TIMEOUT, "");
+        }
         let stuck = call.cancel();
         if let Some(worker) = stuck {
             let request = Named(&open).to_string();
@@ -40,13 +50,10 @@ impl Connection {
                     worker.index
                 ),
             );
-            let (index, incarnation) = (worker.index, worker.incarnation);
-            self.ring.tell(FromRing::WorkerStuck {
-                app,
-                index,
-                incarnation,
-                request,
-            });
+            match turn {
+                Some(turn) => self.watch_loop(&call, worker, turn, request),
+                None => stuck_at(&self.ring, app, worker, request),
+            }
         }
         let (status, detail) = match stuck {
             Some(_) => (504, "the application took too long"),
@@ -72,7 +79,10 @@ impl Connection {
         match fault {
             Fault::Gone(_) => {
                 let left_ns = call.app().request_ns.saturating_sub(served.app_ns);
-                if let Some(worker) = call.cancel() {
+                let looped = self.say_gone(&call, reply);
+                if let Some(worker) = call.cancel()
+                    && !looped
+                {
                     self.watch(&call, worker, left_ns, &open);
                 }
                 self.ring.stats.apps[app].abandoned.add(1);
@@ -83,6 +93,11 @@ impl Connection {
                 };
                 self.close_request(open, status, reply.body_bytes, Some((&name, served)));
                 return Ended::Cut;
+            }
+            Fault::Body(reject) => {
+                self.say_gone(&call, reply);
+                call.cancel();
+                return self.refuse_body(open, reply, reject, out, (&name, served));
             }
             Fault::Lost | Fault::Aborted | Fault::Short { .. } => {
                 call.settle(now_ns);
@@ -109,6 +124,49 @@ impl Connection {
         )
     }
 
+    /// The body broke its rules while the app had the request already.
+    fn refuse_body(
+        &mut self,
+        mut open: Open,
+        reply: &mut Reply,
+        reject: Reject,
+        out: &mut Output,
+        app: (&str, Served),
+    ) -> Ended {
+        open.manner.keep_alive = false;
+        match self.answer_instead(open, reply, reject.status, reject.reason, out, app) {
+            Ended::Cut => Ended::Cut,
+            _ => Ended::Linger,
+        }
+    }
+
+    /// Tells a worker with an event loop that nobody wants the answer. True: it has one.
+    fn say_gone(&self, call: &Call, reply: &Reply) -> bool {
+        let looped = call
+            .worker()
+            .is_some_and(|worker| call.app().turn(worker).is_some());
+        if looped {
+            let code = match reply.asks.socket {
+                Some(_) => close::ABNORMAL,
+                None => CODE_LEFT,
+            };
+            call.disconnect(code, "");
+        }
+        looped
+    }
+
+    /// A worker with an event loop has been told to give a request up. A loop that has not turned since is blocked, with
+    /// everything else that runs on it.
+    fn watch_loop(&self, call: &Call, worker: WorkerId, turn: u64, request: String) {
+        let (app, ring) = (Rc::clone(call.app()), Rc::clone(&self.ring));
+        uring::spawn(async move {
+            uring::time::sleep(BLOCKED_NS).await;
+            if app.turn(worker) == Some(turn) {
+                stuck_at(&ring, app.index, worker, request);
+            }
+        });
+    }
+
     /// The client of a running request has left. The worker has been told; if it is still at it when the request's time is
     /// over, nobody else would notice.
     fn watch(&self, call: &Call, worker: WorkerId, left_ns: u64, open: &Open) {
@@ -121,13 +179,7 @@ impl Connection {
         uring::spawn(async move {
             uring::time::sleep(left_ns).await;
             if app.errand(worker) == errand {
-                let (app, index, incarnation) = (app.index, worker.index, worker.incarnation);
-                ring.tell(FromRing::WorkerStuck {
-                    app,
-                    index,
-                    incarnation,
-                    request,
-                });
+                stuck_at(&ring, app.index, worker, request);
             }
         });
     }
@@ -146,7 +198,8 @@ impl Connection {
             self.close_request(open, status, reply.body_bytes, Some(app));
             return Ended::Cut;
         }
-        let manner = open.manner;
+        let mut manner = open.manner;
+        manner.keep_alive &= !reply.body_is_far;
         let sent = self.page(status, detail, manner, out);
         self.close_request(open, status, sent, Some(app));
         if manner.keep_alive {
@@ -155,6 +208,15 @@ impl Connection {
             Ended::Close
         }
     }
+}
+
+fn stuck_at(ring: &Ring, app: usize, worker: WorkerId, request: String) {
+    ring.tell(FromRing::WorkerStuck {
+        app,
+        index: worker.index,
+        incarnation: worker.incarnation,
+        request,
+    });
 }
 
 /// A request's name in messages: `GET /path` of its request line.

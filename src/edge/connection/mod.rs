@@ -6,7 +6,7 @@
 //! across a wait of unknown length; every wait has a deadline, and every buffer a bound.
 //!
 //! Floors, ground first: `input`, `output`, `record` | `request`, `submission` (one head: route it, answer it or say
-//! what it needs) | `upload`, `reply` | `handover`, `failure`, `exchange`, `busy` | this file.
+//! what it needs) | `source`, `upload`, `stream_body`, `reply` | `handover`, `failure`, `websocket`, `exchange`, `busy` | this file.
 
 mod busy;
 mod exchange;
@@ -18,8 +18,11 @@ mod peer;
 mod record;
 mod reply;
 mod request;
+mod source;
+mod stream_body;
 mod submission;
 mod upload;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use uring::net::{RecvBuf, Socket};
 use uring::time::{Deadline, within};
+use websocket::Session;
 
 /// Answers that may gather before they are sent: beyond it the client has to take some first.
 const OUTPUT_MAX_BYTES: usize = 256 * 1024;
@@ -94,7 +98,6 @@ enum Age {
 }
 
 /// What a connection does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     /// Waits for the next request.
     Rest,
@@ -103,6 +106,8 @@ enum After {
     /// Closes, but the client may be sending still: reading on for a while keeps the kernel from resetting the connection
     /// before the answer is read (RFC 9112 9.6).
     Linger,
+    /// Speaks HTTP no more.
+    Socket(Box<Session>),
 }
 
 enum Turn {
@@ -138,8 +143,14 @@ pub struct Serve(Life);
 
 enum Life {
     Rest(Connection),
-    /// Gives the connection back if it goes on.
-    Busy(Pin<Box<dyn Future<Output = Option<Connection>>>>),
+    Busy(Pin<Box<dyn Future<Output = Next>>>),
+    Over,
+}
+
+/// What follows the work.
+enum Next {
+    Rest(Connection),
+    Socket(Connection, Box<Session>),
     Over,
 }
 
@@ -168,11 +179,14 @@ impl Future for Serve {
                     }
                 }
                 Life::Busy(work) => match ready!(work.as_mut().poll(cx)) {
-                    Some(mut connection) => {
+                    Next::Rest(mut connection) => {
                         connection.rest();
                         self.0 = Life::Rest(connection);
                     }
-                    None => self.0 = Life::Over,
+                    Next::Socket(connection, session) => {
+                        self.0 = Life::Busy(Box::pin(connection.work_as_socket(session)));
+                    }
+                    Next::Over => self.0 = Life::Over,
                 },
                 Life::Over => return Poll::Ready(()),
             }
@@ -257,15 +271,24 @@ impl Connection {
     }
 
     /// What cannot be done at once, and what has to follow it.
-    async fn work(mut self, input: Input, out: Output, step: Step) -> Option<Connection> {
+    async fn work(mut self, input: Input, out: Output, step: Step) -> Next {
         match self.busy(input, out, step).await {
-            After::Rest => Some(self),
-            After::Close => None,
+            After::Rest => Next::Rest(self),
+            After::Socket(session) => Next::Socket(self, session),
+            After::Close => Next::Over,
             After::Linger => {
                 self.linger().await;
-                None
+                Next::Over
             }
         }
+    }
+
+    /// The rest of its life, in a box of its own: a WebSocket at rest does not keep the room of what came before it.
+    async fn work_as_socket(mut self, session: Box<Session>) -> Next {
+        if let After::Linger = session.run(&self).await {
+            self.linger().await;
+        }
+        Next::Over
     }
 
     fn received(&self, chunk: &RecvBuf) {

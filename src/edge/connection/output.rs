@@ -30,6 +30,13 @@ impl Output {
         self.bytes
     }
 
+    /// Makes sure of a buffer, for a holder that gives its own up while it rests.
+    pub fn ensure(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = buffer();
+        }
+    }
+
     /// Where to append.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {

@@ -5,15 +5,18 @@
 //! appended can be taken back until a byte of it has left; at most `BUFFER_MAX_BYTES` wait in the edge for a slow client,
 //! beyond that the worker waits. Must not wait itself.
 
-use super::handover::{Handover, is_wish};
+mod heads;
+
+use super::handover::Handover;
 use super::output::Output;
-use crate::app::{Call, News};
+use crate::app::{Call, HeadKind, News};
 use crate::respond::{Common, Manner};
-use proto::http1::app_head::{self, AppHead, Disposition};
+use proto::http1::app_head;
 use proto::http1::chunked::{self, ChunkHead};
 use proto::http1::framing::Framing;
-use proto::http1::response::Writer;
-use proto::{Method, status};
+use proto::http1::response::CONTINUE;
+use proto::websocket::handshake::Offer;
+use proto::{Reject, status};
 use shm::Chunk;
 use std::fmt;
 use std::io;
@@ -24,9 +27,19 @@ const BUFFER_MAX_BYTES: usize = 1024 * 1024;
 /// Up to here head and body are copied together for one send; beyond, the body leaves from where the worker wrote it.
 const COPY_MAX_BYTES: usize = 16 * 1024;
 
+/// What a request lets its answer be, beyond the plain.
+#[derive(Debug, Default)]
+pub struct Asks {
+    /// A WebSocket instead of an answer.
+    pub socket: Option<Box<Offer>>,
+    /// Fields behind the body.
+    pub trailers: bool,
+}
+
 /// One answer under way.
 pub struct Reply {
     manner: Manner,
+    pub asks: Asks,
     /// Where this answer begins in the output.
     start: u64,
     /// `None` until the head has come.
@@ -40,10 +53,14 @@ pub struct Reply {
     pub handover: Option<Box<Handover>>,
     /// The connection ends after this answer.
     pub close: bool,
+    /// If the head comes now: likewise, for too much of the request is still to come.
+    pub body_is_far: bool,
     /// The app sent more than it announced, or a body where none belongs.
     pub excess: bool,
     /// The socket takes nothing at the moment: what comes is kept.
     pub blocked: bool,
+    /// Lines that follow the last chunk; `None`: none may.
+    trailers: Option<Vec<u8>>,
 }
 
 /// Why the pulling stopped.
@@ -58,6 +75,10 @@ pub enum Pull {
         offset: u64,
         length: u64,
     },
+    /// The app waits for a body of which the client may wait to be asked.
+    WantBody,
+    /// The WebSocket's accepting head is in the output.
+    Accepted,
     /// The answer is complete in the output.
     End,
 }
@@ -77,6 +98,8 @@ pub enum Fault {
     Head(app_head::Fault),
     /// Less body than announced.
     Short { missing: u64 },
+    /// The request's body, while the app has the request.
+    Body(Reject),
     /// The client.
     Gone(io::Error),
 }
@@ -93,15 +116,17 @@ impl fmt::Display for Fault {
                 f,
                 "the response body is {missing} bytes shorter than its Content-Length"
             ),
+            Fault::Body(reject) => write!(f, "the request body: {reject}"),
             Fault::Gone(error) => write!(f, "the client is gone: {error}"),
         }
     }
 }
 
 impl Reply {
-    pub fn new(manner: Manner, out: &Output) -> Reply {
+    pub fn new(manner: Manner, asks: Asks, out: &Output) -> Reply {
         Reply {
             manner,
+            asks,
             start: out.position(),
             framing: None,
             status: 0,
@@ -109,14 +134,24 @@ impl Reply {
             body_bytes: 0,
             handover: None,
             close: !manner.keep_alive,
+            body_is_far: false,
             excess: false,
             blocked: false,
+            trailers: None,
         }
     }
 
     /// Whether the head has come from the worker.
     pub fn has_head(&self) -> bool {
         self.framing.is_some()
+    }
+
+    /// The client may send the body that it announced. Nothing to say if the answer has begun.
+    pub fn tell_to_go_on(&mut self, out: &mut Output) {
+        if !self.has_head() {
+            out.buffer().extend_from_slice(CONTINUE);
+            self.start = out.position();
+        }
     }
 
     /// Takes the answer back; false if some of it has left.
@@ -137,12 +172,13 @@ impl Reply {
                 return Ok(Pull::Full);
             }
             let mut head = Ok(());
-            let news = call.next(|bytes| head = self.handle_head(bytes, out.buffer(), common));
+            let news = call.next(|kind, bytes| head = self.handle(kind, bytes, out, common));
             let news = news.map_err(|corrupt| Fault::Corrupt(corrupt.0))?;
             head?;
             match news {
                 None => return Ok(Pull::Waiting),
-                Some(News::Head) => {}
+                Some(News::Head(HeadKind::Accept)) => return Ok(Pull::Accepted),
+                Some(News::Head(_)) => {}
                 Some(News::Body(chunk)) => self.handle_body(call, chunk, socket, out)?,
                 Some(News::File {
                     token,
@@ -161,74 +197,14 @@ impl Reply {
                     self.handle_end(out)?;
                     return Ok(Pull::End);
                 }
+                Some(News::WantBody) => return Ok(Pull::WantBody),
+                Some(News::Message { .. } | News::Close { .. }) => {
+                    return Err(Fault::Order("a WebSocket's frame before it is one"));
+                }
                 Some(News::Abort) => return Err(Fault::Aborted),
                 Some(News::Lost) => return Err(Fault::Lost),
             }
         }
-    }
-
-    /// Judges the head and writes ours.
-    fn handle_head(
-        &mut self,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        common: Common<'_>,
-    ) -> Result<(), Fault> {
-        if self.framing.is_some() {
-            return Err(Fault::Order("a second head"));
-        }
-        let head = shm::response::decode(bytes).map_err(|corrupt| Fault::Corrupt(corrupt.0))?;
-        app_head::check_status(head.status, head.reason).map_err(Fault::Head)?;
-        let start = out.len();
-        let mut writer = match head.reason {
-            b"" => Writer::start(out, head.status),
-            reason => Writer::start_with(out, head.status, reason),
-        };
-        let (mut seen, mut wished) = (AppHead::new(), false);
-        for (name, value) in head.headers {
-            if seen.admit(name, value).map_err(Fault::Head)? == Disposition::Send {
-                wished |= is_wish(name);
-                writer.header(name, value);
-            }
-        }
-        if wished {
-            self.handover = Handover::new(head.headers).map(Box::new);
-            self.close |= seen.close;
-            self.status = head.status;
-            self.framing = Some(Framing::NoBody { announced: None });
-            out.truncate(start);
-            return Ok(());
-        }
-        if !seen.has_server && !common.server.is_empty() {
-            writer.server(common.server);
-        }
-        if !seen.has_date {
-            writer.date(common.date);
-        }
-        let method = if self.manner.head_only {
-            Method::Head
-        } else {
-            Method::Get
-        };
-        let framing = Framing::decide(
-            &method,
-            self.manner.version,
-            head.status,
-            seen.content_length,
-        );
-        self.close |= seen.close || !framing.can_persist();
-        writer
-            .framing(framing)
-            .connection(self.manner.version, !self.close)
-            .finish();
-        self.left = if let Framing::Length(length) = framing {
-            length
-        } else {
-            0
-        };
-        self.status = head.status;
-        self.framing = Some(framing);
-        Ok(())
     }
 
     /// How much of `length` more bytes may go out.
@@ -307,7 +283,10 @@ impl Reply {
             None => Err(Fault::Order("an end without a head")),
             Some(Framing::Length(_)) if self.left > 0 => Err(Fault::Short { missing: self.left }),
             Some(Framing::Chunked) => {
-                out.buffer().extend_from_slice(chunked::LAST_CHUNK);
+                match self.trailers.take() {
+                    Some(trailers) => chunked::append_last(out.buffer(), &trailers),
+                    None => out.buffer().extend_from_slice(chunked::LAST_CHUNK),
+                }
                 Ok(())
             }
             Some(_) => Ok(()),

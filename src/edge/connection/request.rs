@@ -5,6 +5,7 @@
 use super::input::Input;
 use super::output::Output;
 use super::record::{self, Record};
+use super::stream_body::StreamBody;
 use super::submission::Upload;
 use super::{Connection, OUTPUT_MAX_BYTES};
 use crate::access_log::{AppTimes, Entry};
@@ -16,12 +17,15 @@ use config::LogLevel;
 use proto::http1::request::{Parse, parse};
 use proto::path::{self, Path};
 use proto::target::Form;
+use proto::websocket::handshake::Offer;
 use proto::{Body, Head, HeaderStorage, Method, Reject};
 use std::fmt::Write;
 
 /// What a request whose answer is not complete yet leaves behind.
 pub struct Open {
     pub manner: Manner,
+    /// The client takes fields behind the body.
+    pub trailers: bool,
     pub started_ns: u64,
     pub record: Box<Record>,
 }
@@ -46,6 +50,18 @@ pub enum Step {
     Cold { open: Open, cold: Box<files::Cold> },
     /// An app has the request.
     Call { open: Open, call: Call },
+    /// An app has the request, and its body is coming.
+    Stream {
+        open: Open,
+        call: Call,
+        body: Box<StreamBody>,
+    },
+    /// An app decides whether the connection becomes a WebSocket.
+    Socket {
+        open: Open,
+        call: Call,
+        offer: Box<Offer>,
+    },
     /// The body has to be taken in before an app gets the request.
     Upload { open: Open, upload: Box<Upload> },
 }
@@ -268,6 +284,7 @@ impl Connection {
         }
         Open {
             manner,
+            trailers: asked.head.takes_trailers(),
             started_ns: self.started_ns,
             record,
         }

@@ -5,10 +5,14 @@
 use super::Connection;
 use super::output::Output;
 use super::request::{AddressText, Asked, Step, Verdict};
+use super::stream_body::StreamBody;
 use crate::app::{App, Call, Refusal};
+use config::Interface;
 use proto::http1::app_head::is_ambiguous_for_cgi;
 use proto::path::Path;
-use proto::{Body, Head};
+use proto::websocket::deflate::Policy;
+use proto::websocket::handshake::{self, Offer};
+use proto::{Body, Head, Version};
 use shm::request as wire;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -23,11 +27,63 @@ pub struct Upload {
     pub expects: bool,
 }
 
-/// A request body that is complete.
+/// A request's body, as its app gets it.
+#[derive(Clone, Copy)]
 pub enum Content<'a> {
     None,
-    Inline { bytes: &'a [u8], chunked: bool },
-    Spooled { length: u64, chunked: bool },
+    Inline {
+        bytes: &'a [u8],
+        chunked: bool,
+    },
+    Spooled {
+        length: u64,
+        chunked: bool,
+    },
+    /// It follows while the app runs. `expects`: once it is asked for.
+    Stream {
+        length: Option<u64>,
+        expects: bool,
+    },
+    /// None: the app decides about a WebSocket.
+    Socket,
+}
+
+impl Content<'_> {
+    fn flags(self) -> u16 {
+        match self {
+            Content::None => 0,
+            Content::Inline { chunked, .. } | Content::Spooled { chunked, .. } => {
+                if chunked {
+                    wire::FLAG_CHUNKED
+                } else {
+                    0
+                }
+            }
+            Content::Stream { length, expects } => {
+                let chunked = if length.is_none() {
+                    wire::FLAG_CHUNKED
+                } else {
+                    0
+                };
+                let expects = if expects {
+                    wire::FLAG_EXPECT_CONTINUE
+                } else {
+                    0
+                };
+                chunked | expects
+            }
+            Content::Socket => wire::FLAG_WEBSOCKET,
+        }
+    }
+
+    fn length(self, announced: Body) -> Option<u64> {
+        match self {
+            Content::None | Content::Socket => matches!(announced, Body::Length(_)).then_some(0),
+            Content::Inline { bytes, .. } => Some(bytes.len() as u64),
+            Content::Spooled { length, .. } => Some(length),
+            Content::Stream { length, .. } => length,
+        }
+    }
 }
 
 impl Connection {
@@ -40,6 +96,13 @@ impl Connection {
     ) -> (Verdict, usize) {
         let app = &self.ring.apps[app];
         let head = asked.head;
+        if head.upgrade.is_some()
+            && app.interface() != Some(Interface::Wsgi)
+            && handshake::is_asked(head)
+            && let Some(answered) = self.serve_socket(asked, app, path, out)
+        {
+            return answered;
+        }
         let content = match head.body {
             Body::None | Body::Length(0) => Some((Content::None, 0)),
             Body::Length(length) if length > self.ring.config.limits.body_bytes => {
@@ -60,12 +123,12 @@ impl Connection {
             Body::Chunked => None,
         };
         let Some((content, body_bytes)) = content else {
+            if app.is_asgi() {
+                return self.begin_stream(asked, app, path, out);
+            }
             return match app.check() {
                 Ok(()) => (Verdict::Step(self.upload(asked, app)), asked.len),
-                Err(refusal) => {
-                    let (status, detail) = explain(refusal);
-                    self.refuse(asked, status, detail, out)
-                }
+                Err(refusal) => self.turn_down(asked, refusal, out),
             };
         };
         match self.submit(app, head, path, content) {
@@ -76,11 +139,84 @@ impl Connection {
                     asked.len + body_bytes,
                 )
             }
-            Err(refusal) => {
-                let (status, detail) = explain(refusal);
-                self.refuse(asked, status, detail, out)
-            }
+            Err(refusal) => self.turn_down(asked, refusal, out),
         }
+    }
+
+    fn turn_down(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        refusal: Refusal,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
+        let (status, detail) = explain(refusal);
+        self.refuse(asked, status, detail, out)
+    }
+
+    /// The app gets the request before its body.
+    fn begin_stream(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        app: &Rc<App>,
+        path: Path<'_>,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
+        let head = asked.head;
+        // A client that sends without waiting has its answer.
+        let expects = head.expect_continue
+            && head.version == Version::Http11
+            && asked.bytes.len() == asked.len;
+        let length = match head.body {
+            Body::Length(length) => Some(length),
+            Body::None | Body::Chunked => None,
+        };
+        match self.submit(app, head, path, Content::Stream { length, expects }) {
+            Ok(call) => {
+                let length_max = self.ring.config.limits.body_bytes;
+                let body = StreamBody::new(head.body, length_max, expects, uring::now());
+                let open = self.open(asked, asked.manner);
+                let body = Box::new(body);
+                (Verdict::Step(Step::Stream { open, call, body }), asked.len)
+            }
+            Err(refusal) => self.turn_down(asked, refusal, out),
+        }
+    }
+
+    /// A request for a WebSocket. `None`: it is one like any other after all.
+    #[cold]
+    fn serve_socket(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        app: &Rc<App>,
+        path: Path<'_>,
+        out: &mut Output,
+    ) -> Option<(Verdict, usize)> {
+        let options = &self.ring.config.apps[app.index].options.websocket;
+        let policy = options.deflate.then_some(&Policy::FRUGAL);
+        let offer: Offer = match handshake::check(asked.head, policy) {
+            Ok(offer) => offer,
+            // Whether the app would have known WebSockets nobody can say yet.
+            Err(_) if !app.is_asgi() => return None,
+            Err(handshake::Refusal::Version) => {
+                return Some(self.refuse(
+                    asked,
+                    426,
+                    "this server speaks WebSocket version 13",
+                    out,
+                ));
+            }
+            Err(handshake::Refusal::Malformed(detail)) => {
+                return Some(self.refuse(asked, 400, detail, out));
+            }
+        };
+        Some(match self.submit(app, asked.head, path, Content::Socket) {
+            Ok(call) => {
+                let open = self.open(asked, asked.manner);
+                let offer = Box::new(offer);
+                (Verdict::Step(Step::Socket { open, call, offer }), asked.len)
+            }
+            Err(refusal) => self.turn_down(asked, refusal, out),
+        })
     }
 
     fn upload(&self, asked: &Asked<'_, '_, '_>, app: &Rc<App>) -> Step {
@@ -113,10 +249,11 @@ impl Connection {
             }
             None => (0, &self.entrance.server_name),
         };
-        let (content_length, flags) = match content {
-            Content::None => (matches!(head.body, Body::Length(_)).then_some(0), 0),
-            Content::Inline { bytes, chunked } => (Some(bytes.len() as u64), chunked_flag(chunked)),
-            Content::Spooled { length, chunked } => (Some(length), chunked_flag(chunked)),
+        let content_length = content.length(head.body);
+        let trailers = if head.takes_trailers() {
+            wire::FLAG_TE_TRAILERS
+        } else {
+            0
         };
         let request = wire::Request {
             method: head.method.as_str().as_bytes(),
@@ -125,7 +262,7 @@ impl Connection {
             script_name_len: app.mount_bytes,
             query: head.target.query.as_bytes(),
             minor_version: head.version.minor(),
-            flags,
+            flags: content.flags() | trailers,
             server_name: head
                 .host
                 .map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
@@ -142,10 +279,11 @@ impl Connection {
                 .map(|header| (header.name.as_bytes(), header.value));
             let body_at = wire::encode(area, &request, headers)?;
             let body = match content {
-                Content::None => wire::Body::Inline {
+                Content::None | Content::Socket => wire::Body::Inline {
                     offset: body_at,
                     len: 0,
                 },
+                Content::Stream { .. } => wire::Body::Stream,
                 Content::Inline { bytes, .. } => {
                     area.get_mut(body_at..body_at + bytes.len())?
                         .copy_from_slice(bytes);
@@ -159,10 +297,6 @@ impl Connection {
             Some(wire::set_body(area, body, content_length))
         })
     }
-}
-
-fn chunked_flag(chunked: bool) -> u16 {
-    if chunked { wire::FLAG_CHUNKED } else { 0 }
 }
 
 /// Status and words for a request that the exchange did not take.

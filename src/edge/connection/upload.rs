@@ -6,11 +6,11 @@
 
 use super::input::Input;
 use super::output::Output;
+use super::source::Source;
 use super::submission::{Content, Upload, explain};
 use super::{Connection, Ring};
 use crate::app::{Call, Refusal};
 use crate::respond::Manner;
-use proto::http1::chunked::{Decoder, Step as Chunk};
 use proto::http1::request::{Parse, parse};
 use proto::http1::response::CONTINUE;
 use proto::{Body, HeaderStorage, Reject, path};
@@ -89,12 +89,8 @@ impl Connection {
             debug_assert!(manner.version == proto::Version::Http11);
             out.buffer().extend_from_slice(CONTINUE);
         }
-        let mut source = match upload.body {
-            Body::Chunked => Source::Chunked(Decoder::new()),
-            Body::Length(length) => Source::Plain { left: length },
-            Body::None => Source::Plain { left: 0 },
-        };
-        while !source.draw(input, &mut gathered)? {
+        let mut source = Source::new(upload.body);
+        while !source.draw(input, |bytes| gathered.push(bytes).map(|()| true))? {
             self.flush(out).await.map_err(|_| Failed::Gone)?;
             self.more_body(input).await?;
         }
@@ -161,44 +157,5 @@ impl Connection {
             call.spool = Some(spool);
         }
         Ok(call)
-    }
-}
-
-/// Where the body's bytes come from.
-enum Source {
-    Plain { left: u64 },
-    Chunked(Decoder),
-}
-
-impl Source {
-    /// Moves what has arrived; true: the body is complete.
-    fn draw(&mut self, input: &mut Input, gathered: &mut Gathered) -> Result<bool, Failed> {
-        match self {
-            Source::Plain { left } => {
-                let count = input
-                    .len()
-                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
-                gathered.push(&input.bytes()[..count])?;
-                input.consume(count);
-                *left -= count as u64;
-                Ok(*left == 0)
-            }
-            Source::Chunked(decoder) => loop {
-                match decoder.step(input.bytes())? {
-                    Chunk::More => {
-                        input.clear();
-                        return Ok(false);
-                    }
-                    Chunk::Data { data, consumed } => {
-                        gathered.push(data)?;
-                        input.consume(consumed);
-                    }
-                    Chunk::Done { consumed } => {
-                        input.consume(consumed);
-                        return Ok(true);
-                    }
-                }
-            },
-        }
     }
 }

@@ -131,6 +131,41 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
+/// Fields that must stand in the head, or nowhere (RFC 9110 6.5.1): framing, routing, what changes how the content is read, who
+/// may have it, and for how long.
+pub fn is_barred_from_trailers(name: &[u8]) -> bool {
+    const BARRED: [&str; 24] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "date",
+        "expect",
+        "expires",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "vary",
+        "www-authenticate",
+    ];
+    is_hop_by_hop(name)
+        || BARRED
+            .iter()
+            .any(|barred| name.eq_ignore_ascii_case(barred.as_bytes()))
+}
+
 /// Whether a request header cannot be told from another once it is a CGI variable (`X_Real` and `X-Real` are both
 /// HTTP_X_REAL), or would set one the platform trusts (`Proxy`, "httpoxy"): such headers do not reach an application.
 pub fn is_ambiguous_for_cgi(name: &[u8]) -> bool {

@@ -212,6 +212,14 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// The last chunk, without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// Appends the last chunk and trailer lines, each with its CR LF, as they were judged by the caller.
+pub fn append_last(out: &mut Vec<u8>, trailers: &[u8]) {
+    debug_assert!(trailers.is_empty() || trailers.ends_with(b"\r\n"));
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The line before the data of a chunk: hex size, CR LF. For vectored sends; see [`append`] for the other way.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkHead {

@@ -30,6 +30,7 @@ pub(super) fn read<'b>(headers: &[Header<'b>], version: Version) -> Result<Field
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
+            2 if is("te") => fields.notes.te = true,
             4 if is("host") => fields.take_host(header.value)?,
             5 if is("range") => fields.notes.range = true,
             6 if is("expect") => fields.take_expect(header.value)?,

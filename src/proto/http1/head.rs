@@ -4,6 +4,7 @@
 //! check of [`super::request::parse`].
 
 use crate::target::{Authority, Target};
+use crate::text;
 
 pub use httparse::Header;
 
@@ -34,12 +35,23 @@ pub struct Notes {
     pub conditional: bool,
     pub range: bool,
     pub accept_encoding: bool,
+    pub te: bool,
 }
 
 impl<'h, 'b> Head<'h, 'b> {
     /// The value of the first header called `name` (ASCII case ignored).
     pub fn header(&self, name: &str) -> Option<&'b [u8]> {
         self.header_all(name).next()
+    }
+
+    /// The client takes trailers (RFC 9110 6.5.1). On HTTP/1.0 there is no chunked coding to carry them.
+    pub fn takes_trailers(&self) -> bool {
+        self.notes.te
+            && self.version == Version::Http11
+            && self
+                .header_all("te")
+                .flat_map(text::list)
+                .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
     }
 
     /// The values of every header called `name` (ASCII case ignored), in order.
