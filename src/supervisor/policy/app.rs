@@ -365,6 +365,16 @@ impl App {
         }
     }
 
+    /// The last request is answered: hosts come to their end in an orderly way, with what applications do then.
+    pub fn finish(&mut self, ctx: &mut Context<'_>) {
+        self.abandon_start(ctx);
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].role == Role::Serving {
+                self.drain(at, ctx);
+            }
+        }
+    }
+
     /// The server ends: hosts have no further use.
     pub fn quit(&mut self, ctx: &mut Context<'_>) {
         self.abandon_start(ctx);

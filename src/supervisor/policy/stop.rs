@@ -51,10 +51,23 @@ impl Policy {
         }
     }
 
+    /// Every request is answered: the hosts end, then we do.
+    fn finish(&mut self, now_ms: u64, outside: &dyn Outside) {
+        self.stop = Stop::Ending {
+            kill_at_ms: now_ms + SLACK_MS,
+            code: 0,
+        };
+        let (_, apps, mut ctx) = self.parts(now_ms, outside);
+        apps.iter_mut().for_each(|app| app.finish(&mut ctx));
+    }
+
     /// Everybody ends now, then we do.
     pub(super) fn end(&mut self, now_ms: u64, code: u8, outside: &dyn Outside) {
-        if matches!(self.stop, Stop::Ending { .. } | Stop::Done) {
-            return;
+        match self.stop {
+            Stop::Done => return,
+            // Those that took their time have it no longer.
+            Stop::Ending { .. } => return self.quit_hosts(now_ms, outside),
+            Stop::No | Stop::Draining { .. } => {}
         }
         self.stop = Stop::Ending {
             kill_at_ms: now_ms + SLACK_MS,
@@ -74,7 +87,7 @@ impl Policy {
         match self.stop {
             Stop::Draining { kill_at_ms } => {
                 if !self.edge.is_up() {
-                    self.end(now_ms, 0, outside);
+                    self.finish(now_ms, outside);
                     self.advance_stop(now_ms, outside);
                 } else if kill_at_ms <= now_ms {
                     self.log(

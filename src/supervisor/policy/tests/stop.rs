@@ -18,6 +18,33 @@ fn term_lets_the_edge_finish_then_ends_the_hosts() {
     // A host that dies meanwhile is replaced: requests may still be queued.
     world.event(Event::FromEdge(FromEdge::Drained));
     world.event(Event::EdgeEnded(End::Code(0)));
+    // Applications have things to do at their end.
+    assert!(world.did(&Action::ToHost(1, ToHost::Drain)));
+    assert_eq!(world.exit_code(), None);
+    world.ended(1, End::Code(0));
+    assert_eq!(world.exit_code(), Some(0));
+}
+
+#[test]
+fn an_application_that_does_not_come_to_its_end_is_ended() {
+    let mut world = World::serving();
+    world.event(Event::Terminate);
+    world.event(Event::EdgeEnded(End::Code(0)));
+    world.wait(31_000);
+    assert!(world.did(&Action::ToHost(1, ToHost::Quit)));
+    world.wait(3_000);
+    assert!(world.did(&Action::KillHost(1)));
+    world.ended(1, KILLED);
+    assert_eq!(world.exit_code(), Some(0));
+}
+
+#[test]
+fn int_hurries_an_application_that_takes_its_time_to_end() {
+    let mut world = World::serving();
+    world.event(Event::Terminate);
+    world.event(Event::EdgeEnded(End::Code(0)));
+    assert!(!world.did(&Action::ToHost(1, ToHost::Quit)));
+    world.event(Event::Interrupt);
     assert!(world.did(&Action::ToHost(1, ToHost::Quit)));
     world.ended(1, End::Code(0));
     assert_eq!(world.exit_code(), Some(0));
@@ -65,7 +92,7 @@ fn a_host_that_dies_during_a_graceful_stop_is_replaced_for_what_is_still_queued(
     let order = world.host_order();
     world.bring_up(&order);
     world.event(Event::EdgeEnded(End::Code(0)));
-    assert!(world.did(&Action::ToHost(order.host, ToHost::Quit)));
+    assert!(world.did(&Action::ToHost(order.host, ToHost::Drain)));
 }
 
 #[test]
