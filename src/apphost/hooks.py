@@ -403,7 +403,7 @@ def watched(application):
         except BaseException:
             finish()
             raise
-        if isinstance(body, environ["wsgi.file_wrapper"]):
+        if type(body).__module__ == "_ringgate":
             # Sent by its descriptor, which something around it would hide.
             finish()
             return body
