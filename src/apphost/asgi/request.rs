@@ -408,9 +408,8 @@ impl Events {
         let body = of(c"http.request")?;
         body.set(&body_key, &empty)?;
         body.set(&more_key, &no)?;
+        // Only the key that has a value: Sanic takes `text` as soon as it is there.
         let message = of(c"websocket.receive")?;
-        message.set(&bytes_key, &py.none())?;
-        message.set(&text_key, &py.none())?;
         Ok(Events {
             body,
             body_key,
