@@ -192,6 +192,68 @@ const WSGI: &[Site] = &[
     },
 ];
 
+const ASGI: &[Site] = &[
+    Site {
+        name: "starlette",
+        target: "site_starlette:app",
+        modules: &["starlette", "python_multipart"],
+        features: &["thread", "state", WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Interpreters,
+    },
+    Site {
+        name: "fastapi",
+        target: "site_fastapi:app",
+        modules: &["fastapi", "python_multipart"],
+        features: &["thread", "state", WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Processes(&["pydantic_core._pydantic_core"]),
+    },
+    Site {
+        name: "litestar",
+        target: "site_litestar:app",
+        modules: &["litestar"],
+        features: &["thread", "state", WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Processes(&["msgspec._core"]),
+    },
+    Site {
+        name: "falcon",
+        target: "site_falcon:asgi",
+        modules: &["falcon"],
+        features: &[WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Processes(&["falcon.cyutil"]),
+    },
+    Site {
+        name: "quart",
+        target: "site_quart:app",
+        modules: &["quart"],
+        features: &["thread", "state", WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Interpreters,
+    },
+    Site {
+        name: "sanic",
+        target: "site_sanic:app",
+        modules: &["sanic"],
+        features: &["state", WEBSOCKET],
+        auto: Auto::Processes(&["httptools.", "ujson", "uvloop"]),
+    },
+    Site {
+        name: "django",
+        target: "site_django:asgi",
+        modules: &["django"],
+        features: &["await"],
+        auto: Auto::Interpreters,
+    },
+    Site {
+        name: "django",
+        target: "site_channels:asgi",
+        modules: &["channels"],
+        features: &["await", WEBSOCKET, SUBPROTOCOL],
+        auto: Auto::Interpreters,
+    },
+];
+
+const WEBSOCKET: &str = "websocket";
+const SUBPROTOCOL: &str = "subprotocol";
+
 impl Site {
     /// Starts it, unless it is not installed here.
     fn start(&self, kind: &str) -> Option<Server> {
@@ -265,4 +327,9 @@ fn visit_all(sites: &[Site]) {
 #[test]
 fn wsgi_frameworks_and_their_clients() {
     visit_all(WSGI);
+}
+
+#[test]
+fn asgi_frameworks_and_their_clients() {
+    visit_all(ASGI);
 }

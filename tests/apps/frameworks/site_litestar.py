@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
+from litestar.logging import LoggingConfig
 from litestar.params import Body
 from litestar.response import Stream
 
@@ -83,4 +84,9 @@ async def lifespan(app):
     yield
 
 
-app = Litestar([index, user, json, form, upload, stream, in_a_thread, cookie, fail, state, echo], lifespan=[lifespan], openapi_config=None)
+app = Litestar(
+    [index, user, json, form, upload, stream, in_a_thread, cookie, fail, state, echo],
+    lifespan=[lifespan],
+    logging_config=LoggingConfig(log_exceptions="always"),
+    openapi_config=None,
+)
