@@ -15,6 +15,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Workers that died soon after their start, in a row.
+    pub fn early_deaths(&self) -> u32 {
+        self.early_deaths
+    }
+
     /// A worker died after `lived`. Returns the pause before the next: none for the first early death, then 100 ms, doubling up to 10 s.
     pub fn died(&mut self, lived: Duration) -> Duration {
         if lived >= SETTLED {

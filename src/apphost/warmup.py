@@ -45,18 +45,19 @@ def warmup_environ(path, script_name, software, multithread, multiprocess):
     }
 
 
-def warm_up(application, paths, script_name, software, multithread, multiprocess):
+def warm_up(application, paths, setting):
     """Calls a WSGI application for each path. Returns what failed as (message, traceback): an exception, or a status from 500."""
     failures = []
     for path in paths:
         statuses = []
+        environ = warmup_environ(path, *setting)
 
         def start_response(status, headers, exc_info=None):
             statuses.append(status)
             return lambda data: None
 
         try:
-            body = application(warmup_environ(path, script_name, software, multithread, multiprocess), start_response)
+            body = application(environ, start_response)
             try:
                 for _ in body:
                     pass

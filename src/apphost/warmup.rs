@@ -21,18 +21,13 @@ pub fn wsgi(
     let Some(paths) = prepare(py, prelude, spec)? else {
         return Ok(());
     };
-    let failures = prelude.call(
-        py,
-        c"warm_up",
-        &[
-            application,
-            &paths,
-            &py.text(&script_name(spec))?,
-            &py.text(&spec.server_software)?,
-            &py.boolean(spec.multithread),
-            &py.boolean(spec.kind == Kind::Processes),
-        ],
-    )?;
+    let setting = py.tuple(&[
+        &py.text(&script_name(spec))?,
+        &py.text(&spec.server_software)?,
+        &py.boolean(spec.multithread),
+        &py.boolean(spec.kind == Kind::Processes),
+    ])?;
+    let failures = prelude.call(py, c"warm_up", &[application, &paths, &setting])?;
     judge(spec, &failures)
 }
 

@@ -94,6 +94,33 @@ pub fn page(
     body.len() as u64
 }
 
+/// Development: what is wrong with an application's code, instead of its answers. Returns the bytes of the body.
+#[cold]
+pub fn trouble(out: &mut Vec<u8>, text: &str, manner: Manner, common: Common<'_>) -> u64 {
+    let mut body = Vec::with_capacity(text.len() + 1024);
+    body.extend_from_slice(
+        b"<!doctype html>\n<html><head><title>The application cannot be loaded</title><style>\
+          body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem}\
+          pre{background:#8881;padding:1rem;overflow-x:auto;font-size:14px}</style></head>\n\
+          <body><h1>The application cannot be loaded</h1>\n<pre>",
+    );
+    proto::listing::escape(text.as_bytes(), &mut body);
+    body.extend_from_slice(
+        b"</pre>\n<p>It is loaded anew when one of its files changes.</p></body></html>\n",
+    );
+    begin(out, 500, common)
+        .header(b"Content-Type", b"text/html; charset=utf-8")
+        .header(b"Cache-Control", b"no-store")
+        .number(b"Content-Length", body.len() as u64)
+        .connection(manner.version, manner.keep_alive)
+        .finish();
+    if manner.head_only {
+        return 0;
+    }
+    out.extend_from_slice(&body);
+    body.len() as u64
+}
+
 fn title(out: &mut Vec<u8>, status: u16) {
     append_decimal(out, u64::from(status));
     out.push(b' ');

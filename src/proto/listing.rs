@@ -243,7 +243,8 @@ fn append_size(size: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends text into HTML; what is not UTF-8 is shown as such.
-fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+/// Text for HTML, in elements and in quoted attributes.
+pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     for &byte in String::from_utf8_lossy(bytes).as_bytes() {
         match byte {
             b'&' => out.extend_from_slice(b"&amp;"),

@@ -1,4 +1,4 @@
-//! `--reload`: which files belong to which app, and whether one of them has changed.
+//! `--reload` and `--touch-reload`: which files belong to which app, and whether one of them has changed.
 //!
 //! Watches the directories that an app is imported from, with everything below, those of modules that its host names, and those of
 //! `reload-include`. Owns the inotify descriptor. Invariant: a bounded number of directories. Must not know what follows from a change.
@@ -20,6 +20,8 @@ pub struct Watch {
     inotify: Inotify,
     /// By watch number.
     directories: BTreeMap<i32, Directory>,
+    /// Apps of which every Python source counts.
+    sources: BTreeSet<usize>,
     /// By app: files named by its host, and globs over absolute paths.
     files: BTreeMap<usize, BTreeSet<PathBuf>>,
     globs: BTreeMap<usize, Vec<String>>,
@@ -37,24 +39,29 @@ struct Directory {
 impl Watch {
     /// `None` if no app wants it.
     pub fn start(config: &Config) -> io::Result<Option<Watch>> {
-        if config.apps.iter().all(|app| !app.options.reload) {
+        if config.apps.iter().all(|app| !is_watched(app)) {
             return Ok(None);
         }
         let mut watch = Watch {
             inotify: Inotify::new()?,
             directories: BTreeMap::new(),
+            sources: BTreeSet::new(),
             files: BTreeMap::new(),
             globs: BTreeMap::new(),
             complaint: None,
         };
         let wanted = config.apps.iter().enumerate();
-        for (index, app) in wanted.filter(|(_, app)| app.options.reload) {
-            watch.add_app(index, app, config);
+        for (index, app) in wanted {
+            watch.add_files(index, app.options.touch_reload.clone());
+            if app.options.reload {
+                watch.add_app(index, app, config);
+            }
         }
         Ok(Some(watch))
     }
 
     fn add_app(&mut self, index: usize, app: &App, config: &Config) {
+        self.sources.insert(index);
         let chdir = config.chdir_of(app);
         self.add_tree(chdir, index);
         for dir in config.pythonpath_of(app) {
@@ -165,7 +172,8 @@ impl Watch {
 
     fn belongs(&self, app: usize, path: &Path) -> bool {
         let globs = self.globs.get(&app).into_iter().flatten();
-        path.extension() == Some(OsStr::new("py"))
+        let source = path.extension() == Some(OsStr::new("py"));
+        source && self.sources.contains(&app)
             || self
                 .files
                 .get(&app)
@@ -180,6 +188,10 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
+}
+
+fn is_watched(app: &App) -> bool {
+    app.options.reload || !app.options.touch_reload.is_empty()
 }
 
 fn is_skipped(path: &Path) -> bool {
@@ -274,6 +286,28 @@ mod tests {
         place.write("shop/cart/models.py");
         assert!(changed(&mut watch));
         assert_eq!(watch.complaint, None);
+    }
+
+    #[test]
+    fn a_file_to_touch_counts_alone() {
+        let place = Place::new("touch");
+        place.write("shop.py");
+        let mut config = Config::bare();
+        config.chdir.clone_from(&place.0);
+        config.apps.push(App {
+            name: "shop".into(),
+            mount: String::new(),
+            target: "shop:app".into(),
+            options: config::AppOptions {
+                touch_reload: vec![place.0.join("reload-me")],
+                ..config::AppOptions::default()
+            },
+        });
+        let mut watch = Watch::start(&config).expect("inotify").expect("wanted");
+        place.write("shop.py");
+        assert!(!changed(&mut watch));
+        place.write("reload-me");
+        assert!(changed(&mut watch));
     }
 
     #[test]

@@ -195,13 +195,7 @@ impl Interpreters {
             })
             .collect();
         match places.and_then(|places| {
-            thread::start(
-                &self.spec,
-                &self.exchange,
-                places,
-                &self.gate,
-                &self.report,
-            )
+            thread::start(&self.spec, &self.exchange, places, &self.gate, &self.report)
         }) {
             Ok(seats) => seats,
             Err(error) => self.line.fail(LoadError::new(

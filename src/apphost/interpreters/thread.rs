@@ -145,7 +145,9 @@ impl Thread {
         place.seen.begin(py);
         let hooks = Hooks::load(py, &self.spec)?;
         hooks.begin(py, place.seat.index)?;
-        let application = load::application(py, prelude, &self.spec.target);
+        // The exception is taken before anything else is called.
+        let application =
+            load::application(py, prelude, &self.spec.target).map_err(LoadError::from_raised);
         load::report_files(py, prelude, &self.spec, &|message| {
             self.report.files(message)
         });

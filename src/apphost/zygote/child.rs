@@ -85,7 +85,9 @@ impl Zygote<'_> {
         let application = match self.application.take() {
             Some(application) => application,
             None => {
-                let loaded = load::application(py, self.prelude, &self.spec.target);
+                // The exception is taken before anything else is called.
+                let loaded = load::application(py, self.prelude, &self.spec.target)
+                    .map_err(LoadError::from_raised);
                 load::report_files(py, self.prelude, &self.spec, &|message| tell(&message));
                 loaded?
             }

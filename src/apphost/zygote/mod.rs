@@ -27,6 +27,9 @@ use sys::socket::Watch;
 pub use anew::RESUME_ARGUMENT;
 use overdue::Suspect;
 
+/// Workers of one seat that may end at once, before any was up, until the host gives up.
+const DEATHS_AT_START_MAX: u32 = 4;
+
 struct Child {
     pid: u32,
     ended: OwnedFd,
@@ -128,11 +131,12 @@ pub fn run(
         Err(error) => line.fail(error),
     };
     let application = if preload {
-        let loaded = load::application(py, prelude, &spec.target);
+        // The exception is taken before anything else is called.
+        let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
         load::report_files(py, prelude, &spec, &|message| line.send(&message));
         match loaded {
             Ok(application) => Some(application),
-            Err(raised) => line.fail(raised.into()),
+            Err(error) => line.fail(error),
         }
     } else {
         None
@@ -428,6 +432,14 @@ impl Zygote<'_> {
                 seat.incarnation = seat.incarnation.wrapping_add(1);
             }
             place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
+        }
+        let hopeless = self.places[index..]
+            .first()
+            .is_some_and(|place| place.backoff.early_deaths() >= DEATHS_AT_START_MAX);
+        let nobody = |place: &Place| place.child.as_ref().is_none_or(|child| child.up == 0);
+        if hopeless && !self.announced && self.places.iter().all(nobody) {
+            let message = format!("its workers end as soon as they start: {reason}");
+            self.line.fail(LoadError::new("worker", message));
         }
     }
 

@@ -50,6 +50,9 @@ pub struct App {
     pub request_ns: u64,
     /// What its workers speak; `None` until one has said so. Those of the newest generation count.
     interface: Cell<Option<Interface>>,
+    /// With `reload`: what is wrong with the code, shown instead of its answers.
+    trouble: RefCell<Option<Rc<str>>>,
+    shows_trouble: bool,
     inner: RefCell<Inner>,
     stats: Arc<RingStats>,
 }
@@ -113,6 +116,8 @@ impl App {
                 InterfaceChoice::Wsgi => Some(Interface::Wsgi),
                 InterfaceChoice::Asgi => Some(Interface::Asgi),
             }),
+            trouble: RefCell::new(None),
+            shows_trouble: app.options.reload,
             inner: RefCell::new(inner),
             stats,
         }
@@ -147,6 +152,8 @@ impl App {
         if let Some(newest) = view.workers.iter().max_by_key(|worker| worker.generation) {
             self.interface.set(Some(newest.interface));
         }
+        let trouble = self.shows_trouble && view.state == AppState::Failed;
+        *self.trouble.borrow_mut() = trouble.then(|| view.message.as_str().into());
         let inner = &mut *self.inner.borrow_mut();
         inner.state = view.state;
         let Some(exchange) = &mut inner.exchange else {
@@ -160,6 +167,12 @@ impl App {
                 exchange.worker_up(worker.index, worker.incarnation);
             }
         }
+    }
+
+    /// What is shown instead of the application's answers, in development.
+    #[inline]
+    pub fn trouble(&self) -> Option<Rc<str>> {
+        self.trouble.borrow().clone()
     }
 
     /// A worker is dead: its requests are lost, and those who wait for them are told.

@@ -186,6 +186,20 @@ impl Connection {
         (self.answered(asked, manner, status, sent, false), used)
     }
 
+    /// With `--reload`: the traceback of code that cannot be loaded.
+    #[cold]
+    pub(super) fn show_trouble(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        text: &str,
+        out: &mut Output,
+    ) -> (Verdict, usize) {
+        let (manner, used) = asked.without_body();
+        let date = self.ring.date();
+        let sent = respond::trouble(out.buffer(), text, manner, self.ring.common(&date));
+        (self.answered(asked, manner, 500, sent, false), used)
+    }
+
     /// Appends an error page; the bytes of its body.
     pub(super) fn page(&self, status: u16, detail: &str, manner: Manner, out: &mut Output) -> u64 {
         let date = self.ring.date();

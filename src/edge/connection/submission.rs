@@ -95,6 +95,9 @@ impl Connection {
         out: &mut Output,
     ) -> (Verdict, usize) {
         let app = &self.ring.apps[app];
+        if let Some(text) = app.trouble() {
+            return self.show_trouble(asked, &text, out);
+        }
         let head = asked.head;
         if head.upgrade.is_some()
             && app.interface() != Some(Interface::Wsgi)

@@ -7,6 +7,14 @@ use super::host::{Host, Role};
 use config::{Kind, KindChoice, LogLevel};
 use control::message::{AppState, ToEdge};
 
+/// How far a start got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Load,
+    WarmUp,
+    Run,
+}
+
 impl App {
     /// A host is gone, whatever it was doing.
     pub fn ended(&mut self, id: HostId, end: &End, ctx: &mut Context<'_>) {
@@ -64,7 +72,7 @@ impl App {
                     return;
                 }
                 let message = format!("its process ended while it started ({end})");
-                self.start_failed(Some(host.generation), false, &message, "", ctx);
+                self.start_failed(Some(host.generation), Stage::Run, &message, "", ctx);
             }
             Role::Serving => self.died(&host, end, ctx),
         }
@@ -116,15 +124,16 @@ impl App {
     pub(super) fn start_failed(
         &mut self,
         generation: Option<u32>,
-        load: bool,
+        stage: Stage,
         message: &str,
         traceback: &str,
         ctx: &mut Context<'_>,
     ) {
-        let what = if load {
-            "cannot be loaded"
-        } else {
-            "does not start"
+        let load = stage == Stage::Load;
+        let what = match stage {
+            Stage::Load => "cannot be loaded",
+            Stage::WarmUp => "does not pass its warm-up",
+            Stage::Run => "does not start",
         };
         self.reload_failed = true;
         let refused =

@@ -3,7 +3,7 @@
 use super::Context;
 use super::app::{App, Pending, QUIT_MS};
 use super::event::{Action, HostId};
-use super::fate::with_traceback;
+use super::fate::{Stage, with_traceback};
 use super::host::{Role, Seat};
 use config::{Interface, Kind, KindChoice, LogLevel};
 use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost};
@@ -98,7 +98,7 @@ impl App {
                 traceback,
                 asgi: true,
             } => {
-                self.start_failed(None, true, &message, &traceback, ctx);
+                self.start_failed(None, Stage::Load, &message, &traceback, ctx);
             }
             // It may be the sub-interpreter's fault (signal handlers, fork); a process is the judge of that, and only
             // if it can load the app there is something to say.
@@ -319,8 +319,12 @@ impl App {
             kill_at_ms: ctx.now_ms + QUIT_MS,
         };
         if starting {
-            let load = stage != "worker";
-            self.start_failed(Some(generation), load, message, traceback, ctx);
+            let stage = match stage {
+                "worker" => Stage::Run,
+                "warmup" => Stage::WarmUp,
+                _ => Stage::Load,
+            };
+            self.start_failed(Some(generation), stage, message, traceback, ctx);
         } else {
             ctx.log(
                 LogLevel::Error,
