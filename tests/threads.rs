@@ -198,3 +198,24 @@ fn lines_of_several_threads_do_not_mix() {
         assert_eq!(kinds.len(), 1, "{line}");
     }
 }
+
+#[test]
+fn an_event_loop_has_no_threads() {
+    if !python::has_frameworks() || !python::has("starlette") {
+        return harness::skipped("starlette is not installed");
+    }
+    for kind in kinds() {
+        let mut server = Setup::app("site_starlette:app")
+            .option("--chdir", python::apps().join("frameworks"))
+            .kind(kind)
+            .workers(2)
+            .option("--threads", "3")
+            .start();
+        assert_eq!(server.get("/").expect(200).text(), "Hello, starlette!");
+        server.signal(HUP);
+        server.wait_log("generation 2 is up");
+        assert_eq!(server.get("/").expect(200).text(), "Hello, starlette!");
+        server.signal(TERM);
+        assert!(server.wait().success(), "{}", server.log());
+    }
+}

@@ -5,9 +5,10 @@
 
 use crate::ffi::{self, Handle, Object, Python};
 use crate::line::SeatEnds;
-use crate::load::LoadError;
+use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use crate::worker::{End, Exchange, Progress, Worker};
+use config::Interface;
 use control::message::{FromHost, HostSpec, WorkerSpec};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,9 @@ pub trait Report: Send + Sync {
     /// The application is imported and warm; it waits at the gate.
     fn loaded(&self, seat: WorkerSpec);
     fn files(&self, message: FromHost);
-    fn up(&self, seat: WorkerSpec);
+    fn up(&self, seat: WorkerSpec, interface: Interface);
+    /// Nobody is going to sit there: an ASGI worker has one event loop, not threads.
+    fn spare(&self, seat: WorkerSpec);
     fn ended(&self, seat: WorkerSpec, end: End);
     fn failed(&self, seat: WorkerSpec, error: LoadError);
     /// An extension module refused to load.
@@ -79,15 +82,22 @@ impl Common {
             place.ends,
             self.application.clone(),
             self.errors.clone(),
-            place.seen.progress,
+            place.seen.progress.clone(),
         )?;
-        self.report.up(place.seat);
+        self.report.up(place.seat, place.seen.progress.interface());
         Ok(worker.run(py))
     }
 
-    /// A further thread for each of the places.
+    /// A further thread for each of the places, if the application can use them.
     pub fn hire(&self, py: Python<'_>, places: Vec<Place>) -> Result<Hired, LoadError> {
         let mut threads = Vec::with_capacity(places.len());
+        let interface = self.spec.options.interface;
+        if load::speaks(py, &self.prelude, &self.application, interface)? != Speaks::Wsgi {
+            for place in &places {
+                self.report.spare(place.seat);
+            }
+            return Ok(Hired { threads });
+        }
         for place in places {
             let name = format!("worker-{}", place.seat.index);
             let progress = place.seen.progress.clone();

@@ -24,6 +24,7 @@ use thread::{INTERRUPT_GRACE, Seat};
 
 enum Event {
     Loaded(WorkerSpec),
+    Spare(WorkerSpec),
     Files(FromHost),
     Up(WorkerSpec),
     Ended(WorkerSpec, End),
@@ -56,8 +57,11 @@ impl Report for Mailbox {
     fn files(&self, message: FromHost) {
         self.put(Event::Files(message));
     }
-    fn up(&self, seat: WorkerSpec) {
+    fn up(&self, seat: WorkerSpec, _: Interface) {
         self.put(Event::Up(seat));
+    }
+    fn spare(&self, seat: WorkerSpec) {
+        self.put(Event::Spare(seat));
     }
     fn ended(&self, seat: WorkerSpec, end: End) {
         self.put(Event::Ended(seat, end));
@@ -311,6 +315,7 @@ impl Interpreters {
         for event in events {
             match event {
                 Event::Loaded(seat) => self.note_loaded(seat),
+                Event::Spare(seat) => self.places.retain(|held| held.seat.spec != seat),
                 Event::Files(message) => self.line.send(&message),
                 Event::Up(seat) => self.note_up(seat),
                 Event::Ended(seat, end) => self.note_ended(seat, end),

@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::{Gate, Zygote};
 use crate::ffi::Python;
-use crate::load::{self, LoadError};
+use crate::load::{self, LoadError, Speaks};
 use crate::threads::{Common, Place, Seen};
 use crate::warmup;
 use crate::worker::{Progress, Worker};
@@ -99,7 +99,10 @@ impl Zygote<'_> {
             wait_for_end(py, closed)?;
         }
         let errors = self.errors.clone();
-        if seats.len() > 1 {
+        let interface = self.spec.options.interface;
+        if seats.len() > 1
+            && load::speaks(py, self.prelude, &application, interface)? == Speaks::Wsgi
+        {
             let crew = Crew::new(channel.clone(), bell);
             let common = Common {
                 spec: Arc::new(self.spec.clone()),
@@ -116,6 +119,8 @@ impl Zygote<'_> {
             });
             return crew.serve(py, &common, places.collect());
         }
+        // An ASGI worker has one event loop; nobody sits in the other seats.
+        seats.truncate(1);
         let Some((seat, ends)) = seats.pop() else {
             return Err(LoadError::new("worker", "no such seat"));
         };

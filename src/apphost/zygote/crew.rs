@@ -117,14 +117,16 @@ impl Report for Crew {
         self.tell(&message);
     }
 
-    fn up(&self, seat: WorkerSpec) {
+    fn up(&self, seat: WorkerSpec, interface: Interface) {
         self.tell(&FromHost::WorkerUp {
             index: seat.index,
             incarnation: seat.incarnation,
             pid: std::process::id(),
-            interface: Interface::Wsgi,
+            interface,
         });
     }
+
+    fn spare(&self, _: WorkerSpec) {}
 
     fn ended(&self, _: WorkerSpec, _: End) {
         self.ended.fetch_add(1, Ordering::AcqRel);

@@ -16,6 +16,7 @@ use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::{self, LoadError};
 use crate::prelude::Prelude;
 use crate::worker::Exchange;
+use config::Interface;
 use control::Channel;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::os::fd::{AsFd, OwnedFd};
@@ -464,8 +465,17 @@ impl Zygote<'_> {
                     }
                 }
                 Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),
-                Ok(Some((message @ FromHost::WorkerUp { index, .. }, _))) => {
+                Ok(Some((
+                    message @ FromHost::WorkerUp {
+                        index, interface, ..
+                    },
+                    _,
+                ))) => {
                     child.up += 1;
+                    if interface == Interface::Asgi {
+                        // One event loop, and nobody in the seats of further threads.
+                        place.seats.truncate(1);
+                    }
                     self.line.send(&message);
                     self.note_up(index);
                 }
