@@ -32,6 +32,8 @@ pub struct Entry<'a> {
     pub host: &'a [u8],
     pub referer: &'a [u8],
     pub user_agent: &'a [u8],
+    /// Values of [`AccessLog::wanted`], in that order.
+    pub extras: Extras<'a>,
     pub status: u16,
     /// Bytes of the body that were handed to the socket.
     pub body_bytes: u64,
@@ -39,6 +41,24 @@ pub struct Entry<'a> {
     pub total_ns: u64,
     /// What the exchange says, for requests that an app answered.
     pub app: Option<AppTimes<'a>>,
+}
+
+/// Texts back to back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    pub bytes: &'a [u8],
+    /// Where each ends.
+    pub ends: &'a [u32],
+}
+
+impl<'a> Extras<'a> {
+    fn get(self, index: usize) -> &'a [u8] {
+        let end = |index: usize| self.ends.get(index).map(|end| *end as usize);
+        let start = index.checked_sub(1).and_then(end).unwrap_or_default();
+        end(index)
+            .and_then(|end| self.bytes.get(start..end))
+            .unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +77,7 @@ pub struct AppTimes<'a> {
 pub struct AccessLog {
     /// `None`: nothing is logged.
     format: Option<LogFormat>,
+    wanted: Vec<String>,
     outbox: Outbox,
     batch: Vec<u8>,
     /// When the batch must leave, ring time; meaningful while the batch is not empty.
@@ -68,6 +89,7 @@ impl AccessLog {
     /// `format` is `None` if there is to be no access log.
     pub fn new(format: Option<LogFormat>, outbox: Outbox) -> AccessLog {
         AccessLog {
+            wanted: format.as_ref().map_or(Vec::new(), atoms::wanted),
             format,
             outbox,
             batch: Vec::new(),
@@ -79,6 +101,11 @@ impl AccessLog {
     /// Whether it is worth gathering an entry.
     pub fn is_on(&self) -> bool {
         self.format.is_some()
+    }
+
+    /// Lower-case names of request headers that the format shows beyond those of every [`Entry`].
+    pub fn wanted(&self) -> &[String] {
+        &self.wanted
     }
 
     /// Writes a line. `now_ns` is the ring's clock, `wall_ns` Unix time.
@@ -97,7 +124,8 @@ impl AccessLog {
             LogFormat::Combined => combined(entry, wall_ns, &mut self.stamp, &mut self.batch),
             LogFormat::Json => json(entry, wall_ns, &mut self.stamp, &mut self.batch),
             LogFormat::Atoms(pieces) => {
-                atoms::line(pieces, entry, wall_ns, &mut self.stamp, &mut self.batch);
+                let stamp = (wall_ns, &mut self.stamp);
+                atoms::line(pieces, &self.wanted, entry, stamp, &mut self.batch);
             }
         }
         if self.batch.len() >= BATCH_BYTES {

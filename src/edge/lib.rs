@@ -16,6 +16,7 @@ pub mod control;
 mod doze;
 mod error_log;
 mod files;
+mod forwarded;
 mod mailbox;
 mod respond;
 mod ring;

@@ -1,16 +1,36 @@
 //! A line of the access log as gunicorn's atoms make it.
 
-use super::{Entry, quoted_or_dash, seconds, split_line};
+use super::{Entry, quoted, quoted_or_dash, seconds, split_line};
 use crate::timestamp::Timestamp;
-use config::Piece;
+use config::{LogFormat, Piece};
 use proto::text::append_decimal;
+
+/// Request headers that are part of every entry.
+const USUAL: &[&str] = &["host", "referer", "user-agent"];
+
+/// The other request headers that the format shows, each once.
+pub fn wanted(format: &LogFormat) -> Vec<String> {
+    let LogFormat::Atoms(pieces) = format else {
+        return Vec::new();
+    };
+    let mut wanted: Vec<String> = Vec::new();
+    for piece in pieces {
+        if let Piece::RequestHeader(name) = piece
+            && !USUAL.contains(&name.as_str())
+            && !wanted.contains(name)
+        {
+            wanted.push(name.clone());
+        }
+    }
+    wanted
+}
 
 /// Appends the line and its end. What comes from outside is escaped as in the combined format.
 pub fn line(
     pieces: &[Piece],
+    wanted: &[String],
     entry: &Entry<'_>,
-    wall_ns: u64,
-    stamp: &mut Timestamp,
+    (wall_ns, stamp): (u64, &mut Timestamp),
     out: &mut Vec<u8>,
 ) {
     let (method, target, protocol) = split_line(entry.line);
@@ -31,7 +51,7 @@ pub fn line(
             Piece::RequestLine => quoted_or_dash(entry.line, out),
             Piece::Method => quoted_or_dash(method, out),
             Piece::Path => quoted_or_dash(path, out),
-            Piece::Query => quoted_or_dash(query, out),
+            Piece::Query => quoted(query, out),
             Piece::Protocol => quoted_or_dash(protocol, out),
             Piece::Status => append_decimal(out, u64::from(entry.status)),
             Piece::Bytes { dash: true } if entry.body_bytes == 0 => out.push(b'-'),
@@ -42,7 +62,9 @@ pub fn line(
             }
             Piece::Seconds => seconds(entry.total_ns, out),
             Piece::Worker => worker(entry, out),
-            Piece::RequestHeader(name) => quoted_or_dash(request_header(name, entry), out),
+            Piece::RequestHeader(name) => {
+                quoted_or_dash(request_header(name, wanted, entry), out);
+            }
             Piece::ResponseHeader(_) | Piece::Dash => out.push(b'-'),
         }
     }
@@ -64,11 +86,14 @@ fn worker(entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.push(b'>');
 }
 
-fn request_header<'a>(name: &str, entry: &Entry<'a>) -> &'a [u8] {
+fn request_header<'a>(name: &str, wanted: &[String], entry: &Entry<'a>) -> &'a [u8] {
     match name {
         "host" => entry.host,
         "referer" => entry.referer,
         "user-agent" => entry.user_agent,
-        _ => b"",
+        _ => wanted
+            .iter()
+            .position(|each| each == name)
+            .map_or(b"", |index| entry.extras.get(index)),
     }
 }

@@ -9,6 +9,7 @@ fn entry() -> Entry<'static> {
         line: b"GET /a?b=c HTTP/1.1",
         host: b"example.org",
         referer: b"",
+        extras: Extras::default(),
         user_agent: b"curl/8.5",
         status: 200,
         body_bytes: 1234,
@@ -23,7 +24,10 @@ fn line(format: LogFormat, entry: &Entry<'_>) -> String {
     match format {
         LogFormat::Combined => combined(entry, WALL_NS, &mut stamp, &mut out),
         LogFormat::Json => json(entry, WALL_NS, &mut stamp, &mut out),
-        LogFormat::Atoms(pieces) => atoms::line(&pieces, entry, WALL_NS, &mut stamp, &mut out),
+        LogFormat::Atoms(pieces) => {
+            let wanted = atoms::wanted(&LogFormat::Atoms(pieces.clone()));
+            atoms::line(&pieces, &wanted, entry, (WALL_NS, &mut stamp), &mut out);
+        }
     }
     String::from_utf8(out).expect("log lines are UTF-8")
 }
@@ -227,4 +231,54 @@ fn no_log_costs_nothing() {
     log.log(&entry(), 0, WALL_NS);
     log.flush();
     assert!(receiver.try_next().is_none());
+}
+
+#[test]
+fn atoms_are_gunicorns() {
+    use config::Piece;
+    let header = |name: &str| Piece::RequestHeader(name.into());
+    let pieces = vec![
+        Piece::Address,
+        Piece::Text(" ".into()),
+        Piece::Time,
+        Piece::Text(" ".into()),
+        Piece::Method,
+        Piece::Text(" ".into()),
+        Piece::Path,
+        Piece::Text("?".into()),
+        Piece::Query,
+        Piece::Text(" ".into()),
+        Piece::Whole { per_second: 1_000 },
+        Piece::Text(" ".into()),
+        Piece::Worker,
+        Piece::Text(" ".into()),
+        header("x-id"),
+        Piece::Text(" ".into()),
+        header("host"),
+        Piece::Text(" ".into()),
+        header("x-none"),
+        Piece::Text(" ".into()),
+        Piece::Bytes { dash: true },
+    ];
+    let mut entry = entry();
+    entry.line = b"GET /a?b=\"c HTTP/1.1";
+    entry.body_bytes = 0;
+    entry.total_ns = 1_234_567_890;
+    entry.extras = Extras {
+        bytes: b"7",
+        ends: &[1, 1],
+    };
+    entry.app = None;
+    let text = line(LogFormat::Atoms(pieces), &entry);
+    let remote = entry.remote;
+    let host = String::from_utf8_lossy(entry.host);
+    let stamp = text
+        .split('[')
+        .nth(1)
+        .and_then(|rest| rest.split(']').next())
+        .expect("a time");
+    assert_eq!(
+        text,
+        format!("{remote} [{stamp}] GET /a?b=\\x22c 1234 - 7 {host} - -\n")
+    );
 }

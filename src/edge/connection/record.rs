@@ -3,55 +3,72 @@
 //! Owns copies, because the receive buffer is given back long before the answer ends. Gathered only when there is an access
 //! log.
 
+use crate::access_log::{Entry, Extras};
 use proto::Head;
 
 /// A longer request line is cut in the log, like the log's own bound on fields.
 const FIELD_BYTES_MAX: usize = 8 * 1024;
 
-/// Request line, host, referer and user agent, back to back in one buffer.
+/// Request line, host, referer, user agent, the client's address and further headers, back to back in one buffer.
 #[derive(Debug, Default)]
 pub struct Record {
     bytes: Vec<u8>,
-    /// Where line, host and referer end; the user agent ends with the buffer.
-    ends: [u32; 3],
+    /// Where each of the first five ends.
+    ends: [u32; 5],
+    /// Further headers, counted from the fifth end.
+    extra_ends: Vec<u32>,
 }
 
 impl Record {
-    /// Replaces what was there.
-    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>) {
+    /// Replaces what was there. `wanted`: lower-case names of further headers.
+    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>, remote: &[u8], wanted: &[String]) {
         self.bytes.clear();
+        self.extra_ends.clear();
         let (referer, user_agent) = from_whom(head);
-        self.bytes.extend_from_slice(cut(line));
-        self.ends[0] = self.bytes.len() as u32;
-        self.bytes
-            .extend_from_slice(head.host.map_or(b"", |host| host.raw.as_bytes()));
-        self.ends[1] = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(cut(referer));
-        self.ends[2] = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(cut(user_agent));
+        let host = head.host.map_or(&b""[..], |host| host.raw.as_bytes());
+        for (index, field) in [line, host, referer, user_agent, remote].iter().enumerate() {
+            self.bytes.extend_from_slice(cut(field));
+            self.ends[index] = self.bytes.len() as u32;
+        }
+        for name in wanted {
+            let mut headers = head.headers.iter();
+            let header = headers.find(|header| header.name.eq_ignore_ascii_case(name));
+            let value = header.map_or(&b""[..], |header| header.value);
+            self.bytes.extend_from_slice(cut(value));
+            self.extra_ends.push(self.bytes.len() as u32 - self.ends[4]);
+        }
     }
 
     /// The line alone, to name the request in messages.
     pub fn fill_line(&mut self, line: &[u8]) {
         self.bytes.clear();
+        self.extra_ends.clear();
         self.bytes.extend_from_slice(cut(line));
-        self.ends = [self.bytes.len() as u32; 3];
+        self.ends = [self.bytes.len() as u32; 5];
+    }
+
+    /// What is known before the answer.
+    pub fn entry(&self) -> Entry<'_> {
+        Entry {
+            line: self.line(),
+            host: self.field(1),
+            referer: self.field(2),
+            user_agent: self.field(3),
+            remote: std::str::from_utf8(self.field(4)).unwrap_or_default(),
+            extras: Extras {
+                bytes: &self.bytes[self.ends[4] as usize..],
+                ends: &self.extra_ends,
+            },
+            ..Entry::default()
+        }
+    }
+
+    fn field(&self, index: usize) -> &[u8] {
+        &self.bytes[self.ends[index - 1] as usize..self.ends[index] as usize]
     }
 
     pub fn line(&self) -> &[u8] {
         &self.bytes[..self.ends[0] as usize]
-    }
-
-    pub fn host(&self) -> &[u8] {
-        &self.bytes[self.ends[0] as usize..self.ends[1] as usize]
-    }
-
-    pub fn referer(&self) -> &[u8] {
-        &self.bytes[self.ends[1] as usize..self.ends[2] as usize]
-    }
-
-    pub fn user_agent(&self) -> &[u8] {
-        &self.bytes[self.ends[2] as usize..]
     }
 }
 
@@ -86,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_record_keeps_what_the_log_shows() {
-        let bytes = b"GET /a HTTP/1.1\r\nHost: x\r\nuser-agent: ua\r\nReferer: r\r\n\r\n";
+        let bytes =
+            b"GET /a HTTP/1.1\r\nHost: x\r\nuser-agent: ua\r\nReferer: r\r\nX-Id: 7\r\n\r\n";
         let mut storage = HeaderStorage::new();
         let proto::Parse::Complete { head, .. } =
             proto::http1::request::parse(bytes, &mut storage, &proto::Limits::default())
@@ -94,12 +112,19 @@ mod tests {
             panic!("a good head")
         };
         let mut record = Record::default();
+        let wanted = ["x-id".to_owned(), "none".to_owned(), "host".to_owned()];
         for _ in 0..2 {
-            record.fill(first_line(bytes), &head);
-            assert_eq!(record.line(), b"GET /a HTTP/1.1");
+            record.fill(first_line(bytes), &head, b"1.2.3.4", &wanted);
+            let entry = record.entry();
+            assert_eq!(entry.line, b"GET /a HTTP/1.1");
             assert_eq!(
-                (record.host(), record.referer(), record.user_agent()),
+                (entry.host, entry.referer, entry.user_agent),
                 (&b"x"[..], &b"r"[..], &b"ua"[..])
+            );
+            assert_eq!(entry.remote, "1.2.3.4");
+            assert_eq!(
+                (entry.extras.bytes, entry.extras.ends),
+                (&b"7x"[..], &[1, 1, 2][..])
             );
         }
     }

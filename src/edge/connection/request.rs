@@ -11,6 +11,7 @@ use super::{Connection, OUTPUT_MAX_BYTES};
 use crate::access_log::{AppTimes, Entry};
 use crate::app::{Call, Served};
 use crate::files;
+use crate::forwarded::Client;
 use crate::respond::{self, Manner};
 use crate::route::{Handler, Route};
 use config::LogLevel;
@@ -20,6 +21,7 @@ use proto::target::Form;
 use proto::websocket::handshake::Offer;
 use proto::{Body, Head, HeaderStorage, Method, Reject};
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// What a request whose answer is not complete yet leaves behind.
 pub struct Open {
@@ -115,8 +117,10 @@ impl Connection {
         let sent = self.page(reject.status, reject.reason, Manner::LAST, out);
         self.count(reject.status, sent);
         if self.ring.access.borrow().is_on() {
+            let remote = AddressText::of(self.peer().map(|peer| peer.ip()));
             let entry = Entry {
                 line: record::first_line(bytes),
+                remote: remote.as_str(),
                 ..Entry::default()
             };
             self.write_log(entry, self.started_ns, reject.status, sent, None);
@@ -227,15 +231,7 @@ impl Connection {
             self.ring.stats.static_requests.add(1);
         }
         if self.ring.access.borrow().is_on() {
-            let (referer, user_agent) = record::from_whom(asked.head);
-            let entry = Entry {
-                line: record::first_line(asked.bytes),
-                host: asked.head.host.map_or(b"", |host| host.raw.as_bytes()),
-                referer,
-                user_agent,
-                ..Entry::default()
-            };
-            self.write_log(entry, self.started_ns, status, body_bytes, None);
+            self.log_answered(asked, status, body_bytes);
         }
         if manner.keep_alive {
             Verdict::Answered
@@ -290,11 +286,10 @@ impl Connection {
 
     pub(super) fn open(&self, asked: &Asked<'_, '_, '_>, manner: Manner) -> Open {
         let mut record = self.ring.take_record();
-        let line = record::first_line(asked.bytes);
         if self.ring.access.borrow().is_on() {
-            record.fill(line, asked.head);
+            self.remember(&mut record, asked);
         } else {
-            record.fill_line(line);
+            record.fill_line(record::first_line(asked.bytes));
         }
         Open {
             manner,
@@ -302,6 +297,39 @@ impl Connection {
             started_ns: self.started_ns,
             record,
         }
+    }
+
+    fn log_answered(&self, asked: &Asked<'_, '_, '_>, status: u16, body_bytes: u64) {
+        let started_ns = self.started_ns;
+        if !self.ring.access.borrow().wanted().is_empty() {
+            let mut record = self.ring.take_record();
+            self.remember(&mut record, asked);
+            self.write_log(record.entry(), started_ns, status, body_bytes, None);
+            self.ring.give_record(record);
+            return;
+        }
+        // Nothing is copied where nothing has to wait.
+        let (referer, user_agent) = record::from_whom(asked.head);
+        let client = Client::of(asked.head, self.peer(), &self.ring.config.forwarded);
+        let remote = AddressText::of(client.address);
+        let entry = Entry {
+            line: record::first_line(asked.bytes),
+            host: asked.head.host.map_or(b"", |host| host.raw.as_bytes()),
+            referer,
+            user_agent,
+            remote: remote.as_str(),
+            ..Entry::default()
+        };
+        self.write_log(entry, started_ns, status, body_bytes, None);
+    }
+
+    /// What the log will want to know.
+    fn remember(&self, record: &mut Record, asked: &Asked<'_, '_, '_>) {
+        let client = Client::of(asked.head, self.peer(), &self.ring.config.forwarded);
+        let remote = AddressText::of(client.address);
+        let access = self.ring.access.borrow();
+        let line = record::first_line(asked.bytes);
+        record.fill(line, asked.head, remote.as_bytes(), access.wanted());
     }
 
     /// Counts and logs the answer to an open request.
@@ -314,14 +342,13 @@ impl Connection {
     ) {
         self.count(status, body_bytes);
         if self.ring.access.borrow().is_on() {
-            let entry = Entry {
-                line: open.record.line(),
-                host: open.record.host(),
-                referer: open.record.referer(),
-                user_agent: open.record.user_agent(),
-                ..Entry::default()
-            };
-            self.write_log(entry, open.started_ns, status, body_bytes, app);
+            self.write_log(
+                open.record.entry(),
+                open.started_ns,
+                status,
+                body_bytes,
+                app,
+            );
         }
         self.ring.give_record(open.record);
     }
@@ -340,11 +367,6 @@ impl Connection {
         body_bytes: u64,
         app: Option<(&str, Served)>,
     ) {
-        let mut remote = AddressText::default();
-        if let Some(peer) = self.peer() {
-            // Fits, and an unprintable address would only leave the field empty.
-            write!(remote, "{}", peer.ip()).ok();
-        }
         let now_ns = uring::now();
         let app = app.map(|(name, served)| AppTimes {
             name,
@@ -354,7 +376,6 @@ impl Connection {
         });
         let total_ns = now_ns.saturating_sub(started_ns);
         let entry = Entry {
-            remote: remote.as_str(),
             status,
             body_bytes,
             total_ns,
@@ -418,6 +439,16 @@ impl Default for AddressText {
 }
 
 impl AddressText {
+    /// Empty for a unix socket.
+    pub fn of(address: Option<IpAddr>) -> AddressText {
+        let mut text = AddressText::default();
+        if let Some(address) = address {
+            // Fits: the longest IPv6 address has 45 characters.
+            write!(text, "{address}").ok();
+        }
+        text
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }

@@ -7,6 +7,7 @@ use super::output::Output;
 use super::request::{AddressText, Asked, Step, Verdict};
 use super::stream_body::StreamBody;
 use crate::app::{App, Call, Refusal};
+use crate::forwarded::Client;
 use config::Interface;
 use proto::http1::app_head::is_ambiguous_for_cgi;
 use proto::path::Path;
@@ -14,7 +15,6 @@ use proto::websocket::deflate::Policy;
 use proto::websocket::handshake::{self, Offer};
 use proto::{Body, Head, Version};
 use shm::request as wire;
-use std::fmt::Write;
 use std::rc::Rc;
 
 /// A request for an app whose body is not there yet.
@@ -243,15 +243,10 @@ impl Connection {
         path: Path<'_>,
         content: Content<'_>,
     ) -> Result<Call, Refusal> {
-        let mut address = AddressText::default();
-        let (remote_port, server_name) = match self.peer() {
-            Some(peer) => {
-                // Fits: the longest IPv6 address has 45 characters.
-                write!(address, "{}", peer.ip()).map_err(|_| Refusal::HeadTooLarge)?;
-                (peer.port(), &self.entrance.server_name)
-            }
-            None => (0, &self.entrance.server_name),
-        };
+        let client = Client::of(head, self.peer(), &self.ring.config.forwarded);
+        let address = AddressText::of(client.address);
+        let server_name = &self.entrance.server_name;
+        let https = if client.https { wire::FLAG_HTTPS } else { 0 };
         let content_length = content.length(head.body);
         let trailers = if head.takes_trailers() {
             wire::FLAG_TE_TRAILERS
@@ -265,13 +260,13 @@ impl Connection {
             script_name_len: app.mount_bytes,
             query: head.target.query.as_bytes(),
             minor_version: head.version.minor(),
-            flags: content.flags() | trailers,
+            flags: content.flags() | trailers | https,
             server_name: head
                 .host
                 .map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
             server_port: self.entrance.server_port,
             remote_addr: address.as_bytes(),
-            remote_port,
+            remote_port: client.port,
             content_length,
         };
         app.submit(uring::now(), |area| {
