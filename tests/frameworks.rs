@@ -8,7 +8,6 @@
 mod harness;
 
 use harness::{Server, Setup, python, skipped};
-use std::process::Command;
 
 /// One server for each kind, or none where the frameworks are not installed.
 fn servers(target: &str) -> Vec<Server> {
@@ -275,19 +274,7 @@ impl Site {
     /// Every client visits every page.
     #[track_caller]
     fn visit(&self, server: &Server) {
-        let output = Command::new(python::python())
-            .arg(python::root().join("tests/visitors/site.py"))
-            .arg(format!("http://{}", server.address()))
-            .arg(self.name)
-            .args(self.features)
-            .output()
-            .expect("python runs");
-        assert!(
-            output.status.success(),
-            "{}: {}",
-            self.target,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        python::visit(server.address(), self.name, self.features);
         if !self.features.contains(&"front") {
             server.wait_log(&format!("{} failed on purpose", self.name));
         }

@@ -75,6 +75,41 @@ fn pydantic_runs_in_two_interpreters_of_one_process() {
 }
 
 #[test]
+fn frameworks_that_would_be_processes_run_in_interpreters() {
+    if !possible() {
+        return;
+    }
+    let sites = [
+        ("fastapi", "site_fastapi:app", "fastapi"),
+        ("litestar", "site_litestar:app", "litestar"),
+        ("sanic", "site_sanic:app", "sanic"),
+        ("falcon", "site_falcon:wsgi", "falcon"),
+    ];
+    for (name, target, module) in sites {
+        if !python::has(module) {
+            skipped(&format!("{target}: {module} is not installed"));
+            continue;
+        }
+        let place = TempDir::new();
+        let server = Setup::app(target)
+            .option("--chdir", python::apps().join("frameworks"))
+            .workers(2)
+            .option("--extensions", "private")
+            .env("XDG_RUNTIME_DIR", place.path())
+            .start();
+        assert_eq!(
+            kinds(&server),
+            BTreeSet::from(["interpreters".to_owned()]),
+            "{}",
+            server.log()
+        );
+        python::visit(server.address(), name, &[]);
+        let (status, log) = server.stop();
+        assert!(status.success(), "{log}");
+    }
+}
+
+#[test]
 fn without_it_the_same_application_goes_to_processes() {
     if !possible() || !python::has("pydantic") {
         return;

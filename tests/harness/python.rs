@@ -51,6 +51,23 @@ pub fn run(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Sends every client through the common site (tests/visitors/site.py) that a server shows.
+#[track_caller]
+pub fn visit(address: std::net::SocketAddr, name: &str, features: &[&str]) {
+    let output = Command::new(python())
+        .arg(root().join("tests/visitors/site.py"))
+        .arg(format!("http://{address}"))
+        .arg(name)
+        .args(features)
+        .output()
+        .expect("the test's python runs");
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// Where the test apps are.
 pub fn apps() -> PathBuf {
     root().join("tests/apps")
