@@ -4,7 +4,7 @@
 //! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
-//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `mailbox`, `access_log`, `doze` | `route`, `respond`, `files`, `app` |
+//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `mailbox`, `access_log`, `doze` | `route`, `respond`, `files`, `app` |
 //! `ring` | `connection` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod doze;
 mod error_log;
 mod files;
 mod forwarded;
+mod gate;
 mod mailbox;
 mod respond;
 mod ring;

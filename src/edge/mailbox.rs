@@ -6,6 +6,7 @@
 //! Must not know what follows from a message.
 
 use crate::error_log::Line;
+use crate::gate::{Permit, Reach, Ticket};
 use crate::snapshot::Snapshot;
 use crate::worker_socket::WorkerSocket;
 use std::collections::VecDeque;
@@ -47,6 +48,8 @@ pub enum ToRing {
     },
     /// The new view of the apps; replaces the one before.
     Snapshot(Arc<Snapshot>),
+    /// A request that waited in line may run. From another ring thread, or this one.
+    Admitted { ticket: Ticket, permit: Permit },
     /// Start accepting.
     Go,
     /// Close the listeners, finish requests, answer `Connection: close`, report `FromRing::Drained`; whatever is
@@ -99,6 +102,12 @@ impl Mailbox {
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<ToRing>> {
         // A push cannot leave the queue half-done, so a poisoned lock is still a good queue.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reach for Mailbox {
+    fn admit(&self, ticket: Ticket, permit: Permit) {
+        self.post(ToRing::Admitted { ticket, permit });
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Common<'a> {
     pub date: &'a [u8; 29],
     /// "" sends no Server field.
     pub server: &'a str,
+    /// Seconds after which a client that is refused now may try again.
+    pub retry_after_s: u64,
 }
 
 /// What an answer must know of its request.
@@ -33,8 +35,6 @@ impl Manner {
     };
 }
 
-/// Seconds after which a refused client may try again.
-const RETRY_AFTER_S: u64 = 1;
 /// What the edge as a whole lets through.
 const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -75,7 +75,7 @@ pub fn page(
         .header(b"Content-Type", b"text/html; charset=utf-8")
         .number(b"Content-Length", body.len() as u64);
     if status == 503 {
-        writer.number(b"Retry-After", RETRY_AFTER_S);
+        writer.number(b"Retry-After", common.retry_after_s);
     }
     if status == 426 {
         // RFC 6455 4.4: the only thing here that a client could have the wrong version of.
@@ -143,6 +143,7 @@ mod tests {
     const COMMON: Common<'_> = Common {
         date: b"Mon, 23 Nov 2026 01:02:03 GMT",
         server: "ringgate",
+        retry_after_s: 7,
     };
     const KEEP: Manner = Manner {
         keep_alive: true,
@@ -169,7 +170,7 @@ mod tests {
     fn overload_says_when_to_come_back() {
         let text = text(503, "", KEEP);
         assert!(
-            text.contains("\r\nRetry-After: 1\r\n")
+            text.contains("\r\nRetry-After: 7\r\n")
                 && !text.contains("Connection")
                 && !text.contains("<p>")
         );

@@ -153,7 +153,14 @@ impl Ring {
         Common {
             date,
             server: &self.config.server_header,
+            retry_after_s: 1,
         }
+    }
+
+    /// Seconds after which a client that is refused now has a chance, as far as the apps' queues tell.
+    pub fn retry_after_s(&self) -> u64 {
+        let apps = self.apps.iter().map(|app| app.retry_after_s());
+        apps.max().unwrap_or(1)
     }
 
     /// Sets a deadline `ns` after `start_ns`; a switched-off timeout clears it.

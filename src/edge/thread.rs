@@ -5,6 +5,7 @@
 
 use crate::connection::{Entrance, serve};
 use crate::doze::{Bell, Calm, Sight};
+use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, Outbox, ToRing};
 use crate::ring::Ring;
 use crate::stats::RingStats;
@@ -43,6 +44,8 @@ pub struct Spec {
     pub mailbox: Arc<Mailbox>,
     pub outbox: Outbox,
     pub stats: Arc<RingStats>,
+    /// Shared by all ring threads.
+    pub gates: Arc<Gates>,
     /// The CPU to be pinned to.
     pub cpu: Option<usize>,
     /// An earlier edge process may have left requests in the segments: take them over and clear them.
@@ -86,7 +89,7 @@ async fn live(spec: Spec) -> io::Result<()> {
     let ring = Rc::new(Ring::new(spec.ring, spec.config, spec.stats, spec.outbox)?);
     let bell = Bell::new(EventFd::from_fd(spec.doorbell.try_clone()?));
     Doorbell::from_fd(spec.doorbell);
-    let house = look_outside(&ring, spec.mailbox, spec.recover, Some(bell));
+    let house = look_outside(&ring, spec.mailbox, &spec.gates, spec.recover, Some(bell));
     ring.tell(FromRing::Up { ring: ring.index });
     poll_fn(|cx| house.poll_end(cx.waker())).await;
     if ring.is_draining() {
@@ -100,9 +103,14 @@ async fn live(spec: Spec) -> io::Result<()> {
 pub(crate) fn look_outside(
     ring: &Rc<Ring>,
     mailbox: Arc<Mailbox>,
+    gates: &Arc<Gates>,
     recover: bool,
     bell: Option<Bell>,
 ) -> Rc<House> {
+    for app in &ring.apps {
+        let mailbox = Arc::clone(&mailbox);
+        app.set_gates(Arc::clone(gates), mailbox, ring.index);
+    }
     let house = Rc::new(House::new(Rc::clone(ring), recover));
     uring::set_poller(Box::new(Outside {
         house: Rc::clone(&house),
@@ -181,6 +189,11 @@ impl House {
             ToRing::Snapshot(snapshot) => {
                 for (app, view) in ring.apps.iter().zip(&snapshot.apps) {
                     app.handle_view(view);
+                }
+            }
+            ToRing::Admitted { ticket, permit } => {
+                if let Some(app) = ring.apps.get(ticket.app) {
+                    app.handle_admitted(ticket, permit, uring::now());
                 }
             }
             ToRing::Go => {

@@ -69,6 +69,8 @@ pub struct Call {
     slot: SlotId,
     /// Submitted at, ring time.
     pub submitted_ns: u64,
+    /// Time to begin the answer; `u64::MAX`: for ever.
+    pub request_ns: u64,
     /// A body that did not fit the slot: handed to the worker when it asks.
     pub spool: Option<File>,
     /// The slot has been given back.
@@ -76,11 +78,12 @@ pub struct Call {
 }
 
 impl Call {
-    pub(super) fn new(app: Rc<App>, slot: SlotId, submitted_ns: u64) -> Call {
+    pub(super) fn new(app: Rc<App>, slot: SlotId, submitted_ns: u64, request_ns: u64) -> Call {
         Call {
             app,
             slot,
             submitted_ns,
+            request_ns,
             spool: None,
             settled: false,
         }
@@ -123,6 +126,12 @@ impl Call {
         // Each pass uses up one frame, and only one wish is granted.
         loop {
             let inner = &mut *self.app.inner.borrow_mut();
+            if let Some(seat) = inner.seat(self.slot)
+                && !seat.progress.is_queued()
+            {
+                // It waits in line, or never got into the queue.
+                return Ok(seat.lost.then_some(News::Lost));
+            }
             let Some(exchange) = &mut inner.exchange else {
                 return Err(Corrupt("no exchange"));
             };
@@ -353,6 +362,7 @@ impl Call {
             seat.waker = None;
         }
         give_back(inner, self.slot);
+        inner.let_go(self.slot);
         self.app.stats.apps[self.app.index].in_flight.sub(1);
     }
 }

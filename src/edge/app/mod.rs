@@ -4,16 +4,20 @@
 //! either released by the call that owns it or cancelled by that call's drop; nothing read from the segment is believed.
 //! Must not know HTTP or sockets of clients.
 
+mod admission;
 mod call;
+mod rules;
 
 pub use call::{Call, HeadKind, News, Served};
 
 use crate::snapshot::AppView;
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
+use admission::{Entrance, Leaving, Progress};
 use config::{Interface, InterfaceChoice};
 use control::message::AppState;
-use shm::{EdgeRing, Park, Segment, SlotId, WorkerId};
+use rules::Rules;
+use shm::{EdgeRing, Park, Segment, WorkerId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -46,8 +50,11 @@ pub struct App {
     pub name: String,
     /// Length of SCRIPT_NAME.
     pub mount_bytes: usize,
-    /// Time to answer; `u64::MAX`: for ever.
-    pub request_ns: u64,
+    /// Clients are told queue and app time.
+    pub server_timing: bool,
+    rules: Rules,
+    /// Some slots are kept for health checks.
+    has_health: bool,
     /// What its workers speak; `None` until one has said so. Those of the newest generation count.
     interface: Cell<Option<Interface>>,
     /// With `reload`: what is wrong with the code, shown instead of its answers.
@@ -72,6 +79,8 @@ struct Inner {
     state: AppState,
     /// Workers announced to the exchange: (index, incarnation).
     workers: Vec<(u16, u16)>,
+    entrance: Option<Entrance>,
+    leaving: Vec<Leaving>,
 }
 
 /// Gives this process the means to wake the event loop in that seat. Without them (no descriptors left) the worker looks by itself now and then.
@@ -91,10 +100,12 @@ struct Seat {
     news: bool,
     /// The worker is dead.
     lost: bool,
+    progress: Progress,
 }
 
 impl App {
     pub fn new(index: usize, app: &config::App, stats: Arc<RingStats>) -> App {
+        let rules = Rules::new(&app.options);
         let inner = Inner {
             exchange: None,
             segment: None,
@@ -105,12 +116,16 @@ impl App {
             wakes: HashMap::new(),
             state: AppState::Starting,
             workers: Vec::new(),
+            entrance: None,
+            leaving: Vec::new(),
         };
         App {
             index,
             name: app.name.clone(),
             mount_bytes: app.mount.len(),
-            request_ns: crate::ring::nanoseconds(app.options.timeout_ms),
+            server_timing: app.options.server_timing,
+            has_health: rules.has_health(),
+            rules,
             interface: Cell::new(match app.options.interface {
                 InterfaceChoice::Auto => None,
                 InterfaceChoice::Wsgi => Some(Interface::Wsgi),
@@ -167,6 +182,7 @@ impl App {
                 exchange.worker_up(worker.index, worker.incarnation);
             }
         }
+        inner.dismiss();
     }
 
     /// What is shown instead of the application's answers, in development.
@@ -188,6 +204,7 @@ impl App {
                 seat.wake();
             }
         }
+        inner.dismiss();
     }
 
     /// Every living worker has been announced after a restart of the edge.
@@ -195,6 +212,7 @@ impl App {
         if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
             exchange.settle();
         }
+        self.inner.borrow_mut().dismiss();
     }
 
     // The loop's hooks.
@@ -212,6 +230,7 @@ impl App {
                 seat.wake();
             }
         });
+        inner.dismiss();
     }
 
     /// Wakes the workers that the turn's submissions need.
@@ -281,66 +300,7 @@ impl App {
         (record.looped && record.incarnation == worker.incarnation).then_some(record.since_ns)
     }
 
-    // Requests.
-
-    /// Whether a request could be taken at all; before a body is read for it.
-    pub fn check(&self) -> Result<(), Refusal> {
-        let inner = self.inner.borrow();
-        match &inner.exchange {
-            None => inner.refuse_if_down(0),
-            Some(exchange) if exchange.in_use() >= exchange.capacity() => Err(Refusal::Full),
-            Some(exchange) => inner.refuse_if_down(exchange.live_workers()),
-        }
-    }
-
-    /// Puts a request into the queue. `encode` writes it into the request area and returns its length, `None` if it does not
-    /// fit.
-    pub fn submit(
-        self: &Rc<App>,
-        now_ns: u64,
-        encode: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<Call, Refusal> {
-        let result = self.try_submit(now_ns, encode);
-        let stats = &self.stats.apps[self.index];
-        match result {
-            Ok(slot) => {
-                stats.requests.add(1);
-                stats.in_flight.add(1);
-                Ok(Call::new(Rc::clone(self), slot, now_ns))
-            }
-            Err(refusal) => {
-                stats
-                    .refused
-                    .add(u64::from(refusal != Refusal::HeadTooLarge));
-                Err(refusal)
-            }
-        }
-    }
-
-    fn try_submit(
-        &self,
-        now_ns: u64,
-        encode: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<SlotId, Refusal> {
-        let mut inner = self.inner.borrow_mut();
-        let live = inner.exchange.as_ref().map_or(0, EdgeRing::live_workers);
-        inner.refuse_if_down(live)?;
-        let inner = &mut *inner;
-        let exchange = inner.exchange.as_mut().ok_or(Refusal::Down)?;
-        let slot = exchange.reserve().ok_or(Refusal::Full)?;
-        let Some(length) = encode(exchange.request_area(slot)) else {
-            exchange.abandon(slot);
-            return Err(Refusal::HeadTooLarge);
-        };
-        if !exchange.submit(slot, length, now_ns) {
-            exchange.abandon(slot);
-            return Err(Refusal::Full);
-        }
-        if let Some(seat) = inner.seats.get_mut(exchange.local(slot)) {
-            *seat = Seat::default();
-        }
-        Ok(slot)
-    }
+    // Requests: see also `admission`.
 
     /// Slots that are not free.
     #[cfg(test)]

@@ -91,6 +91,7 @@ impl Connection {
         let asks = Asks {
             socket,
             trailers: open.trailers,
+            timing: call.app().server_timing,
         };
         if body.is_none() {
             input.own();
@@ -203,7 +204,7 @@ impl Connection {
         body: Option<&StreamBody>,
     ) -> (u64, Late) {
         let times = &self.ring.times;
-        let request_ns = call.app().request_ns;
+        let request_ns = call.request_ns;
         let started = || call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns);
         if !call.app().is_asgi() {
             return match reply.has_head() {

@@ -78,7 +78,7 @@ impl Connection {
         let served = call.served(now_ns);
         match fault {
             Fault::Gone(_) => {
-                let left_ns = call.app().request_ns.saturating_sub(served.app_ns);
+                let left_ns = call.request_ns.saturating_sub(served.app_ns);
                 let looped = self.say_gone(&call, reply);
                 if let Some(worker) = call.cancel()
                     && !looped

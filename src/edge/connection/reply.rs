@@ -9,7 +9,7 @@ mod heads;
 
 use super::handover::Handover;
 use super::output::Output;
-use crate::app::{Call, HeadKind, News};
+use crate::app::{Call, HeadKind, News, Served};
 use crate::respond::{Common, Manner};
 use proto::http1::app_head;
 use proto::http1::chunked::{self, ChunkHead};
@@ -34,6 +34,8 @@ pub struct Asks {
     pub socket: Option<Box<Offer>>,
     /// Fields behind the body.
     pub trailers: bool,
+    /// `Server-Timing`.
+    pub timing: bool,
 }
 
 /// One answer under way.
@@ -61,6 +63,8 @@ pub struct Reply {
     pub blocked: bool,
     /// Lines that follow the last chunk; `None`: none may.
     trailers: Option<Vec<u8>>,
+    /// How the request has fared so far, if the client is to know.
+    timing: Option<Served>,
 }
 
 /// Why the pulling stopped.
@@ -138,6 +142,7 @@ impl Reply {
             excess: false,
             blocked: false,
             trailers: None,
+            timing: None,
         }
     }
 
@@ -170,6 +175,9 @@ impl Reply {
         loop {
             if out.len() >= BUFFER_MAX_BYTES {
                 return Ok(Pull::Full);
+            }
+            if self.asks.timing && self.framing.is_none() {
+                self.timing = Some(call.served(uring::now()));
             }
             let mut head = Ok(());
             let news = call.next(|kind, bytes| head = self.handle(kind, bytes, out, common));

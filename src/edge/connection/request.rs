@@ -207,13 +207,11 @@ impl Connection {
     /// Appends an error page; the bytes of its body.
     pub(super) fn page(&self, status: u16, detail: &str, manner: Manner, out: &mut Output) -> u64 {
         let date = self.ring.date();
-        respond::page(
-            out.buffer(),
-            status,
-            detail,
-            manner,
-            self.ring.common(&date),
-        )
+        let mut common = self.ring.common(&date);
+        if status == 503 {
+            common.retry_after_s = self.ring.retry_after_s();
+        }
+        respond::page(out.buffer(), status, detail, manner, common)
     }
 
     /// Counts and logs an answer that is complete.

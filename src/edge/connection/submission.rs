@@ -129,7 +129,7 @@ impl Connection {
             if app.is_asgi() {
                 return self.begin_stream(asked, app, path, out);
             }
-            return match app.check() {
+            return match app.check(app.rule(path.bytes)) {
                 Ok(()) => (Verdict::Step(self.upload(asked, app)), asked.len),
                 Err(refusal) => self.turn_down(asked, refusal, out),
             };
@@ -269,7 +269,7 @@ impl Connection {
             remote_port: client.port,
             content_length,
         };
-        app.submit(uring::now(), |area| {
+        app.submit(app.rule(path.bytes), uring::now(), |area| {
             let headers = head
                 .headers
                 .iter()

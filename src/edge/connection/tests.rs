@@ -1,6 +1,7 @@
 //! The real connection code on the simulated ring: fragmented input, short writes, late completions, dying peers, virtual
 //! time. Every test runs under many seeds.
 
+mod admission;
 mod app;
 mod http;
 mod site;

@@ -16,6 +16,7 @@ mod status;
 mod supervisor;
 mod world;
 
+use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, OutboxReceiver, outbox};
 use crate::stats::RingStats;
 use crate::thread;
@@ -197,6 +198,7 @@ async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
 
 fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<Vec<RingHandle>> {
     let cpus = sys::cpu::allowed().unwrap_or_default();
+    let gates = Arc::new(Gates::new(&parts.config));
     let mut rings = Vec::with_capacity(parts.config.rings);
     for (ring, doorbell) in parts.doorbells.iter().enumerate() {
         let mailbox = Arc::new(Mailbox::new(EventFd::from_fd(doorbell.try_clone()?)));
@@ -208,6 +210,7 @@ fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<V
             mailbox: Arc::clone(&mailbox),
             outbox: out.clone(),
             stats: Arc::clone(&stats),
+            gates: Arc::clone(&gates),
             // More rings than CPUs is a wish for sharing; pinning would only make it worse.
             cpu: (parts.config.rings <= cpus.len()).then(|| cpus[ring]),
             recover: parts.epoch > 1,

@@ -455,7 +455,15 @@ impl Prepared {
         lines: impl FnOnce(&mut Writer<'_>),
     ) -> Prepared {
         let mut bytes = Vec::with_capacity(384 + body.len());
-        let mut writer = respond::begin(&mut bytes, status, Common { date: DATE, server });
+        let mut writer = respond::begin(
+            &mut bytes,
+            status,
+            Common {
+                date: DATE,
+                server,
+                retry_after_s: 1,
+            },
+        );
         lines(&mut writer);
         writer.finish();
         let head = bytes.len();

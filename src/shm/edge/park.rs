@@ -13,6 +13,7 @@ const NAP_MAX_NS: u64 = 400_000;
 const NAP_GAP_NS: u64 = 25_000;
 /// The longest gap that is believed, so that one slow answer is forgotten after some forty quick ones.
 const GAP_MAX_NS: u64 = 4_000_000;
+const LONG_GAP_MAX_NS: u64 = 60_000_000_000;
 
 /// The longest doze, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
 const DOZE_MAX_NS: u64 = 2_000_000;
@@ -74,6 +75,8 @@ struct Pace {
     ended_ns: u64,
     /// The mean gap; new ones count for an eighth.
     gap_ns: u64,
+    /// The same with long gaps as they are, for guesses into the future; new ones count for a sixteenth.
+    long_gap_ns: u64,
 }
 
 impl Pace {
@@ -83,6 +86,7 @@ impl Pace {
         let gap = ended_ns.saturating_sub(self.ended_ns.max(queued_ns));
         self.ended_ns = self.ended_ns.max(ended_ns);
         self.gap_ns = self.gap_ns - self.gap_ns / 8 + gap.min(GAP_MAX_NS) / 8;
+        self.long_gap_ns = self.long_gap_ns - self.long_gap_ns / 16 + gap.min(LONG_GAP_MAX_NS) / 16;
     }
 
     fn is_quick(&self) -> bool {
@@ -114,6 +118,11 @@ impl EdgeRing {
             self.sleeper.watch = (head, now_ns.max(1));
             wake::wake_one(&self.segment);
         }
+    }
+
+    /// How long the requests of this ring that are there would take, at the pace of the last answers.
+    pub fn wait_ns(&self) -> u64 {
+        (self.submitted as u64).saturating_mul(self.sleeper.pace.long_gap_ns)
     }
 
     /// How long nobody need be woken to read one more request: while every worker is busy and requests wait, it could only join them. So far the

@@ -75,6 +75,12 @@ impl Reply {
         if !seen.has_date {
             writer.date(common.date);
         }
+        if let Some(served) = self.timing {
+            let ms = |ns: u64| ns as f64 / 1e6;
+            let (queue, app) = (ms(served.queue_ns), ms(served.app_ns));
+            let value = format!("queue;dur={queue:.3}, app;dur={app:.3}");
+            writer.header(b"Server-Timing", value.as_bytes());
+        }
         let method = if self.manner.head_only {
             Method::Head
         } else {

@@ -19,26 +19,26 @@ use sys::eventfd::EventFd;
 use uring::sim::{Faults, Sim, run_seeds};
 use uring::time::sleep;
 
-const TICK_NS: u64 = 200_000;
+pub const TICK_NS: u64 = 200_000;
 
 /// A site with one app at the root and a number of workers.
-struct AppSite {
-    site: Site,
+pub struct AppSite {
+    pub site: Site,
     segment: Arc<Segment>,
     bells: Arc<[EventFd]>,
     views: Vec<WorkerView>,
     /// Requests that workers have begun.
-    begun: Rc<Cell<usize>>,
+    pub begun: Rc<Cell<usize>>,
     /// Answers whose iterable was closed early, because the client had left.
     told: Rc<Cell<usize>>,
 }
 
 impl AppSite {
-    fn new(sim: Sim, workers: u16) -> AppSite {
+    pub fn new(sim: Sim, workers: u16) -> AppSite {
         AppSite::with(sim, workers, |_| {})
     }
 
-    fn with(sim: Sim, workers: u16, change: impl FnOnce(&mut config::Config)) -> AppSite {
+    pub fn with(sim: Sim, workers: u16, change: impl FnOnce(&mut config::Config)) -> AppSite {
         sim.add_file("/www/a.txt", "alpha", 1_700_000_000);
         let mut config = config();
         config.apps.push(App {
@@ -79,7 +79,7 @@ impl AppSite {
         app
     }
 
-    fn show(&self, state: AppState) {
+    pub fn show(&self, state: AppState) {
         let view = AppView {
             name: "shop".into(),
             state,
@@ -91,7 +91,7 @@ impl AppSite {
             .post(ToRing::Snapshot(Arc::new(Snapshot { apps: vec![view] })));
     }
 
-    fn start_worker(&mut self, index: u16, incarnation: u16) {
+    pub fn start_worker(&mut self, index: u16, incarnation: u16) {
         let seat = WorkerSeat::attach(
             Arc::clone(&self.segment),
             index,
@@ -137,11 +137,11 @@ impl AppSite {
         });
     }
 
-    fn connect(&self) -> Peer {
+    pub fn connect(&self) -> Peer {
         self.site.connect()
     }
 
-    fn stop(&self) {
+    pub fn stop(&self) {
         (0..8).for_each(|index| self.segment.request_drain(index));
     }
 }
@@ -313,7 +313,7 @@ async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker 
     Worker::Lives
 }
 
-fn get(path: &str) -> String {
+pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
 }
 

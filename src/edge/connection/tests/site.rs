@@ -1,6 +1,7 @@
 //! A site in the simulation, and a client that reads answers.
 
 use crate::connection::Entrance;
+use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, OutboxReceiver, outbox};
 use crate::ring::Ring;
 use crate::stats::RingStats;
@@ -43,7 +44,8 @@ impl Site {
         uring::spawn(accept(Rc::clone(&ring), entrance, listener.accept()));
         let bell = sys::eventfd::EventFd::new().expect("an eventfd");
         let mailbox = Arc::new(Mailbox::new(bell));
-        look_outside(&ring, Arc::clone(&mailbox), false, None);
+        let gates = Arc::new(Gates::new(&ring.config));
+        look_outside(&ring, Arc::clone(&mailbox), &gates, false, None);
         Site {
             sim,
             ring,

@@ -107,6 +107,7 @@ impl Server {
         let common = Common {
             date: DATE,
             server: "ringgate",
+            retry_after_s: 1,
         };
         let manner = Manner {
             version: head.version,
