@@ -9,9 +9,10 @@
 //! second after it, a removal and a new file likewise, and so does a mount whose own path comes to name another directory (a
 //! deployment that swaps a link); a file that is being sent is sent to its end as it was opened.
 //!
-//! Floors, ground first: `cache`, `errand`, `listing`, `mount`, `request`, `send` | `location` | `entry` | `walk` | `load` |
+//! Floors, ground first: `allowance`, `cache`, `errand`, `listing`, `mount`, `request`, `send` | `location` | `entry` | `walk` | `load` |
 //! `answer` | this file. Must not know connections or routing.
 
+mod allowance;
 mod answer;
 mod cache;
 mod entry;

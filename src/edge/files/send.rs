@@ -6,8 +6,9 @@
 //!
 //! Owns the plan of one body, and a few read buffers per thread. Invariants: exactly the announced number of bytes leaves or
 //! the result is an error (then the connection must be closed: a file that shrank has no other honest end); no call sleeps
-//! for a disk; after `TURN_BYTES` the ring's other connections have a turn. Must not know what the bytes are.
+//! for a disk; what all bodies together send in a turn is bounded (`allowance`). Must not know what the bytes are.
 
+use super::allowance;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -15,19 +16,16 @@ use uring::fs::File;
 use uring::net::Socket;
 use uring::time::{Deadline, within};
 
-/// What one connection may send before others have a turn: about 20-40 us of copying to a local peer.
-const TURN_BYTES: u64 = 256 * 1024;
 /// How far ahead pages are asked about: 1.3 us per 256 KiB.
 const LOOK_BYTES: u64 = 1024 * 1024;
-/// What is read at once from the disk: twice the kernel's usual readahead.
-const READ_BYTES: u64 = 256 * 1024;
+/// What is read at once from the disk: the kernel's usual readahead.
+const READ_BYTES: u64 = 128 * 1024;
 /// Read buffers kept per thread.
-const BUFFERS_MAX: usize = 4;
+const BUFFERS_MAX: usize = allowance::READS_MAX;
+/// How long a read waits for others to end before it runs beside them.
+const READ_PATIENCE_NS: u64 = 100_000_000;
 
 thread_local! {
-    /// The turn's time, the socket that sent last in it, and how much of its `TURN_BYTES` that has used: bodies that follow each
-    /// other (pipelined requests, ranges) share one allowance.
-    static USED: Cell<(u64, i32, u64)> = const { Cell::new((0, 0, 0)) };
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -165,7 +163,7 @@ impl Body {
             }
             Plan::Made(bytes) => {
                 send_bytes(socket, head, !bytes.is_empty(), write_ns).await?;
-                let mut pieces = bytes.chunks(TURN_BYTES as usize).peekable();
+                let mut pieces = bytes.chunks(allowance::TURN_BYTES as usize).peekable();
                 while let Some(piece) = pieces.next() {
                     let more = pieces.peek().is_some();
                     send_bytes(socket, piece, more, write_ns).await?;
@@ -208,16 +206,7 @@ async fn send(
         .ok_or(io::ErrorKind::InvalidInput)?;
     let mut at = offset;
     let mut hot_until = offset + hot_bytes.min(length);
-    let number = socket.handle().number();
-    let mut turn_bytes = match USED.get() {
-        (turn_ns, user, bytes) if (turn_ns, user) == (uring::now(), number) => bytes,
-        _ => 0,
-    };
     while at < end {
-        if turn_bytes >= TURN_BYTES {
-            uring::yield_now().await;
-            turn_bytes = 0;
-        }
         if at >= hot_until {
             let window = (end - at).min(LOOK_BYTES);
             if !file.is_cached(at, window) {
@@ -226,22 +215,20 @@ async fn send(
             }
             hot_until = at + window;
         }
-        let wanted = (hot_until - at).min(TURN_BYTES - turn_bytes);
+        let wanted = (hot_until - at).min(allowance::share().await);
         match socket.try_sendfile(file, at, wanted as usize) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
                 at += count as u64;
-                turn_bytes += count as u64;
+                allowance::spend(count as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 writable(socket, write_ns).await?;
-                turn_bytes = 0;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    USED.set((uring::now(), number, turn_bytes));
     Ok(())
 }
 
@@ -253,9 +240,11 @@ async fn send_cold(
     end: u64,
     write_ns: u64,
 ) -> io::Result<u64> {
-    let buffer = take_buffer();
     let deadline = Deadline::new();
+    deadline.set_after(READ_PATIENCE_NS);
+    let reading = within(&deadline, allowance::read()).await;
     deadline.set_after(write_ns);
+    let buffer = take_buffer();
     let wanted = (end - at).min(READ_BYTES);
     let read = within(&deadline, file.read_at(buffer, wanted as usize, at)).await;
     let (count, buffer) = read.ok_or(io::ErrorKind::TimedOut)?;
@@ -263,9 +252,13 @@ async fn send_cold(
     if count == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let more = at + (count as u64) < end;
-    let sent = socket.try_send_parts(&[IoSlice::new(&buffer[..count])], more);
+    drop(reading);
+    let share = allowance::share().await;
+    let bytes = &buffer[..count.min(share as usize)];
+    let more = at + (bytes.len() as u64) < end;
+    let sent = socket.try_send_parts(&[IoSlice::new(bytes)], more);
     keep_buffer(buffer);
+    allowance::spend(*sent.as_ref().unwrap_or(&0) as u64);
     match sent {
         Ok(sent) => Ok(sent as u64),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
