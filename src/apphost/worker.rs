@@ -144,6 +144,7 @@ impl Worker {
                 socket: ends.socket,
                 lease: progress.lease.clone(),
                 server_software: &spec.server_software,
+                root_path: &spec.options.root_path,
                 multithread: spec.multithread,
                 worker: seat.index,
             },

@@ -13,6 +13,8 @@ pub struct Constants<'a> {
     pub errors: &'a Object,
     pub file_wrapper: &'a Object,
     pub server_software: &'a str,
+    /// What a server in front has cut off the path.
+    pub root_path: &'a str,
     pub multithread: bool,
     pub worker: u16,
 }
@@ -39,22 +41,32 @@ struct Keys {
 
 /// A `str` made of bytes that are mostly the same as last time.
 struct Cached {
+    /// Stands before what is asked for.
+    prefix: Vec<u8>,
     bytes: Vec<u8>,
     object: Object,
 }
 
 impl Cached {
     fn new(py: Python<'_>) -> Result<Cached> {
+        Cached::behind(py, "")
+    }
+
+    fn behind(py: Python<'_>, prefix: &str) -> Result<Cached> {
         Ok(Cached {
+            prefix: prefix.into(),
             bytes: Vec::new(),
-            object: py.latin1(b"")?,
+            object: py.latin1(prefix.as_bytes())?,
         })
     }
 
     #[inline]
     fn get(&mut self, py: Python<'_>, bytes: &[u8]) -> Result<&Object> {
         if self.bytes != bytes {
-            self.object = py.latin1(bytes)?;
+            self.object = match self.prefix.is_empty() {
+                true => py.latin1(bytes)?,
+                false => py.latin1(&[&self.prefix, bytes].concat())?,
+            };
             self.bytes.clear();
             self.bytes.extend_from_slice(bytes);
         }
@@ -152,7 +164,7 @@ impl Environ {
         Ok(Environ {
             template,
             methods,
-            script_name: Cached::new(py)?,
+            script_name: Cached::behind(py, constants.root_path)?,
             server_name: Cached::new(py)?,
             server_port: Cached::new(py)?,
             remote_addr: Cached::new(py)?,

@@ -26,6 +26,7 @@ pub struct Setting<'a> {
     pub socket: OwnedFd,
     pub lease: Arc<Lease>,
     pub server_software: &'a str,
+    pub root_path: &'a str,
     pub multithread: bool,
     pub worker: u16,
 }
@@ -70,6 +71,7 @@ impl Gateway {
             errors: &setting.errors,
             file_wrapper: &wrappers.bind::<Wrap>()?,
             server_software: setting.server_software,
+            root_path: setting.root_path,
             multithread: setting.multithread,
             worker: setting.worker,
         };
