@@ -92,7 +92,7 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
         move |text: &String| value::absolute(text, base)
     };
     let chdir = raw.own("chdir").last().map(path("chdir"));
-    Ok(AppOptions {
+    let options = AppOptions {
         interface: interface(raw)?,
         kind: match choice(raw, "kind")? {
             "interpreters" => KindChoice::Interpreters,
@@ -160,7 +160,17 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
                 true => PathBuf::from(text),
                 false => path("hooks")(text),
             }),
-    })
+    };
+    let threads = options.seats_per_worker();
+    let all = options.workers_max * threads;
+    if all > WORKERS_MAX {
+        let why = format!(
+            "{threads} in each of {} workers are {all} threads, and {WORKERS_MAX} are possible",
+            options.workers_max
+        );
+        return Err(wrong(raw, "threads", &why));
+    }
+    Ok(options)
 }
 
 /// `--interface`, else what `--worker-class` means.

@@ -324,6 +324,11 @@ fn how_an_application_is_run() {
             "--workers-max: 2 are fewer than the 4 workers that are always there",
         ),
         (
+            "threads",
+            "33",
+            "--threads: 33 in each of 4 workers are 132 threads, and 128 are possible",
+        ),
+        (
             "warmup",
             "health",
             "--warmup: expected a path as it stands in a URL, e.g. /health, not 'health'",
