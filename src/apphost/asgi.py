@@ -99,10 +99,10 @@ class Lifespan:
         self.started = loop.create_future()
         self.stopped = loop.create_future()
         self.inbox.put_nowait({"type": "lifespan.startup"})
-        self.task = loop.create_task(self.main())
+        self.task = task = loop.create_task(self.main())
         failure = await self.started
         if failure is not None:
-            await asyncio.wait([self.task], timeout=1)
+            await asyncio.wait([task], timeout=1)
             raise failure
 
     async def main(self):
@@ -147,13 +147,13 @@ class Lifespan:
             raise ValueError(f"the lifespan knows no message of type {kind!r}")
 
     async def shutdown(self):
-        if self.task is None:
+        task = self.task
+        if task is None:
             return
         self.inbox.put_nowait({"type": "lifespan.shutdown"})
         await self.stopped
-        if self.task is not None:
-            # Through with the protocol; what follows is its own affair for a moment.
-            await asyncio.wait([self.task], timeout=1)
+        # Through with the protocol; what follows is its own affair for a moment.
+        await asyncio.wait([task], timeout=1)
 
 
 # How long tasks may take to heed their cancellation.

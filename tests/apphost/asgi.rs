@@ -231,10 +231,10 @@ async def websocket(scope, receive, send):
             again = await receive()
             assert again == event
             return
-        assert (event['bytes'] is None) != (event['text'] is None)
-        if event['text'] == 'close':
+        assert (event.get('bytes') is None) != (event.get('text') is None)
+        if event.get('text') == 'close':
             return await send({'type': 'websocket.close', 'code': 3001, 'reason': 'asked'})
-        if event['text'] == 'end':
+        if event.get('text') == 'end':
             return
         await send({key: value for key, value in event.items() if value is not None} | {'type': 'websocket.send'})
 
@@ -252,8 +252,8 @@ fn a_body_streams_in_as_it_comes() {
         let (mut host, _dir) = host(SEVERAL, kind);
         let slot = host.submit(&upload("/echo"));
         eventually("claimed", || host.ring.worker_of(slot));
+        let full = host.ring.inbound_room(slot);
         host.event(slot, EventKind::Body, b"one");
-        let full = host.ring.inbound_room(slot) + 16;
         eventually("read", || {
             (host.ring.inbound_room(slot) >= full).then_some(())
         });
@@ -650,10 +650,335 @@ fn a_loop_that_turns_is_not_replaced() {
         eventually("claimed", || host.ring.worker_of(slot));
         host.order(&ToHost::Replace { index: 0 });
         // Longer than the host's patience with one that stands still.
-        let mut watch = [sys::socket::Watch::read(std::os::fd::AsFd::as_fd(&host.channel))];
+        let mut watch = [sys::socket::Watch::read(std::os::fd::AsFd::as_fd(
+            &host.channel,
+        ))];
         sys::socket::poll(&mut watch, Some(2500)).expect("poll");
         assert!(!watch[0].readable, "{:?}", host.message());
         assert_eq!(host.call(&get("/wrong")).status, 200);
         host.ring.cancel(slot);
+    }
+}
+
+const LIFESPAN: &str = "
+import asyncio, os, sys
+MODE = os.environ.get('MODE', '')
+
+async def app(scope, receive, send):
+    if scope['type'] == 'lifespan':
+        assert scope['asgi'] == {'version': '3.0', 'spec_version': '2.0'}
+        if MODE == 'raises':
+            raise RuntimeError('not for me')
+        assert await receive() == {'type': 'lifespan.startup'}
+        if MODE == 'fails':
+            return await send({'type': 'lifespan.startup.failed', 'message': 'no database'})
+        await asyncio.sleep(0.05)
+        scope['state']['pool'] = ['shared']
+        print('is up', flush=True)
+        await send({'type': 'lifespan.startup.complete'})
+        assert await receive() == {'type': 'lifespan.shutdown'}
+        await asyncio.sleep(0.05)
+        print('is down', flush=True)
+        return await send({'type': 'lifespan.shutdown.complete'})
+    if scope['type'] == 'websocket':
+        await receive()
+        await send({'type': 'websocket.accept'})
+        print('talks', flush=True)
+        print('ended with', (await receive())['code'], flush=True)
+        return
+    if scope['path'] == '/slow':
+        print('slow begins', flush=True)
+        await asyncio.sleep(0.5)
+    if scope['path'] == '/endless':
+        print('endless begins', flush=True)
+        await asyncio.sleep(600)
+    state = scope['state']
+    seen = repr(state)
+    state['mine'] = 1
+    if 'pool' in state:
+        state['pool'].append('x') if scope['path'] == '/grow' else None
+    await send({'type': 'http.response.start', 'status': 200})
+    await send({'type': 'http.response.body', 'body': seen.encode()})
+";
+
+fn with_mode(kind: Kind, workers: u16, mode: &str) -> (Setup, TempDir) {
+    let (mut setup, dir) = Setup::source(LIFESPAN, kind, workers);
+    setup.spec.env = vec![("MODE".to_owned(), mode.to_owned())];
+    (setup, dir)
+}
+
+#[test]
+fn the_lifespan_runs_once_per_worker_and_leaves_its_state() {
+    for kind in kinds() {
+        let (setup, _dir) = with_mode(kind, 3, "");
+        let mut host = setup.ready();
+        assert_eq!(host.log().matches("is up").count(), 3);
+        for _ in 0..20 {
+            let text = host.call(&get("/")).text().to_owned();
+            assert_eq!(text, "{'pool': ['shared']}", "a shallow copy each");
+        }
+        host.order(&ToHost::Drain);
+        host.until(|message| *message == FromHost::Drained);
+        host.logged("is down");
+        assert_eq!(host.log().matches("is down").count(), 3);
+    }
+}
+
+#[test]
+fn an_application_without_lifespan_is_served_and_one_that_fails_is_not() {
+    for kind in kinds() {
+        let (setup, _dir) = with_mode(kind, 1, "raises");
+        let mut host = setup.ready();
+        assert_eq!(host.call(&get("/")).text(), "{}");
+        assert_eq!(host.log(), "");
+        for (mode, lifespan, said) in [
+            (
+                "fails",
+                config::Lifespan::Auto,
+                "the application's startup failed: no database",
+            ),
+            (
+                "raises",
+                config::Lifespan::On,
+                "the application's startup failed: RuntimeError: not for me",
+            ),
+        ] {
+            let (mut setup, _dir) = with_mode(kind, 1, mode);
+            setup.spec.options.lifespan = lifespan;
+            let mut host = setup.start();
+            let failed = host.until(|message| matches!(message, FromHost::Failed { .. }));
+            let FromHost::Failed { message, .. } = failed else {
+                unreachable!()
+            };
+            assert!(message.contains(said), "{message}");
+        }
+        let (mut setup, _dir) = with_mode(kind, 1, "fails");
+        setup.spec.options.lifespan = config::Lifespan::Off;
+        assert_eq!(setup.ready().call(&get("/")).text(), "{}");
+    }
+}
+
+#[test]
+fn draining_ends_what_runs_and_sends_websockets_elsewhere() {
+    for kind in kinds() {
+        let (mut setup, _dir) = with_mode(kind, 1, "");
+        setup.spec.options.graceful_ms = 3000;
+        let mut host = setup.ready();
+        let slow = host.submit(&get("/slow"));
+        host.logged("slow begins");
+        let (socket, mut answer) = accepted(&mut host, &websocket("/"));
+        let endless = host.submit(&get("/endless"));
+        host.logged("endless begins");
+        host.order(&ToHost::Drain);
+        let finished = host.wait(slow);
+        assert_eq!(finished.status, 200, "{}", host.log());
+        host.take_until(socket, &mut answer, |answer| answer.close.is_some());
+        assert_eq!(answer.close.expect("closed").0, 1012);
+        host.logged("ended with 1012");
+        let answer = host.wait(endless);
+        assert_eq!((answer.status, answer.aborted), (500, false));
+        host.until(|message| *message == FromHost::Drained);
+        host.logged("is down");
+    }
+}
+
+#[test]
+fn a_drained_worker_leaves_requests_to_the_others() {
+    for kind in kinds() {
+        let (setup, _dir) = with_mode(kind, 2, "");
+        let mut host = setup.ready();
+        host.order(&ToHost::Drain);
+        host.until(|message| *message == FromHost::Drained);
+        let slot = host.submit(&get("/"));
+        assert!(host.ring.worker_of(slot).is_none());
+    }
+}
+
+#[test]
+fn uvloop_serves_as_well_where_it_loads() {
+    if !crate::harness::python::has("uvloop") {
+        return crate::harness::skipped("no uvloop");
+    }
+    let (mut setup, _dir) = Setup::source(SEVERAL, Kind::Processes, 2);
+    setup.spec.options.event_loop = config::EventLoop::Uvloop;
+    let mut host = setup.ready();
+    for _ in 0..200 {
+        assert_eq!(host.call(&get("/wrong")).status, 200);
+    }
+    assert_eq!(host.call(&get("/tasks")).text(), "fine", "{}", host.log());
+    let answer = host.call(&get("/large"));
+    assert_eq!(answer.body.len(), 1_000_000);
+    let slot = host.submit(&get("/early"));
+    let mut answer = Answer::default();
+    host.take_until(slot, &mut answer, |answer| answer.status == 200);
+    host.ring.cancel(slot);
+    let mut spooled = post("/echo", vec![7; 100_000]);
+    spooled.spooled = true;
+    assert_eq!(host.call(&spooled).status, 200);
+    let (slot, mut answer) = accepted(&mut host, &websocket("/"));
+    host.event(slot, EventKind::WsTextEnd, b"hello");
+    host.take_until(slot, &mut answer, |answer| answer.messages.len() == 1);
+    host.ring.cancel(slot);
+    host.logged("left 1006");
+    // Both sleep now: a request wakes one.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(host.call(&get("/wrong")).status, 200);
+    let slot = host.submit(&get("/blocks"));
+    host.logged("blocks");
+    let index = host.ring.worker_of(slot).expect("claimed").index;
+    host.order(&ToHost::Replace { index });
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    host.order(&ToHost::Drain);
+    host.until(|message| *message == FromHost::Drained);
+}
+
+#[test]
+fn the_kinds_of_applications_are_told_apart() {
+    const SHAPES: [(&str, &str); 6] = [
+        (
+            "an ASGI 2 class",
+            "
+class app:
+    def __init__(self, scope):
+        self.scope = scope
+    async def __call__(self, receive, send):
+        await answer(send)
+",
+        ),
+        (
+            "an ASGI 2 function",
+            "
+def app(scope):
+    async def instance(receive, send):
+        await answer(send)
+    return instance
+",
+        ),
+        (
+            "an instance",
+            "
+class App:
+    async def __call__(self, scope, receive, send):
+        await answer(send)
+app = App()
+",
+        ),
+        (
+            "a plain function that returns a coroutine",
+            "
+def app(scope, receive, send):
+    return answer(send)
+",
+        ),
+        (
+            "a partial",
+            "
+import functools
+async def with_more(more, scope, receive, send):
+    await answer(send)
+app = functools.partial(with_more, 7)
+",
+        ),
+        (
+            "a WSGI class",
+            "
+class app:
+    def __init__(self, environ, start_response):
+        start_response('200 OK', [])
+    def __iter__(self):
+        yield b'fine'
+",
+        ),
+    ];
+    for (name, shape) in SHAPES {
+        let source = format!(
+            "
+async def answer(send):
+    await send({{'type': 'http.response.start', 'status': 200}})
+    await send({{'type': 'http.response.body', 'body': b'fine'}})
+{shape}"
+        );
+        let (mut host, _dir) = host(&source, Kind::Processes);
+        assert_eq!(host.call(&get("/")).text(), "fine", "{name}");
+    }
+}
+
+/// Objects alive after many requests of every sort: no more than before.
+#[test]
+fn nothing_is_left_of_ten_thousand_requests() {
+    let source = format!(
+        "{SEVERAL}
+import gc, types
+async def count(scope, receive, send):
+    gc.collect()
+    await text(send, str(len(gc.get_objects())) + ' ' + str(len(asyncio.all_tasks())) + ' ' + str(sys.getallocatedblocks()))
+
+async def quick(scope, receive, send):
+    await receive()
+    later = asyncio.ensure_future(receive())
+    await asyncio.sleep(0)
+    await text(send, 'x')
+    await later
+
+async def cancels(scope, receive, send):
+    await receive()
+    task = asyncio.ensure_future(receive())
+    await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    await text(send, 'x')
+"
+    );
+    for kind in kinds() {
+        let (mut host, _dir) = host(&source, kind);
+        let mut counts = Vec::new();
+        for round in 0..3 {
+            for _ in 0..400 {
+                for path in [
+                    "/wrong",
+                    "/quick",
+                    "/cancels",
+                    "/tasks",
+                    "/hints",
+                    "/zerocopy",
+                    "/pathsend",
+                ] {
+                    assert_eq!(host.call(&get(path)).status, 200);
+                }
+                assert_eq!(host.call(&websocket("/denies")).status, 429);
+                let slot = host.submit(&get("/slow"));
+                eventually("claimed", || host.ring.worker_of(slot));
+                host.event(slot, EventKind::Disconnect, &disconnect(CODE_TIMEOUT, ""));
+                host.ring.cancel(slot);
+                let (slot, mut answer) = accepted(&mut host, &websocket("/"));
+                host.event(slot, EventKind::WsTextEnd, b"hello");
+                host.take_until(slot, &mut answer, |answer| !answer.messages.is_empty());
+                host.ring.cancel(slot);
+            }
+            eventually("all slots are free", || {
+                host.pause();
+                (host.ring.in_use() == 0).then_some(())
+            });
+            let text = host.call(&get("/count")).text().to_owned();
+            let numbers: Vec<i64> = text
+                .split(' ')
+                .map(|word| word.parse().expect("a number"))
+                .collect();
+            if round > 0 {
+                counts.push(numbers);
+            }
+        }
+        let grown: Vec<i64> = counts[1]
+            .iter()
+            .zip(&counts[0])
+            .map(|(after, before)| after - before)
+            .collect();
+        assert!(
+            grown[0] < 100 && counts[1][1] <= 3 && grown[2] < 400,
+            "{kind:?}: objects, tasks, blocks: {counts:?}"
+        );
     }
 }

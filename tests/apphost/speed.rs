@@ -38,6 +38,28 @@ urlpatterns = [path('', lambda request: HttpResponse('Hello, World!'))]
 app = get_wsgi_application()
 ";
 
+const ASGI: &str = "
+async def app(scope, receive, send):
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain'), (b'content-length', b'13')]})
+    await send({'type': 'http.response.body', 'body': b'Hello, World!'})
+";
+
+const ASGI_LATER: &str = "
+import asyncio
+async def app(scope, receive, send):
+    await asyncio.sleep(0)
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/plain'), (b'content-length', b'13')]})
+    await send({'type': 'http.response.body', 'body': b'Hello, World!'})
+";
+
+const FASTAPI: &str = "
+from fastapi import FastAPI
+app = FastAPI()
+@app.get('/')
+async def hello():
+    return {'hello': 'world'}
+";
+
 /// Requests kept in the queue.
 const DEPTH: usize = 60;
 /// Rounds of each case; the best counts, since other programs only ever make it slower.
@@ -46,12 +68,21 @@ const ROUNDS: usize = 20;
 #[test]
 #[ignore = "a measurement"]
 fn speed() {
-    let mut apps = vec![("hello", HELLO), ("generator", GENERATOR)];
+    let mut apps = vec![
+        ("hello", HELLO),
+        ("generator", GENERATOR),
+        ("asgi hello", ASGI),
+        ("asgi hello later", ASGI_LATER),
+    ];
     if python::has_frameworks() {
-        apps.extend([("flask", FLASK), ("django", DJANGO)]);
+        apps.extend([("flask", FLASK), ("django", DJANGO), ("fastapi", FASTAPI)]);
     }
     for kind in crate::kinds() {
         for (name, source) in &apps {
+            if *name == "fastapi" && kind == config::Kind::Interpreters {
+                // pydantic-core refuses.
+                continue;
+            }
             let (setup, _dir) = Setup::source(source, kind, 1);
             let mut host = setup.ready();
             run(&mut host, &get("/"), Duration::from_millis(500));

@@ -56,10 +56,7 @@ impl Method for SendMethod {
         if desk.inside(py, || request.send(py, message))? {
             return Ok(desk.through.clone());
         }
-        Ok(desk
-            .sendings
-            .instance(Sending::new(request))?
-            .into_object())
+        Ok(desk.sendings.instance(Sending::new(request))?.into_object())
     }
 }
 

@@ -153,7 +153,13 @@ impl Desk {
     }
 
     /// The loop is there. `eager`: tasks can begin at once.
-    pub fn bind(&self, py: Python<'_>, object: &Object, eager: bool, own_sleep: bool) -> Result<()> {
+    pub fn bind(
+        &self,
+        py: Python<'_>,
+        object: &Object,
+        eager: bool,
+        own_sleep: bool,
+    ) -> Result<()> {
         let eager = if eager {
             let names = py.tuple(&[&py.interned(c"loop")?, &py.interned(c"eager_start")?])?;
             Some((py.import(c"asyncio")?.member(c"Task")?, names))
@@ -380,12 +386,7 @@ impl Desk {
         }
     }
 
-    fn start(
-        self: &Rc<Desk>,
-        py: Python<'_>,
-        request: &Rc<Request>,
-        scope: Object,
-    ) -> Result<()> {
+    fn start(self: &Rc<Desk>, py: Python<'_>, request: &Rc<Request>, scope: Object) -> Result<()> {
         let call = self.calls.instance(Call(Rc::clone(request)))?;
         let (receive, send) = (call.bind::<ReceiveMethod>()?, call.bind::<SendMethod>()?);
         let runner = self.runner().expect("there is a loop when requests come");
@@ -420,7 +421,10 @@ impl Desk {
     }
 
     fn conclude(&self, py: Python<'_>, request: &Request, task: &Object) {
-        let ended = match task.attribute(&self.names.exception).and_then(|exception| exception.call()) {
+        let ended = match task
+            .attribute(&self.names.exception)
+            .and_then(|exception| exception.call())
+        {
             Ok(exception) if exception.is_none() => Ended::Returned,
             Ok(exception) => Ended::Raised(Exception::from_object(exception)),
             // CancelledError.
@@ -462,9 +466,13 @@ impl Desk {
     /// Requests whose application runs or whose answer has not left.
     pub fn pending(&self) -> usize {
         let tasks = self.tasks.borrow();
-        let leaving = self.slots.borrow().iter().flatten().filter(|request| {
-            request.is_live() && !tasks.contains_key(&Rc::as_ptr(request))
-        }).count();
+        let leaving = self
+            .slots
+            .borrow()
+            .iter()
+            .flatten()
+            .filter(|request| request.is_live() && !tasks.contains_key(&Rc::as_ptr(request)))
+            .count();
         tasks.len() + leaving
     }
 
@@ -489,7 +497,12 @@ impl Desk {
     // Heads that wait for their bodies.
 
     pub fn note_head(&self, py: Python<'_>, request: &Request) -> Result<()> {
-        let Some(request) = self.tasks.borrow().get(&std::ptr::from_ref(request)).cloned() else {
+        let Some(request) = self
+            .tasks
+            .borrow()
+            .get(&std::ptr::from_ref(request))
+            .cloned()
+        else {
             // In its first step: `accept` looks afterwards.
             return Ok(());
         };
@@ -542,7 +555,8 @@ impl Desk {
             }
             let mut packet = [0; LABEL_BYTES + 1];
             let mut files = Vec::new();
-            let Ok(count @ 1..) = sys::socket::recv_with_fds(self.socket(), &mut packet, &mut files)
+            let Ok(count @ 1..) =
+                sys::socket::recv_with_fds(self.socket(), &mut packet, &mut files)
             else {
                 return;
             };

@@ -79,13 +79,7 @@ pub type Sent = std::result::Result<(), Refusal>;
 
 /// Handles one message.
 #[inline]
-pub fn send(
-    py: Python<'_>,
-    desk: &Desk,
-    wire: &mut Wire,
-    kind: &[u8],
-    message: &Dict,
-) -> Sent {
+pub fn send(py: Python<'_>, desk: &Desk, wire: &mut Wire, kind: &[u8], message: &Dict) -> Sent {
     match kind {
         b"http.response.start" => start(desk, wire, message),
         b"http.response.body" => body(desk, wire, message),
@@ -231,7 +225,14 @@ fn zero_copy_send(py: Python<'_>, desk: &Desk, wire: &mut Wire, message: &Dict) 
     let copy: OwnedFd = sys::socket::duplicate_number(number as i32)
         .map_err(|error| Fault::Os(error.to_string()))?;
     let token = desk.token();
-    Ok(wire.push_file(copy, token, offset as u64, count as u64, more, desk.socket())?)
+    Ok(wire.push_file(
+        copy,
+        token,
+        offset as u64,
+        count as u64,
+        more,
+        desk.socket(),
+    )?)
 }
 
 /// A32: before the head left, or never.
@@ -303,11 +304,7 @@ pub fn truth(message: &Dict, key: &Object) -> Result<bool> {
 }
 
 #[inline]
-pub fn required(
-    message: &Dict,
-    key: &Object,
-    name: &str,
-) -> std::result::Result<Object, Refusal> {
+pub fn required(message: &Dict, key: &Object, name: &str) -> std::result::Result<Object, Refusal> {
     match message.get(key)? {
         Some(value) => Ok(value),
         None => Err(missing(name)),
@@ -321,7 +318,11 @@ pub fn missing(name: &str) -> Refusal {
 
 #[cold]
 pub fn wrong(what: &str, wanted: &str, found: &Object) -> Refusal {
-    Fault::Type(format!("{what} must be {wanted}, not {}", found.type_name())).into()
+    Fault::Type(format!(
+        "{what} must be {wanted}, not {}",
+        found.type_name()
+    ))
+    .into()
 }
 
 #[cold]

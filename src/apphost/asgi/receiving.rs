@@ -109,10 +109,7 @@ impl Iterate for Receive {
             if let Some(yielded) = step(py, &this.request, &this.waiting)? {
                 return Ok(Some(yielded));
             }
-            let event = this
-                .request
-                .desk
-                .inside(py, || this.request.receive(py))?;
+            let event = this.request.desk.inside(py, || this.request.receive(py))?;
             if let Some(event) = event {
                 return Err(Raised::stop(&event));
             }

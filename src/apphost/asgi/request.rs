@@ -52,9 +52,9 @@ impl Request {
 
     /// The wire; an exception where somebody has it already (a finaliser that runs while we allocate).
     pub fn wire(&self, py: Python<'_>) -> Result<RefMut<'_, Wire>> {
-        self.wire.try_borrow_mut().map_err(|_| {
-            Raised::new(py, Kind::RuntimeError, "this request is being used already")
-        })
+        self.wire
+            .try_borrow_mut()
+            .map_err(|_| Raised::new(py, Kind::RuntimeError, "this request is being used already"))
     }
 
     pub fn is_live(&self) -> bool {
@@ -329,7 +329,8 @@ impl Request {
                         (false, _) => Some("did not finish its response"),
                     };
                     if let Some(missing) = missing {
-                        let text = format!("{}: the application returned and {missing}", self.shown());
+                        let text =
+                            format!("{}: the application returned and {missing}", self.shown());
                         self.desk.report(py, &text, None);
                     }
                 }
@@ -363,7 +364,11 @@ impl Request {
             return;
         };
         if self.websocket && wire.stage == Stage::Talking {
-            let (code, reason) = if failed { (1011, "internal error") } else { (1000, "") };
+            let (code, reason) = if failed {
+                (1011, "internal error")
+            } else {
+                (1000, "")
+            };
             wire.close(code, reason, desk.socket());
         } else if wire.is_unsaid() {
             wire.trailers = false;

@@ -224,13 +224,7 @@ impl Scopes {
 }
 
 /// Everything that every request has; each None is replaced.
-fn template(
-    py: Python<'_>,
-    keys: &Keys,
-    kind: &CStr,
-    scheme: &CStr,
-    method: bool,
-) -> Result<Dict> {
+fn template(py: Python<'_>, keys: &Keys, kind: &CStr, scheme: &CStr, method: bool) -> Result<Dict> {
     let template = Dict::new(py)?;
     template.set(&py.interned(c"type")?, &py.interned(kind)?)?;
     template.set(&keys.asgi, &py.none())?;

@@ -115,12 +115,7 @@ impl Selector {
         Ok(ready)
     }
 
-    fn sleep(
-        &self,
-        py: Python<'_>,
-        timeout_ms: Option<u32>,
-        ready: &mut Vec<Ready>,
-    ) -> Result<()> {
+    fn sleep(&self, py: Python<'_>, timeout_ms: Option<u32>, ready: &mut Vec<Ready>) -> Result<()> {
         let desk = &self.desk;
         desk.flush_heads();
         let claims = !desk.draining.get();
@@ -149,7 +144,11 @@ impl Selector {
     /// Polls, and does what is ours among what it finds.
     fn poll(&self, py: Python<'_>, timeout_ms: Option<u32>, ready: &mut Vec<Ready>) -> Result<()> {
         let Ok(mut room) = self.room.try_borrow_mut() else {
-            return Err(Raised::new(py, Kind::RuntimeError, "the loop is polled already"));
+            return Err(Raised::new(
+                py,
+                Kind::RuntimeError,
+                "the loop is polled already",
+            ));
         };
         let room = &mut *room;
         let found = if timeout_ms == Some(0) {
@@ -161,7 +160,11 @@ impl Selector {
         match found {
             Ok(()) => ready.extend(room.ready()),
             Err(error) => {
-                return Err(Raised::new(py, Kind::OSError, &format!("epoll_wait: {error}")));
+                return Err(Raised::new(
+                    py,
+                    Kind::OSError,
+                    &format!("epoll_wait: {error}"),
+                ));
             }
         }
         let mut files = false;
@@ -185,7 +188,11 @@ impl Selector {
     /// An interruption that came too late must not strike what runs next.
     fn calm(&self, py: Python<'_>) {
         if self.desk.progress.interrupted.load(Ordering::Relaxed)
-            && self.desk.progress.interrupted.swap(false, Ordering::Acquire)
+            && self
+                .desk
+                .progress
+                .interrupted
+                .swap(false, Ordering::Acquire)
         {
             Handle::current(py).calm(py);
         }
@@ -257,7 +264,8 @@ struct Select;
 impl Method for Select {
     type Class = Selector;
     const NAME: &'static CStr = c"select";
-    const DOC: &'static CStr = c"select(timeout=None): sleeps until something is ready; a list of (key, events).";
+    const DOC: &'static CStr =
+        c"select(timeout=None): sleeps until something is ready; a list of (key, events).";
 
     fn call(py: Python<'_>, this: &Selector, arguments: Arguments<'_>) -> Result<Object> {
         let arguments = arguments.between(py, "select", 0, 1)?;
@@ -279,7 +287,12 @@ impl Method for Select {
         };
         for found in ready {
             let number = py.integer(found.token as i64)?;
-            let Some(key) = keys.as_dict().map(|keys| keys.get(&number)).transpose()?.flatten() else {
+            let Some(key) = keys
+                .as_dict()
+                .map(|keys| keys.get(&number))
+                .transpose()?
+                .flatten()
+            else {
                 continue;
             };
             // As `selectors.EpollSelector` reads them: errors and hang-ups wake both.
@@ -290,7 +303,9 @@ impl Method for Select {
             if found.events & !WRITABLE != 0 {
                 events |= READ;
             }
-            let wanted = key.call_member(c"__getitem__", &[&py.integer(2)?])?.to_isize()?;
+            let wanted = key
+                .call_member(c"__getitem__", &[&py.integer(2)?])?
+                .to_isize()?;
             let events = py.integer((events & wanted) as i64)?;
             list.append(&py.tuple(&[&key, &events])?)?;
         }
@@ -383,7 +398,8 @@ struct Turn;
 impl Method for Turn {
     type Class = Selector;
     const NAME: &'static CStr = c"turn";
-    const DOC: &'static CStr = c"turn(): for a loop that sleeps by itself: the seat's eventfd has rung.";
+    const DOC: &'static CStr =
+        c"turn(): for a loop that sleeps by itself: the seat's eventfd has rung.";
 
     fn call(py: Python<'_>, this: &Selector, _arguments: Arguments<'_>) -> Result<Object> {
         this.turn(py)?;
@@ -422,7 +438,8 @@ struct Descriptors;
 impl Method for Descriptors {
     type Class = Selector;
     const NAME: &'static CStr = c"descriptors";
-    const DOC: &'static CStr = c"descriptors(turn): (eventfd, socket), for a loop that sleeps by itself and calls turn.";
+    const DOC: &'static CStr =
+        c"descriptors(turn): (eventfd, socket), for a loop that sleeps by itself and calls turn.";
 
     fn call(py: Python<'_>, this: &Selector, arguments: Arguments<'_>) -> Result<Object> {
         if let [turn, flush] = arguments.between(py, "descriptors", 2, 2)? {
@@ -441,7 +458,8 @@ struct Leaving;
 impl Method for Leaving {
     type Class = Selector;
     const NAME: &'static CStr = c"leaving";
-    const DOC: &'static CStr = c"leaving(): whether this worker takes no more requests; None: its seat was taken away.";
+    const DOC: &'static CStr =
+        c"leaving(): whether this worker takes no more requests; None: its seat was taken away.";
 
     fn call(py: Python<'_>, this: &Selector, _arguments: Arguments<'_>) -> Result<Object> {
         Ok(if this.desk.revoked.get() {

@@ -59,8 +59,7 @@ impl Iterate for Sending {
             if request.is_sent(py)? {
                 return Ok(None);
             }
-            this.waiting
-                .replace(Some(Waiting::new(request.sender()?)?));
+            this.waiting.replace(Some(Waiting::new(request.sender()?)?));
         }
     }
 }

@@ -12,6 +12,7 @@ impl Desk {
     /// them. Returns whether anything was done; `None`: the seat was taken away.
     pub fn work(self: &Rc<Desk>, py: Python<'_>, busy: bool) -> Option<bool> {
         let mut news = self.take_retries();
+        let mut leaving = false;
         {
             let seat = self.seat.borrow();
             let Some(seat) = seat.as_ref() else {
@@ -20,8 +21,15 @@ impl Desk {
             seat.inbox(|slot| news.push(slot));
             if !self.draining.get() && (seat.should_drain() || sys::signal::term_noted()) {
                 self.draining.set(true);
+                leaving = true;
                 seat.pass_on();
             }
+        }
+        if leaving
+            && let Some(runner) = self.runner()
+            && let Err(raised) = runner.object.call_member(c"stop", &[])
+        {
+            self.report(py, "cannot stop the loop", Some(raised.take()));
         }
         let mut done = !news.is_empty();
         for slot in news {
@@ -32,12 +40,6 @@ impl Desk {
         }
         if self.draining.get() {
             self.look_quiet(py);
-            if let Some(runner) = self.runner()
-                && self.when_quiet.borrow().is_none()
-                && let Err(raised) = runner.object.call_member(c"stop", &[])
-            {
-                self.report(py, "cannot stop the loop", Some(raised.take()));
-            }
             return Some(done);
         }
         for _ in 0..CLAIMS_PER_TURN {

@@ -42,7 +42,10 @@ pub fn send(desk: &Desk, wire: &mut Wire, kind: &[u8], message: &Dict) -> Sent {
 fn accept(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
     let keys = &desk.websocket_keys;
     let mut head = empty_head(101);
-    if let Some(subprotocol) = message.get(&keys.subprotocol)?.filter(|found| !found.is_none()) {
+    if let Some(subprotocol) = message
+        .get(&keys.subprotocol)?
+        .filter(|found| !found.is_none())
+    {
         if !subprotocol.is_text() {
             return Err(wrong("subprotocol", "a str", &subprotocol));
         }

@@ -88,14 +88,9 @@ enum Left {
 /// Where the request's body comes from.
 pub enum Intake {
     /// In the request area.
-    Inline {
-        offset: usize,
-        len: usize,
-    },
+    Inline { offset: usize, len: usize },
     /// On the inbound ring. `ask`: the client waits for 100 Continue.
-    Stream {
-        ask: bool,
-    },
+    Stream { ask: bool },
     /// In a file that the edge hands over when asked.
     File {
         len: u64,
@@ -219,8 +214,14 @@ impl Wire {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = header::content_length(value.trim_ascii())
                     .ok_or_else(|| Fault::Value("content-length is not a number".to_owned()))?;
-                if self.length.replace(length).is_some_and(|first| first != length) {
-                    return Err(Fault::Value("two different content-length headers".to_owned()));
+                if self
+                    .length
+                    .replace(length)
+                    .is_some_and(|first| first != length)
+                {
+                    return Err(Fault::Value(
+                        "two different content-length headers".to_owned(),
+                    ));
                 }
                 return Ok(());
             }
@@ -337,7 +338,9 @@ impl Wire {
 
     fn admit(&mut self, len: u64) -> Result<(), Fault> {
         if self.length.is_some_and(|length| self.sent + len > length) {
-            return Err(Fault::Order("the response is longer than its content-length".to_owned()));
+            return Err(Fault::Order(
+                "the response is longer than its content-length".to_owned(),
+            ));
         }
         self.sent += len;
         Ok(())
@@ -363,7 +366,12 @@ impl Wire {
         Ok(())
     }
 
-    pub fn push_trailers(&mut self, head: Vec<u8>, more: bool, socket: BorrowedFd<'_>) -> Result<(), Fault> {
+    pub fn push_trailers(
+        &mut self,
+        head: Vec<u8>,
+        more: bool,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), Fault> {
         self.push(Piece::Trailers(head), socket)?;
         if !more {
             self.finish(Finish::End, socket);
@@ -371,7 +379,11 @@ impl Wire {
         Ok(())
     }
 
-    pub fn push_informational(&mut self, head: Vec<u8>, socket: BorrowedFd<'_>) -> Result<(), Fault> {
+    pub fn push_informational(
+        &mut self,
+        head: Vec<u8>,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), Fault> {
         self.push(Piece::Informational(head), socket)?;
         self.flush();
         Ok(())
@@ -496,7 +508,8 @@ impl Wire {
                             ticket: claim.ticket(),
                             token: *token,
                         };
-                        match sys::socket::try_send_with_fds(socket, &label.encode(), &[fd.as_fd()]) {
+                        match sys::socket::try_send_with_fds(socket, &label.encode(), &[fd.as_fd()])
+                        {
                             Ok(()) => *handed_over = true,
                             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                                 return Ok(Left::Later);
@@ -652,7 +665,13 @@ impl Wire {
 
     /// The next whole message, moved into `out`. `None`: none has come, or the client has gone.
     pub fn next_message(&mut self, out: &mut Vec<u8>) -> Option<Incoming> {
-        let kind = |text: bool| if text { Incoming::Text } else { Incoming::Binary };
+        let kind = |text: bool| {
+            if text {
+                Incoming::Text
+            } else {
+                Incoming::Binary
+            }
+        };
         if let Some((text, message)) = self.saved.pop_front() {
             *out = message;
             return Some(kind(text));

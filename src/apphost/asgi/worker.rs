@@ -44,8 +44,9 @@ impl AsgiWorker {
     /// Makes the loop, lets the application start up, then takes the seat. From here on requests may be claimed.
     pub fn new(py: Python<'_>, setting: Setting<'_>) -> Result<AsgiWorker, LoadError> {
         let Setting { spec, prelude, .. } = setting;
-        let system =
-            |error: std::io::Error| LoadError::new("worker", format!("cannot make a loop: {error}"));
+        let system = |error: std::io::Error| {
+            LoadError::new("worker", format!("cannot make a loop: {error}"))
+        };
         let script = script(py, prelude)?;
         let state = Dict::new(py)?.into_object();
         let application = if setting.legacy {
