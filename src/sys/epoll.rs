@@ -52,7 +52,13 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
 
-    fn control(&self, operation: libc::c_int, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+    fn control(
+        &self,
+        operation: libc::c_int,
+        fd: RawFd,
+        events: u32,
+        token: u64,
+    ) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the event outlives the call; numbers that are no descriptors are refused by the kernel.
         if unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &mut event) } < 0 {

@@ -1,11 +1,11 @@
 //! `start_response` and the `write` it returns (W14-W19, W23).
 
-use crate::header;
 use super::response::{Response, Stage};
 use super::session::{Stop, Ticket};
 use crate::ffi::{
     Arguments, Class, Exception, Kind, Method, MethodEntry, Object, Python, Raised, Result, methods,
 };
+use crate::header;
 
 /// What both callables are bound to.
 pub struct Responder(pub Ticket);
