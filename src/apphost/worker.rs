@@ -88,7 +88,7 @@ pub enum End {
 
 /// A worker ready to serve.
 pub enum Worker {
-    Wsgi(WsgiWorker),
+    Wsgi(Box<WsgiWorker>),
     Asgi(AsgiWorker),
 }
 
@@ -162,11 +162,11 @@ impl Worker {
                 format!("cannot take seat {}: {corrupt}", seat.index),
             )
         })?;
-        Ok(Worker::Wsgi(WsgiWorker {
+        Ok(Worker::Wsgi(Box::new(WsgiWorker {
             seat,
             gateway,
             progress,
-        }))
+        })))
     }
 
     /// Serves until drained or replaced.

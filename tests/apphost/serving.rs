@@ -1,10 +1,11 @@
 //! Requests and answers, draining, what lives beside requests.
 
-use crate::driver::{Answer, Setup, get, post};
+use crate::driver::{Answer, Setup, get, post, upload};
 use crate::harness::eventually;
 use crate::{interpreters, kinds};
 use config::Kind;
 use control::message::{FromHost, ToHost};
+use shm::EventKind;
 
 const HELLO: &str = "
 def app(environ, start_response):
@@ -57,6 +58,53 @@ def app(environ, start_response):
         }
         let log = host.log();
         assert_eq!(log, "", "nothing went wrong");
+    }
+}
+
+#[test]
+fn a_body_that_streams_is_read_as_it_comes() {
+    const ECHO: &str = "
+def app(environ, start_response):
+    body = environ['wsgi.input']
+    first = body.readline()
+    print('line', len(first), flush=True)
+    start_response('200 OK', [])
+    return [first, body.read(5), body.read(), body.read()]
+";
+    for kind in kinds() {
+        let (setup, _dir) = Setup::source(ECHO, kind, 1);
+        let mut host = setup.ready();
+        let mut call = upload("/");
+        call.request.flags = shm::request::FLAG_EXPECT_CONTINUE;
+        let slot = host.submit(&call);
+        let mut answer = Answer::default();
+        host.take_until(slot, &mut answer, |answer| answer.wanted_body);
+        host.event(slot, EventKind::Body, b"a li");
+        host.event(slot, EventKind::Body, b"ne\nand ");
+        host.logged("line 7");
+        let rest = vec![b'x'; 200_000];
+        let mut sent = 0;
+        while sent < rest.len() {
+            let end = Some(EventKind::BodyEnd);
+            sent += host
+                .ring
+                .push_bytes(slot, EventKind::Body, end, &rest[sent..]);
+            host.ring.commit_events(slot);
+            host.take(slot, &mut answer);
+            host.pause();
+        }
+        let start = std::time::Instant::now();
+        while !host.take(slot, &mut answer) {
+            assert!(start.elapsed() < crate::harness::PATIENCE, "{}", host.log());
+            host.pause();
+        }
+        host.ring.release(slot);
+        assert_eq!(answer.body, [&b"a line\nand "[..], &rest].concat());
+        // A client that leaves in the middle.
+        let slot = host.submit(&upload("/"));
+        eventually("a worker has it", || host.ring.worker_of(slot));
+        host.ring.cancel(slot);
+        assert_eq!(host.call(&post("/", b"x\ny".to_vec())).text(), "x\ny");
     }
 }
 

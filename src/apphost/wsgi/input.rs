@@ -1,4 +1,4 @@
-//! `wsgi.input`: the request body, complete before the worker was taken, in the request area or in a spool file.
+//! `wsgi.input`: the request body, as a rule complete before the worker was taken, in the request area or in a spool file.
 //!
 //! Reading past the end yields `b""`, so `wsgi.input_terminated` is true (W10, W11, W13).
 
@@ -21,6 +21,10 @@ enum Source {
     /// `file` comes from the edge on the first read.
     File {
         file: Option<OwnedFd>,
+    },
+    /// On the inbound ring, while the client sends it: the edge took the application for one of ASGI, as its last generation was.
+    Stream {
+        asked: bool,
     },
 }
 
@@ -51,7 +55,7 @@ impl Body {
             shm::request::Body::Inline { len: 0, .. } => (Source::Empty, 0),
             shm::request::Body::Inline { offset, len } => (Source::Inline { offset }, len as u64),
             shm::request::Body::File { len } => (Source::File { file: None }, len),
-            shm::request::Body::Stream => (Source::Empty, 0),
+            shm::request::Body::Stream => (Source::Stream { asked: false }, u64::MAX),
         };
     }
 
@@ -124,8 +128,21 @@ impl Body {
     }
 
     fn read_ahead(&mut self, py: Python<'_>, session: &Session) -> std::result::Result<(), Stop> {
-        let Source::File { file } = &mut self.source else {
-            return Ok(());
+        let file = match &mut self.source {
+            Source::File { file } => file,
+            Source::Stream { asked } => {
+                let first = !std::mem::replace(asked, true);
+                let mut chunk = std::mem::take(&mut self.ahead);
+                chunk.clear();
+                session.inside(|| session.receive_part(py, first, &mut chunk))?;
+                if chunk.is_empty() {
+                    self.len = self.position;
+                }
+                self.ahead = chunk;
+                self.ahead_at = 0;
+                return Ok(());
+            }
+            Source::Empty | Source::Inline { .. } => return Ok(()),
         };
         if file.is_none() {
             *file = Some(session.inside(|| session.receive_body(py))?);

@@ -8,7 +8,7 @@ use super::response::{Response, Stage};
 use crate::ffi::{Kind, Object, Python, Raised, Result};
 use crate::lease::{Denied, Lease};
 use shm::handover::{LABEL_BYTES, Label};
-use shm::{Claim, Finish, WaitSpace, WriteError};
+use shm::{Claim, EventKind, Finish, WaitSpace, WriteError};
 use std::cell::{Cell, RefCell, RefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -308,6 +308,32 @@ impl Session {
         Ok(look(claim.request()))
     }
 
+    /// The next part of a body that streams, appended to `out`; nothing at its end. Waits for it.
+    pub fn receive_part(
+        &self,
+        py: Python<'_>,
+        first: bool,
+        out: &mut Vec<u8>,
+    ) -> std::result::Result<(), Stop> {
+        let mut link = self.link()?;
+        let claim = link.claim.as_mut().ok_or(Stop::Over)?;
+        if first && waits_to_be_asked(claim) {
+            claim.want_body().map_err(|_| Stop::Handover)?;
+        }
+        loop {
+            match claim.next_event(out) {
+                Ok(Some(EventKind::Body)) if !out.is_empty() => return Ok(()),
+                Ok(Some(EventKind::BodyEnd)) => return Ok(()),
+                Ok(Some(EventKind::Disconnect)) | Err(_) => return Err(Stop::Cancelled),
+                Ok(Some(_)) => {}
+                Ok(None) => match py.detached(|| claim.wait_event(WAIT)) {
+                    WaitSpace::Retry | WaitSpace::TimedOut => {}
+                    WaitSpace::Cancelled => return Err(Stop::Cancelled),
+                },
+            }
+        }
+    }
+
     /// Asks the edge for the file that holds the request body, and waits for it.
     pub fn receive_body(&self, py: Python<'_>) -> std::result::Result<OwnedFd, Stop> {
         let mut link = self.link()?;
@@ -338,6 +364,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether the client waits to be asked for its body.
+fn waits_to_be_asked(claim: &Claim) -> bool {
+    shm::request::decode(claim.request())
+        .is_ok_and(|decoded| decoded.request.flags & shm::request::FLAG_EXPECT_CONTINUE != 0)
 }
 
 /// Waits until the edge has taken something out of the response ring.
