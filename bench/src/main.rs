@@ -12,6 +12,7 @@ mod idle;
 mod load;
 mod losses;
 mod machine;
+mod memory;
 mod openloop;
 mod process;
 mod report;
@@ -42,6 +43,12 @@ fn command() -> Command {
         .subcommand(
             Command::new("losses").about("What clients lose at HUP and kill -9 of each part, under load").arg(
                 Arg::new("times").long("times").default_value("10").value_parser(clap::value_parser!(usize)),
+            )
+            .arg(Arg::new("only").long("only").value_name("WORDS").help("Only events whose name has these words")),
+        )
+        .subcommand(
+            Command::new("memory").about("What each further worker costs, of both kinds, after many requests").arg(
+                Arg::new("requests").long("requests").default_value("10000").value_parser(clap::value_parser!(usize)),
             ),
         )
         .subcommand(
@@ -107,8 +114,15 @@ fn main() -> ExitCode {
     let special = match matches.subcommand() {
         Some(("losses", losses)) => {
             let times = *losses.get_one("times").expect("has a default");
+            let only = losses.get_one::<String>("only").map(String::as_str);
             Some(cases::with_scratch(&find(), |tools, scratch| {
-                losses::run(tools, times, scratch)
+                losses::run(tools, times, only, scratch)
+            }))
+        }
+        Some(("memory", memory)) => {
+            let requests = *memory.get_one("requests").expect("has a default");
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                memory::run(tools, requests, scratch)
             }))
         }
         Some(("idle", idle)) => {

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use sys::identity::Identity;
 
 /// Messages taken from one child before others are looked at.
 const BURST_MAX: usize = 64;
@@ -31,10 +32,10 @@ pub enum News<M> {
 
 impl Child {
     /// Starts `command` with a channel on descriptor 3.
-    pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    pub fn spawn(command: &mut Command, identity: Option<&Identity>) -> io::Result<Child> {
         let (ours, theirs) = Channel::pair()?;
         ours.set_nonblocking(true)?;
-        let mut process = sys::process::spawn(command, theirs.as_fd())?;
+        let mut process = sys::process::spawn_as(command, theirs.as_fd(), identity)?;
         match sys::process::pidfd(process.id()) {
             Ok(pidfd) => Ok(Child {
                 process,
@@ -142,6 +143,7 @@ pub fn host_command(
     command.args(["-c", BOOTSTRAP]).arg(extension).arg(name);
     command
         .current_dir(chdir)
+        .env_remove(crate::daemon::VARIABLE)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command

@@ -1,15 +1,17 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
-//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen` (what is needed, or
+//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen`, `identity` (what is needed, or
 //! one message) | `resources`, `watch`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands,
-//! `settings` reads configuration files that are Python.
+//! `settings` reads configuration files that are Python, `daemon` is the way into the background.
 #![forbid(unsafe_code)]
 
 mod banner;
 mod check;
 mod child;
+mod daemon;
 mod extension;
 mod holder;
+mod identity;
 mod installation;
 mod limits;
 mod listen;
@@ -27,6 +29,7 @@ pub use settings::settings;
 pub use status::{reload, status};
 
 use config::{Config, LogLevel, Mistake};
+use daemon::Waiting;
 use log::Log;
 use policy::{Policy, Setup};
 use python::Python;
@@ -43,8 +46,13 @@ const EXIT_MISTAKE: u8 = 1;
 
 /// Serves until a signal says otherwise.
 pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
+    let waiting = Waiting::find();
+    if config.daemon && waiting.is_none() {
+        return daemon::start(&config);
+    }
     match prepare(config, read_config) {
-        Ok(prepared) => {
+        Ok(mut prepared) => {
+            prepared.supervisor.waiting = waiting;
             let pid_file = prepared.pid_file;
             let code = prepared.supervisor.run().unwrap_or_else(|error| {
                 eprintln!("ringgate: the supervisor cannot go on: {error}");
@@ -53,7 +61,12 @@ pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
             drop(pid_file);
             ExitCode::from(code)
         }
-        Err(mistake) => refuse(&mistake),
+        Err(mistake) => {
+            if let Some(waiting) = waiting {
+                waiting.say(&mistake.0);
+            }
+            refuse(&mistake)
+        }
     }
 }
 
@@ -87,6 +100,10 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     .map_err(|error| Mistake(format!("signals cannot be watched ({error})")))?;
     config::world::check(&config)?;
     limits::settle(&mut config)?;
+    let identity = identity::find(&config)?;
+    if let Some(mask) = config.identity.umask {
+        sys::identity::set_umask(mask);
+    }
     let (python, extension) = find_python(&config)?;
     let listeners = listen::open(&config, passed)?;
     config.binds = listeners
@@ -94,6 +111,9 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         .map(|listener| listener.address.clone())
         .collect();
     let (control, status, control_name) = listen::control(&config)?;
+    if let Some(identity) = &identity {
+        identity::hand_over(&config, identity)?;
+    }
     let mut log = Log::open(&config.error_log, config.log_level)
         .map_err(|error| Mistake(format!("--error-log: {}", config::world::plain(&error))))?;
     for note in &config.notes {
@@ -122,6 +142,8 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         extension,
         control,
         resources,
+        identity,
+        waiting: None,
         watch: None,
         signals,
         log,

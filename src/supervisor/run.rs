@@ -5,6 +5,7 @@
 
 use crate::banner;
 use crate::child::{self, Child, News};
+use crate::daemon::Waiting;
 use crate::log::Log;
 use crate::policy::{Action, End, Event, HostId, HostOrder, Policy};
 use crate::python::Python;
@@ -18,6 +19,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
+use sys::identity::Identity;
 use sys::signal::{Signal, Signals};
 use sys::socket::Watch as Watched;
 
@@ -38,6 +40,10 @@ pub struct Supervisor {
     pub control: PathBuf,
     pub policy: Policy,
     pub resources: Resources,
+    /// With `--daemon`: who waits until we serve.
+    pub waiting: Option<Waiting>,
+    /// Whom children run as; `None`: as we do.
+    pub identity: Option<Identity>,
     /// With `reload`.
     pub watch: Option<Watch>,
     pub signals: Signals,
@@ -175,7 +181,7 @@ impl Supervisor {
     }
 
     fn start_edge(&mut self) {
-        match Child::spawn(&mut child::edge_command()) {
+        match Child::spawn(&mut child::edge_command(), self.identity.as_ref()) {
             Ok(child) => {
                 self.events
                     .push_back(Event::EdgeStarted { pid: child.pid() });
@@ -238,7 +244,7 @@ impl Supervisor {
             let pipe = self.resources.log_pipe(order.app, order.generation)?;
             command.stdout(pipe.try_clone()?).stderr(pipe.try_clone()?);
         }
-        let child = Child::spawn(&mut command)?;
+        let child = Child::spawn(&mut command, self.identity.as_ref())?;
         let descriptors = self.resources.for_host(order)?;
         // If it has died already, its end says so.
         let start = ToHost::Start {
@@ -416,6 +422,9 @@ impl Supervisor {
         // A closed terminal is no reason not to serve.
         drop(io::stderr().write_all(text.as_bytes()));
         self.log.say(LogLevel::Info, &line);
+        if let Some(waiting) = self.waiting.take() {
+            waiting.ready();
+        }
         let line = format!("{line}\n");
         let written = match self.ready.take() {
             None => Ok(()),

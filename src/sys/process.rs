@@ -4,6 +4,7 @@
 //! signal mask. It stays in the parent's process group, so that a terminal can stop and continue the whole; signals
 //! that only the parent is to act upon (Ctrl-C reaches all) are the child's to ignore.
 
+use crate::identity::{self, Identity};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -41,6 +42,15 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Starts `command` with `control` as its descriptor [`CONTROL_FD`].
 pub fn spawn(command: &mut Command, control: BorrowedFd<'_>) -> io::Result<Child> {
+    spawn_as(command, control, None)
+}
+
+/// The same as somebody else; `None`: as ourselves.
+pub fn spawn_as(
+    command: &mut Command,
+    control: BorrowedFd<'_>,
+    identity: Option<&Identity>,
+) -> io::Result<Child> {
     // std reports a failed exec over a pipe of its own; if number 3 were free here, that pipe could sit on it and be
     // overwritten in the child. So the number is kept occupied meanwhile.
     // SAFETY: duplicates a borrowed, hence open, descriptor.
@@ -52,9 +62,14 @@ pub fn spawn(command: &mut Command, control: BorrowedFd<'_>) -> io::Result<Child
     let occupied = unsafe { OwnedFd::from_raw_fd(occupied) };
     let source = control.as_raw_fd();
     let parent = std::process::id();
+    let identity = identity.cloned();
     // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
     unsafe {
-        command.pre_exec(move || prepare_child(source, parent));
+        command.pre_exec(move || {
+            // First of all: a change of identity undoes the signal at the parent's death.
+            identity.as_ref().map_or(Ok(()), identity::take_on)?;
+            prepare_child(source, parent)
+        });
     }
     let child = command.spawn();
     drop(occupied);
@@ -94,6 +109,33 @@ fn prepare_child(source: RawFd, parent: u32) -> io::Result<()> {
     // SAFETY: no arguments.
     if unsafe { libc::getppid() } != parent as libc::pid_t {
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
+/// Starts `command` in a session of its own, not tied to our life, with `passed` as its descriptor `number`.
+pub fn spawn_apart(
+    command: &mut Command,
+    passed: BorrowedFd<'_>,
+    number: RawFd,
+) -> io::Result<Child> {
+    let source = passed.as_raw_fd();
+    // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
+    unsafe {
+        command.pre_exec(move || stand_apart(source, number));
+    }
+    command.spawn()
+}
+
+/// Runs in the child between fork and exec.
+fn stand_apart(source: RawFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: no arguments; a forked child leads no group, so it may.
+    if unsafe { libc::setsid() } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `source` is open in the parent during spawn; a duplicate has no close-on-exec.
+    if unsafe { libc::dup2(source, number) } < 0 {
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }

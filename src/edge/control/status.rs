@@ -7,6 +7,7 @@ use super::world::{RingHandle, World};
 use crate::stats::{BUCKETS, Histogram};
 use serde_json::{Map, Value, json};
 use shm::{WorkerId, WorkerStatus};
+use std::collections::HashMap;
 
 /// Everything, as one JSON object.
 pub fn document(world: &World) -> Value {
@@ -125,6 +126,7 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
 /// believed for display only.
 fn workers(world: &World, app: usize, now_ns: u64) -> Value {
     let segment = world.segments[app].as_ref();
+    let memory = memory(&world.snapshot.apps[app].workers);
     world.snapshot.apps[app]
         .workers
         .iter()
@@ -137,6 +139,7 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
                 "kind": worker.kind,
                 "interface": worker.interface,
                 "state": "starting",
+                "memory": memory.get(&worker.pid),
             });
             let record = segment.and_then(|segment| segment.worker(worker.index));
             if let Some(record) = record.filter(|record| record.incarnation == worker.incarnation) {
@@ -162,6 +165,24 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
             document
         })
         .collect()
+}
+
+/// By process, the share of one worker: interpreters and threads have a process in common, which nobody can tell apart.
+fn memory(workers: &[crate::snapshot::WorkerView]) -> HashMap<u32, Value> {
+    let mut processes = HashMap::<u32, u64>::new();
+    for worker in workers {
+        *processes.entry(worker.pid).or_default() += 1;
+    }
+    let shares = processes.into_iter().filter_map(|(pid, workers)| {
+        let memory = sys::process::memory_shares(pid)?;
+        let document = json!({
+            "private_bytes": memory.private_bytes / workers,
+            "proportional_bytes": memory.proportional_bytes / workers,
+            "resident_bytes": memory.resident_bytes / workers,
+        });
+        Some((pid, document))
+    });
+    shares.collect()
 }
 
 /// Several rings' histograms of one thing as count, mean, percentiles (upper bounds of their buckets) and maximum.

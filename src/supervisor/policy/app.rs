@@ -52,6 +52,8 @@ pub struct App {
     pub(super) backoff: Backoff,
     pub(super) crashes: u32,
     pub(super) ever_ready: bool,
+    /// What the last probe found, for `status`.
+    pub(super) probe: serde_json::Value,
     /// Hosts started because another had died.
     pub(super) restarts: u64,
 }
@@ -97,6 +99,7 @@ impl App {
             backoff: Backoff::default(),
             crashes: 0,
             ever_ready: false,
+            probe: serde_json::Value::Null,
             restarts: 0,
         };
         app.clamp_crew();
@@ -408,6 +411,7 @@ impl App {
             "kind": self.kind.map(Kind::as_str),
             "why": self.why,
             "workers": { "wanted": self.crew.wanted, "min": self.bounds().0, "max": self.bounds().1 },
+            "probe": self.probe,
             "restarts": self.restarts,
             "recycled": self.crew.recycled,
             "generations": generations.collect::<Vec<_>>(),

@@ -72,6 +72,18 @@ impl App {
         self.hosts[at].role = Role::Quitting {
             kill_at_ms: ctx.now_ms + QUIT_MS,
         };
+        self.probe = match &verdict {
+            ProbeVerdict::Interpreters => serde_json::json!({ "verdict": "interpreters" }),
+            ProbeVerdict::Degraded { modules } => {
+                serde_json::json!({ "verdict": "degraded", "degraded": modules })
+            }
+            ProbeVerdict::Refused { module, message } => {
+                serde_json::json!({ "verdict": "refused", "refuses": [module], "message": message })
+            }
+            ProbeVerdict::Failed { message, .. } => {
+                serde_json::json!({ "verdict": "failed", "message": message })
+            }
+        };
         match verdict {
             ProbeVerdict::Interpreters => {
                 self.decide(

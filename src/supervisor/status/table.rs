@@ -101,6 +101,30 @@ fn hosts(out: &mut String, app: &Value) {
             ),
         );
     }
+    for (name, label) in [
+        ("refuses", "does not load in a sub-interpreter"),
+        ("degraded", "without their C part in a sub-interpreter"),
+    ] {
+        let modules: Vec<String> = list(app, &format!("/probe/{name}"))
+            .iter()
+            .map(show)
+            .collect();
+        if !modules.is_empty() {
+            line(out, format_args!("  {label}: {}", modules.join(", ")));
+        }
+    }
+    let number = |path: &str| app.pointer(path).map_or("-".into(), show);
+    line(
+        out,
+        format_args!(
+            "  {} workers wanted ({} to {}); hosts started again {}, workers recycled {}",
+            number("/workers/wanted"),
+            number("/workers/min"),
+            number("/workers/max"),
+            number("/restarts"),
+            number("/recycled"),
+        ),
+    );
     for host in list(app, "/generations") {
         let field = |name: &str| host.get(name).map_or("-".into(), show);
         line(
@@ -143,8 +167,8 @@ fn workers(out: &mut String, app: &Value) {
     line(
         out,
         format_args!(
-            "  {:>6} {:>10} {:>8} {:>8}  doing",
-            "worker", "generation", "pid", "served"
+            "  {:>6} {:>10} {:>8} {:>8} {:>9} {:>9}  doing",
+            "worker", "generation", "pid", "served", "private", "PSS"
         ),
     );
     for worker in workers {
@@ -159,14 +183,24 @@ fn workers(out: &mut String, app: &Value) {
         line(
             out,
             format_args!(
-                "  {:>6} {:>10} {:>8} {:>8}  {doing}",
+                "  {:>6} {:>10} {:>8} {:>8} {:>9} {:>9}  {doing}",
                 field("index"),
                 field("generation"),
                 field("pid"),
                 field("served"),
+                memory(worker, "/memory/private_bytes"),
+                memory(worker, "/memory/proportional_bytes"),
             ),
         );
     }
+}
+
+/// 12.3 MiB
+fn memory(worker: &Value, path: &str) -> String {
+    let bytes = worker.pointer(path).and_then(Value::as_f64);
+    bytes.map_or("-".into(), |bytes| {
+        format!("{:.1} MiB", bytes / 1_048_576.0)
+    })
 }
 
 fn traffic(out: &mut String, document: &Value) {
@@ -265,10 +299,11 @@ mod tests {
             "edge": { "pid": 7, "epoch": 1, "uptime_s": 75.0, "state": "accepting" },
             "listeners": ["http://127.0.0.1:8000"],
             "processes": { "supervisor": { "pid": 6 }, "apps": [{ "name": "shop", "kind": "interpreters", "why": "as --kind says",
+                "probe": { "degraded": ["yaml", "msgpack"] }, "workers": { "wanted": 4, "min": 2, "max": 8 }, "restarts": 1, "recycled": 7,
                 "generations": [{ "generation": 2, "state": "serving", "pid": 9, "workers_up": 4, "workers": 4 }] }] },
             "apps": [{ "name": "shop", "mount": "", "target": "shop:app", "state": "ready", "message": "ready", "queue_length": 3,
                 "queue_time": { "p50_s": 0.000085, "p99_s": 0.0123 },
-                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "state": "running", "request": "GET /slow", "since_s": 4.5 }] }],
+                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "memory": { "private_bytes": 2621440 }, "state": "running", "request": "GET /slow", "since_s": 4.5 }] }],
             "connections": { "open": 5 },
             "requests": { "total": 20, "by_status": { "200": 19, "404": 1 } },
         });
@@ -278,6 +313,9 @@ mod tests {
             "  supervisor  pid 6",
             "app shop at /: shop:app, ready",
             "  generation 2: serving, host pid 9, 4 of 4 workers up",
+            "  without their C part in a sub-interpreter: yaml, msgpack",
+            "  4 workers wanted (2 to 8); hosts started again 1, workers recycled 7",
+            "2.5 MiB       -",
             "p50 85 us, p99 12.3 ms",
             "GET /slow for 4.5 s",
             "200: 19, 404: 1",

@@ -1,0 +1,153 @@
+//! The process as a whole: whom it runs as, the background, how it ends when nothing can be served.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use harness::server::TERM;
+use harness::{Setup, TempDir, eventually, process, python, skipped};
+
+fn is_root() -> bool {
+    let root = sys::process::user_id() == 0;
+    if !root {
+        skipped("only root may change who processes run as");
+    }
+    root
+}
+
+/// Whether somebody without any rights can run the tests' Python.
+fn python_is_public() -> bool {
+    let nobody = sys::identity::Identity {
+        user: 65534,
+        group: 65534,
+        groups: vec![65534],
+    };
+    let (_ours, theirs) = sys::socket::seqpacket_pair().unwrap();
+    let mut command = std::process::Command::new(python::python());
+    command.args(["-c", "import ssl, sqlite3"]);
+    let theirs = std::os::fd::AsFd::as_fd(&theirs);
+    let child = sys::process::spawn_as(&mut command, theirs, Some(&nobody));
+    let public = child.is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()));
+    if !public {
+        skipped("the tests' Python is for its owner only");
+    }
+    public
+}
+
+fn user_of(pid: u32) -> String {
+    let line = process::status_field(pid, "Uid:").unwrap_or_default();
+    line.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn edge_and_workers_run_as_the_user_who_was_named() {
+    if !is_root() || !python_is_public() {
+        return;
+    }
+    let setup = Setup::app("basic:application")
+        .workers(2)
+        .option("--user", "65534")
+        .option("--group", "65534")
+        .option("--umask", "027");
+    let log = setup.dir().path().join("error.log");
+    let server = setup.option("--error-log", &log).start();
+    server.get("/hello").expect(200);
+    let edge = server.edge().unwrap();
+    let hosts = server.hosts();
+    let children = [edge]
+        .into_iter()
+        .chain(hosts)
+        .chain(server.process_workers());
+    for pid in children {
+        assert_eq!(user_of(pid), "65534", "{:?}", process::command_line(pid));
+        assert_eq!(
+            process::status_field(pid, "Groups:").as_deref(),
+            Some("65534")
+        );
+    }
+    assert_eq!(user_of(server.pid()), "0");
+    let memory = server.status()["apps"][0]["workers"][0]["memory"]["private_bytes"].clone();
+    assert!(
+        memory.as_u64().is_some_and(|bytes| bytes > 1 << 20),
+        "{memory}"
+    );
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(log).unwrap());
+    assert_eq!(owner, 65534);
+    // Children die with their parent all the same.
+    process::kill(server.pid(), 9);
+    eventually("the edge ends", || (!process::alive(edge)).then_some(()));
+}
+
+#[test]
+fn a_user_that_does_not_exist_is_named() {
+    if !is_root() {
+        return;
+    }
+    let (code, said) = Setup::app("basic:application")
+        .option("--user", "nobody-of-this-name")
+        .run_to_end();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("--user: there is no user 'nobody-of-this-name'"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_background_one_serves_when_the_first_one_ends() {
+    let setup = Setup::app("basic:application").arg("--daemon");
+    // The setup's own directory goes when the first process has ended.
+    let dir = TempDir::new();
+    let path = |name: &str| dir.path().join(name);
+    let (pid_file, log, socket) = (path("pid"), path("error.log"), path("web.sock"));
+    let bind = format!("unix:{}", socket.display());
+    let setup = setup.unbound().option("--bind", bind);
+    let setup = setup.option("--pid", &pid_file).option("--error-log", &log);
+    let (code, said) = setup.run_to_end();
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    assert_eq!(code, 0, "{said}{log}");
+    let pid: u32 = std::fs::read_to_string(&pid_file)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(process::alive(pid));
+    std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    process::kill(pid, TERM);
+    eventually("it ends", || (!process::alive(pid)).then_some(()));
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn what_keeps_the_background_one_from_serving_is_told() {
+    let (code, said) = Setup::app("basic:application")
+        .arg("--daemon")
+        .option("--python", "/nonexistent/python")
+        .run_to_end();
+    assert_eq!(code, 1);
+    assert!(said.contains("no Python at /nonexistent/python"), "{said}");
+    let setup = Setup::app("misses_module:application").arg("--daemon");
+    let dir = TempDir::new();
+    let log = dir.path().join("error.log");
+    let (code, said) = setup.option("--error-log", &log).run_to_end();
+    assert_eq!(code, 4, "{said}");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("ModuleNotFoundError"), "{log}");
+}
+
+#[test]
+fn exit_codes_are_gunicorns() {
+    let run = |target: &str| Setup::app(target).kind("processes").run_to_end();
+    let (code, said) = run("raises_on_import:application");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("Traceback"), "{said}");
+    let (code, said) = run("dies_on_import:application");
+    assert_eq!(code, 3, "{said}");
+    let (code, said) = Setup::app("basic:application")
+        .option("--workers", "0")
+        .run_to_end();
+    assert_eq!(code, 1, "{said}");
+}
