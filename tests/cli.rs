@@ -91,11 +91,16 @@ fn an_unknown_option_gets_a_suggestion() {
 }
 
 #[test]
-fn gunicorns_other_options_get_advice() {
-    for option in ["--threads", "--worker-class"] {
-        let (code, _, error) = ringgate(&["basic:application", option, "2"]);
-        assert_ne!(code, 0);
-        assert!(error.contains("--workers"), "{error}");
+fn what_others_servers_have_and_this_one_has_not_is_refused_with_advice() {
+    for (option, value, advice) in [
+        ("--certfile", "a.pem", "let a server in front end it"),
+        ("--ssl-keyfile", "a.pem", "let a server in front end it"),
+        ("--worker-class", "gevent", "--threads"),
+        ("--proxy-protocol", "v2", "X-Forwarded-For"),
+    ] {
+        let (code, _, error) = ringgate(&["basic:application", option, value]);
+        assert_eq!(code, 1);
+        assert!(error.contains(option) && error.contains(advice), "{error}");
     }
 }
 
@@ -203,13 +208,6 @@ fn a_syntax_error_is_shown() {
         "def application(environ, start_response)\n    return []\n",
     );
     mistake(setup, &["SyntaxError", "wrong.py"]);
-}
-
-#[test]
-fn an_asgi_app_gets_a_clear_message() {
-    for kind in ["auto", "processes"] {
-        mistake(Setup::app("broken:asgi").kind(kind), &["ASGI"]);
-    }
 }
 
 #[test]

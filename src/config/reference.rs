@@ -111,6 +111,10 @@ fn entry(page: &mut String, option: &Opt) {
             .collect();
         facts.push(format!("Also: {}.", aliases.join(", ")));
     }
+    if option.is_bare() {
+        let opposite = if on { "" } else { "no-" };
+        facts.push(format!("`--{opposite}{}` says the opposite.", option.name));
+    }
     if option.app {
         facts.push("Each application may have its own, in `[app.NAME]`.".into());
     }
