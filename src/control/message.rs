@@ -3,7 +3,7 @@
 //! Invariant: a message fits [`crate::channel::MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
 //! Knows neither when a message is due nor what follows from it.
 
-use config::{Address, AppOptions, Config, Interface, Kind};
+use config::{Address, AppOptions, Config, Interface, Kind, StaticMount, Timeouts};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -66,6 +66,12 @@ pub enum ToEdge {
     /// The supervisor's process table, for `status`.
     Processes {
         document: serde_json::Value,
+    },
+    /// Instead of what `Start` said: the locations of files, and how long clients may take. Connections stay.
+    Site {
+        statics: Vec<StaticMount>,
+        sendfile_roots: Vec<StaticMount>,
+        timeouts: Timeouts,
     },
     /// Start accepting.
     Go,

@@ -50,6 +50,11 @@ pub enum ToRing {
     Snapshot(Arc<Snapshot>),
     /// A request that waited in line may run. From another ring thread, or this one.
     Admitted { ticket: Ticket, permit: Permit },
+    /// Serve by these locations and timeouts from now on; the directories are those of `files::mounts`.
+    Site {
+        config: Arc<config::Config>,
+        directories: Vec<OwnedFd>,
+    },
     /// Start accepting.
     Go,
     /// Close the listeners, finish requests, answer `Connection: close`, report `FromRing::Drained`; whatever is

@@ -20,6 +20,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use uring::fs::Directory;
 use uring::time::Deadline;
 
 /// Output buffers and records kept for reuse, each.
@@ -59,13 +60,32 @@ impl Times {
     }
 }
 
+/// What is served where, one generation: replaced whole when the configuration is read again. Requests that have begun keep theirs.
+pub struct Site {
+    pub routes: Routes,
+    pub files: Rc<Files>,
+    /// As `config.sendfile_roots`, and how many locations stand before them.
+    pub sendfile_roots: Vec<config::StaticMount>,
+    pub statics: usize,
+}
+
+impl Site {
+    fn new(config: &Config, files: Files) -> Site {
+        Site {
+            routes: Routes::new(config),
+            files: Rc::new(files),
+            sendfile_roots: config.sendfile_roots.clone(),
+            statics: config.statics.len(),
+        }
+    }
+}
+
 pub struct Ring {
     pub index: usize,
     pub config: Arc<Config>,
     pub limits: proto::Limits,
-    pub times: Times,
-    pub routes: Routes,
-    pub files: Files,
+    times: Cell<Times>,
+    site: RefCell<Rc<Site>>,
     /// As `config.apps`.
     pub apps: Vec<Rc<App>>,
     pub stats: Arc<RingStats>,
@@ -115,9 +135,8 @@ impl Ring {
                 header_count: config.limits.header_count,
                 header_bytes: config.limits.header_bytes,
             },
-            times: Times::new(&config.timeouts),
-            routes: Routes::new(&config),
-            files: Files::new(&config)?,
+            times: Cell::new(Times::new(&config.timeouts)),
+            site: RefCell::new(Rc::new(Site::new(&config, Files::new(&config)?))),
             apps,
             stats,
             access: RefCell::new(AccessLog::new(format, outbox.clone())),
@@ -139,6 +158,26 @@ impl Ring {
                 .max(1),
             config,
         })
+    }
+
+    // What may change while it serves.
+
+    pub fn site(&self) -> Rc<Site> {
+        Rc::clone(&self.site.borrow())
+    }
+
+    pub fn times(&self) -> Times {
+        self.times.get()
+    }
+
+    /// Serves by a new configuration, of which only locations and timeouts are looked at. `directories` are the locations'.
+    pub fn turn_to(&self, config: &Config, directories: Vec<Directory>) -> io::Result<()> {
+        let files = Files::over(config, directories)?;
+        self.site.replace(Rc::new(Site::new(config, files)));
+        self.times.set(Times::new(&config.timeouts));
+        self.keep_alive
+            .set(config.timeouts.idle_ms != 0 && !self.is_draining());
+        Ok(())
     }
 
     // Clocks.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use sys::eventfd::EventFd;
+use uring::fs::Directory;
 use uring::net::{AcceptStream, Listener, Socket};
 use uring::time::Deadline;
 use uring::{Doorbell, Park, Poller, Runtime};
@@ -194,6 +195,18 @@ impl House {
             ToRing::Admitted { ticket, permit } => {
                 if let Some(app) = ring.apps.get(ticket.app) {
                     app.handle_admitted(ticket, permit, uring::now());
+                }
+            }
+            ToRing::Site {
+                config,
+                directories,
+            } => {
+                let directories = directories.into_iter().map(Directory::from_fd);
+                if let Err(error) = ring.turn_to(&config, directories.collect()) {
+                    ring.log(
+                        LogLevel::Error,
+                        format_args!("the new locations cannot be used: {error}"),
+                    );
                 }
             }
             ToRing::Go => {

@@ -35,7 +35,8 @@ pub type ReadConfig = Box<dyn Fn() -> Result<Config, Mistake>>;
 pub struct Supervisor {
     pub config: Config,
     pub read_config: ReadConfig,
-    pub python: Option<Python>,
+    /// As `config.apps`.
+    pub pythons: Vec<Python>,
     pub extension: PathBuf,
     pub control: PathBuf,
     pub policy: Policy,
@@ -134,7 +135,8 @@ impl Supervisor {
             Action::StartHost(order) => self.start_host(order),
             Action::GrowHost { host, app, workers } => self.grow_host(host, app, workers),
             Action::ReadConfig => {
-                let read = (self.read_config)().map(Box::new);
+                let read = (self.read_config)()
+                    .and_then(|config| config::world::check(&config).map(|()| Box::new(config)));
                 self.events
                     .push_back(Event::ConfigRead(read.map_err(|mistake| mistake.0)));
             }
@@ -227,8 +229,8 @@ impl Supervisor {
     fn try_start_host(&mut self, order: &HostOrder) -> io::Result<Child> {
         let spec = self.host_spec(order);
         let python = self
-            .python
-            .as_ref()
+            .pythons
+            .get(order.app)
             .map_or(std::path::Path::new("python3"), |python| &python.program);
         let mut command = child::host_command(
             python,
@@ -414,7 +416,7 @@ impl Supervisor {
         let text = banner::text(
             &self.config,
             &addresses,
-            self.python.as_ref(),
+            &self.pythons,
             &apps,
             &self.control,
         );

@@ -92,7 +92,7 @@ impl Connection {
         if self.flush(out).await.is_err() {
             return Ended::Cut;
         }
-        Ring::arm(&self.deadline, self.started_ns, self.ring.times.header_ns);
+        Ring::arm(&self.deadline, self.started_ns, self.ring.times().header_ns);
         let seen = input.len();
         loop {
             match within(&self.deadline, self.socket.recv()).await {
@@ -124,7 +124,7 @@ impl Connection {
     ) -> Ended {
         let sent = match self.flush_before_body(out).await {
             Ok(()) => {
-                body.send(&self.socket, out.waiting(), self.ring.times.write_ns)
+                body.send(&self.socket, out.waiting(), self.ring.times().write_ns)
                     .await
             }
             Err(error) => Err(error),
@@ -163,12 +163,9 @@ impl Connection {
         if self.flush(out).await.is_err() {
             return Ended::Cut;
         }
-        let ready = cold.wait(&self.ring.files).await;
+        let ready = cold.wait().await;
         let date = self.ring.date();
-        let answer =
-            self.ring
-                .files
-                .finish(&ready, self.ring.common(&date), open.manner, out.buffer());
+        let answer = ready.answer(self.ring.common(&date), open.manner, out.buffer());
         match answer {
             files::Answer::Whole { status, body_bytes } => {
                 let keep_alive = open.manner.keep_alive;
@@ -222,7 +219,7 @@ impl Connection {
             return Ended::Cut;
         }
         let bytes_max = body.length().saturating_add(DRAIN_BYTES_MAX);
-        Ring::arm(&self.deadline, uring::now(), self.ring.times.body_ns);
+        Ring::arm(&self.deadline, uring::now(), self.ring.times().body_ns);
         loop {
             match body.skip(input) {
                 Ok(true) => return Ended::Stay,

@@ -203,7 +203,7 @@ impl Connection {
         pace: &Pace,
         body: Option<&StreamBody>,
     ) -> (u64, Late) {
-        let times = &self.ring.times;
+        let times = self.ring.times();
         let request_ns = call.request_ns;
         let started = || call.claimed_ns(uring::now()).unwrap_or(call.submitted_ns);
         if !call.app().is_asgi() {
@@ -337,7 +337,7 @@ impl Connection {
             &file,
             offset,
             length,
-            self.ring.times.write_ns,
+            self.ring.times().write_ns,
         )
         .await
         .map_err(Fault::Gone)?;

@@ -193,6 +193,7 @@ impl Connection {
                 let path = path::normalise(raw, scratch).map_err(|fault| fault.reject().reason)?;
                 let route = self
                     .ring
+                    .site()
                     .routes
                     .find(path.bytes)
                     .ok_or("leads to no location")?;
@@ -208,7 +209,8 @@ impl Connection {
                 }
             }
             Destination::File(name) => {
-                let roots = &self.ring.config.sendfile_roots;
+                let site = self.ring.site();
+                let roots = &site.sendfile_roots;
                 if roots.is_empty() {
                     return Err("is refused: no sendfile_roots are configured");
                 }
@@ -237,7 +239,7 @@ impl Connection {
                     hidden: rest.windows(2).any(|pair| pair == b"/."),
                 };
                 Ok(Place {
-                    mount: self.ring.config.statics.len() + index,
+                    mount: site.statics + index,
                     prefix,
                     path,
                 })
@@ -282,6 +284,7 @@ impl Connection {
             };
             match self
                 .ring
+                .site()
                 .files
                 .answer_internal(&request, common, manner, &mut bytes)
             {
@@ -290,13 +293,10 @@ impl Connection {
             }
         };
         self.flush(out).await.map_err(|_| ())?;
-        let ready = cold.wait(&self.ring.files).await;
+        let ready = cold.wait().await;
         bytes.clear();
         let date = self.ring.date();
-        let answer = self
-            .ring
-            .files
-            .finish(&ready, self.ring.common(&date), manner, &mut bytes);
+        let answer = ready.answer(self.ring.common(&date), manner, &mut bytes);
         Ok((answer, bytes))
     }
 

@@ -209,9 +209,9 @@ impl Connection {
     /// Begins to wait for a request.
     fn rest(&mut self) {
         let ns = if self.age == Age::Begun {
-            self.ring.times.idle_ns
+            self.ring.times().idle_ns
         } else {
-            self.ring.times.header_ns
+            self.ring.times().header_ns
         };
         Ring::arm(&self.deadline, uring::now(), ns);
     }
@@ -313,7 +313,7 @@ impl Connection {
 
     /// Waits until the client has taken some of what it was sent.
     async fn room(&self) -> io::Result<()> {
-        Ring::arm(&self.deadline, uring::now(), self.ring.times.write_ns);
+        Ring::arm(&self.deadline, uring::now(), self.ring.times().write_ns);
         within(&self.deadline, self.socket.writable())
             .await
             .ok_or(io::ErrorKind::TimedOut)?

@@ -157,7 +157,7 @@ impl Connection {
             Ok(path) => path,
             Err(fault) => return self.refuse(&asked, 400, fault.reject().reason, out),
         };
-        match self.ring.routes.find(path.bytes) {
+        match self.ring.site().routes.find(path.bytes) {
             None => self.refuse(&asked, 404, "", out),
             Some(Route {
                 handler: Handler::Static(mount),
@@ -261,6 +261,7 @@ impl Connection {
         let date = self.ring.date();
         let answer =
             self.ring
+                .site()
                 .files
                 .answer(&request, self.ring.common(&date), manner, out.buffer());
         let verdict = match answer {

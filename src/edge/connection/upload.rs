@@ -110,7 +110,7 @@ impl Connection {
 
     /// Waits for more of the body.
     async fn more_body(&mut self, input: &mut Input) -> Result<(), Failed> {
-        Ring::arm(&self.deadline, uring::now(), self.ring.times.body_ns);
+        Ring::arm(&self.deadline, uring::now(), self.ring.times().body_ns);
         match within(&self.deadline, self.socket.recv()).await {
             Some(Some(Ok(chunk))) => {
                 self.received(&chunk);

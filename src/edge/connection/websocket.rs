@@ -234,7 +234,8 @@ impl Session {
     }
 
     fn stalled_ns(&self, connection: &Connection) -> u64 {
-        self.moved_ns.saturating_add(connection.ring.times.write_ns)
+        self.moved_ns
+            .saturating_add(connection.ring.times().write_ns)
     }
 
     /// When the wait ends by itself; `u64::MAX`: never.

@@ -4,12 +4,14 @@
 //! before anything else of that app; every change of the apps' view is followed by a new snapshot to every ring.
 //! Must not know how messages arrive or how the status is asked for.
 
+use crate::files;
 use crate::mailbox::{Mailbox, ToRing};
 use crate::snapshot::{Snapshot, WorkerView};
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
 use config::{Address, Config};
 use control::message::ToEdge;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -167,6 +169,16 @@ impl World {
                 self.processes = document;
                 Effect::None
             }
+            ToEdge::Site {
+                statics,
+                sendfile_roots,
+                timeouts,
+            } => self.site(Config {
+                statics,
+                sendfile_roots,
+                timeouts,
+                ..(*self.config).clone()
+            }),
             ToEdge::Go => {
                 self.accepting = true;
                 self.post_all(|| ToRing::Go);
@@ -210,6 +222,39 @@ impl World {
                 }),
                 Err(error) => return complaint(&format!("no descriptor for {address}: {error}")),
             }
+        }
+        Effect::None
+    }
+
+    /// New locations for every ring, or, if one cannot be opened, for none.
+    fn site(&mut self, config: Config) -> Effect {
+        let open = || {
+            let mut all = Vec::with_capacity(self.rings.len());
+            for _ in &self.rings {
+                let open = |mount: &config::StaticMount| {
+                    let directory = sys::file::open_root(&mount.dir);
+                    directory.map_err(|error| files::cannot_open(mount, &error))
+                };
+                let directories = files::mounts(&config).map(open);
+                all.push(directories.collect::<io::Result<Vec<_>>>()?);
+            }
+            Ok::<_, io::Error>(all)
+        };
+        let directories = match open() {
+            Ok(directories) => directories,
+            Err(error) => {
+                return Effect::Say(
+                    config::LogLevel::Error,
+                    format!("{error}; the old locations stay"),
+                );
+            }
+        };
+        self.config = Arc::new(config);
+        for (ring, directories) in self.rings.iter().zip(directories) {
+            ring.mailbox.post(ToRing::Site {
+                config: Arc::clone(&self.config),
+                directories,
+            });
         }
         Effect::None
     }

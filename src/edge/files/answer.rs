@@ -29,7 +29,7 @@ const WELL_KNOWN: &[u8] = b"/.well-known";
 /// A request and all that its answer depends on.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
-    pub files: &'a Files,
+    pub files: &'a Rc<Files>,
     pub request: &'a Request<'a>,
     pub common: Common<'a>,
     pub manner: Manner,
@@ -127,9 +127,12 @@ impl Asked<'_> {
         match outcome {
             Ok(entry) => self.respond(entry, out),
             Err(Absent::Directory) => self.redirect(out),
-            Err(Absent::Listing) if !self.waited => {
-                Answer::Cold(Cold::for_more(self.request, Err(Absent::Listing), None))
-            }
+            Err(Absent::Listing) if !self.waited => Answer::Cold(Cold::for_more(
+                self.files,
+                self.request,
+                Err(Absent::Listing),
+                None,
+            )),
             Err(Absent::Method) => {
                 let lines = [b"Allow: ", METHODS, b"\r\n"].concat();
                 self.refuse(405, &lines, outcome, out)
@@ -201,7 +204,12 @@ impl Asked<'_> {
                 }
                 Ok(Some(entry)) => return entry.answer_error(status, lines, common, manner, out),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.waited => {
-                    return Answer::Cold(Cold::for_more(request, outcome.clone(), Some(status)));
+                    return Answer::Cold(Cold::for_more(
+                        self.files,
+                        request,
+                        outcome.clone(),
+                        Some(status),
+                    ));
                 }
                 Ok(None) | Err(_) => {}
             }

@@ -2,16 +2,17 @@
 //!
 //! Owns what a request must keep while it waits. Must not know how a path is walked or how answers are written.
 
+use super::answer::Asked;
 use super::cache::Found;
 use super::entry::{Absent, Entry};
 use super::listing::{Page, Task};
 use super::request::{OwnedRequest, Request};
 use super::walk::{Outcome, Walk, relative, status_of};
-use super::{Files, errand};
+use super::{Answer, Files, errand};
+use crate::respond::{Common, Manner};
 use config::Autoindex;
 use proto::accept;
 use proto::listing::Order;
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use uring::beside::Links;
@@ -19,6 +20,8 @@ use uring::fs::Directory;
 
 /// A request that has to wait, with all it needs of its connection.
 pub struct Cold {
+    /// As they were when it was asked for; a new configuration has no part in it.
+    files: Rc<Files>,
     request: OwnedRequest,
     wants: Wants,
 }
@@ -36,39 +39,64 @@ enum Wants {
 
 /// A request whose wait is over.
 pub struct Ready {
+    files: Rc<Files>,
     request: OwnedRequest,
-    pub(super) outcome: Outcome,
-    /// Taken by the answer.
-    pub(super) listing: Cell<Option<Page>>,
+    outcome: Outcome,
+    listing: Option<Page>,
 }
 
 impl Ready {
-    pub(super) fn with_request<R>(&self, f: impl FnOnce(&Request<'_>) -> R) -> R {
-        self.request.with(f)
+    /// The answer; never cold again.
+    pub fn answer(self, common: Common<'_>, manner: Manner, out: &mut Vec<u8>) -> Answer {
+        let Ready {
+            files,
+            request,
+            outcome,
+            listing,
+        } = self;
+        request.with(|request| {
+            let asked = Asked {
+                files: &files,
+                request,
+                common,
+                manner,
+                waited: true,
+            };
+            match listing {
+                Some(page) => asked.show(page, out),
+                None => asked.conclude(&outcome, out),
+            }
+        })
     }
 }
 
 impl Cold {
     /// Knows what the path has come to and needs what belongs to that.
     pub(super) fn for_more(
+        files: &Rc<Files>,
         request: &Request<'_>,
         outcome: Outcome,
         status: Option<u16>,
     ) -> Box<Cold> {
         Box::new(Cold {
+            files: Rc::clone(files),
             request: OwnedRequest::new(request),
             wants: Wants::More { outcome, status },
         })
     }
 
     /// Waits for the disk, on the kernel's workers or on a thread.
-    pub async fn wait(self, files: &Files) -> Ready {
-        let Cold { request, wants } = self;
+    pub async fn wait(self) -> Ready {
+        let Cold {
+            files,
+            request,
+            wants,
+        } = self;
         let has_moved = files.follow(request.mount()).await;
         // If the location moves once more meanwhile, the outcome is not kept.
         let directory = files.locations[request.mount()].mount.directory();
         let walk = Walk {
-            files,
+            files: &files,
             mount: request.mount(),
             directory: &directory,
             waits: true,
@@ -86,7 +114,7 @@ impl Cold {
         };
         let mut listing = None;
         if let Err(Absent::Listing) = outcome {
-            match list(files, &request, &directory).await {
+            match list(&files, &request, &directory).await {
                 Ok(page) => listing = Some(page),
                 Err(error) => outcome = Err(Absent::Status(status_of(&error))),
             }
@@ -107,9 +135,10 @@ impl Cold {
             }
         }
         Ready {
+            files,
             request,
             outcome,
-            listing: Cell::new(listing),
+            listing,
         }
     }
 }
@@ -144,7 +173,7 @@ async fn list(files: &Files, request: &OwnedRequest, directory: &Directory) -> i
 impl Files {
     /// One inline attempt; `Err` if something would sleep.
     pub(super) fn load(
-        &self,
+        self: &Rc<Self>,
         request: &Request<'_>,
         stale: Option<Rc<Entry>>,
     ) -> Result<Outcome, Box<Cold>> {
@@ -163,6 +192,7 @@ impl Files {
         match attempt() {
             Ok(outcome) => Ok(outcome),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Box::new(Cold {
+                files: Rc::clone(self),
                 request: OwnedRequest::new(request),
                 wants: Wants::Path { stale },
             })),

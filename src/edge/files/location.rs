@@ -7,6 +7,7 @@ use config::{CacheRule, Pattern, StaticMount, Symlinks, Try};
 use proto::accept_encoding::Coding;
 use proto::mime;
 use std::io;
+use uring::fs::Directory;
 
 pub struct Location {
     pub mount: Mount,
@@ -54,8 +55,8 @@ impl Fixed {
 }
 
 impl Location {
-    /// Opens the directory; may wait for the disk.
-    pub fn open(mount: &StaticMount) -> io::Result<Location> {
+    /// `directory` is the location's, open.
+    pub fn new(mount: &StaticMount, directory: Directory) -> io::Result<Location> {
         let options = mount.options.clone();
         let codings = options.precompressed.iter().map(|coding| match coding {
             config::Coding::Zstd => Coding::Zstd,
@@ -81,7 +82,7 @@ impl Location {
             append_line(&mut lines, name.as_bytes(), value.as_bytes());
         }
         Ok(Location {
-            mount: Mount::open(&mount.dir)?,
+            mount: Mount::new(&mount.dir, directory)?,
             steps: steps.collect(),
             pages: pages.collect(),
             codings: codings.collect(),

@@ -25,7 +25,7 @@ mod request;
 mod send;
 mod walk;
 
-pub use load::{Cold, Ready};
+pub use load::Cold;
 pub use request::Request;
 pub use send::{Body, send_file};
 
@@ -39,6 +39,7 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::rc::Rc;
+use uring::fs::Directory;
 
 /// How long an entry is used without another look at the file system.
 pub const FRESH_NS: u64 = 1_000_000_000;
@@ -79,24 +80,37 @@ pub enum Answer {
     Cold(Box<Cold>),
 }
 
+/// The locations in their order: those with a URL, then the roots of `X-Sendfile`.
+pub fn mounts(config: &config::Config) -> impl Iterator<Item = &config::StaticMount> {
+    config.statics.iter().chain(&config.sendfile_roots)
+}
+
+/// Why there is no location, for the user.
+pub fn cannot_open(mount: &config::StaticMount, error: &io::Error) -> io::Error {
+    let message = format!(
+        "the directory {} of {}: {error}",
+        mount.dir.display(),
+        mount.url
+    );
+    io::Error::new(error.kind(), message)
+}
+
 impl Files {
     /// Opens the mounts' directories; inside the ring thread's runtime, once, because it may wait for the disk.
     pub fn new(config: &config::Config) -> io::Result<Files> {
         let open = |mount: &config::StaticMount| {
-            Location::open(mount).map_err(|error| {
-                let message = format!(
-                    "the directory {} of {}: {error}",
-                    mount.dir.display(),
-                    mount.url
-                );
-                io::Error::new(error.kind(), message)
-            })
+            let directory = Directory::open(&mount.dir);
+            directory.map_err(|error| cannot_open(mount, &error))
         };
-        let locations = config
-            .statics
-            .iter()
-            .chain(&config.sendfile_roots)
-            .map(open)
+        let directories = mounts(config).map(open).collect::<io::Result<_>>()?;
+        Files::over(config, directories)
+    }
+
+    /// Over directories that have been opened in the order of [`mounts`].
+    pub fn over(config: &config::Config, directories: Vec<Directory>) -> io::Result<Files> {
+        let locations = mounts(config)
+            .zip(directories)
+            .map(|(mount, directory)| Location::new(mount, directory))
             .collect::<io::Result<Vec<_>>>()?;
         let allowed = sys::limit::open_files().map_or(DESCRIPTORS_SHARE * 64, |limit| limit.soft);
         let share = allowed / DESCRIPTORS_SHARE / config.rings.max(1) as u64;
@@ -123,7 +137,7 @@ impl Files {
 
     /// Answers from what the caches of this process and the kernel hold. Appends to `out`, which may hold earlier answers.
     pub fn answer(
-        &self,
+        self: &Rc<Self>,
         request: &Request<'_>,
         common: Common<'_>,
         manner: Manner,
@@ -149,7 +163,7 @@ impl Files {
 
     /// As [`Files::answer`], in an app's name (`X-Accel-Redirect`): internal locations are open, and every method but HEAD reads.
     pub fn answer_internal(
-        &self,
+        self: &Rc<Self>,
         request: &Request<'_>,
         common: Common<'_>,
         manner: Manner,
@@ -176,29 +190,6 @@ impl Files {
             waited: false,
         }
         .look_up(out)
-    }
-
-    /// The answer after a wait; never cold again.
-    pub fn finish(
-        &self,
-        ready: &Ready,
-        common: Common<'_>,
-        manner: Manner,
-        out: &mut Vec<u8>,
-    ) -> Answer {
-        ready.with_request(|request| {
-            let asked = Asked {
-                files: self,
-                request,
-                common,
-                manner,
-                waited: true,
-            };
-            match ready.listing.take() {
-                Some(page) => asked.show(page, out),
-                None => asked.conclude(&ready.outcome, out),
-            }
-        })
     }
 
     /// What a key is known to be, if the file system was asked lately.

@@ -1,7 +1,7 @@
 //! A mount's directory, followed when its path comes to name another one: a deployment that swaps a link, a directory made anew.
 //!
 //! Owns the descriptor that paths below are resolved from. Invariant: there always is one; while the path leads nowhere the old
-//! directory stays. Nothing here sleeps on the ring thread, except `open`. Must not know entries or requests.
+//! directory stays. Nothing here sleeps on the ring thread. Must not know entries or requests.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
@@ -20,9 +20,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Opens the directory; may wait for the disk, so only at the start.
-    pub fn open(path: &Path) -> io::Result<Mount> {
-        let directory = Directory::open(path)?;
+    /// `directory` is what the path leads to now.
+    pub fn new(path: &Path, directory: Directory) -> io::Result<Mount> {
         Ok(Mount {
             path: CString::new(path.as_os_str().as_bytes())?,
             directory: RefCell::new(Rc::new(directory)),

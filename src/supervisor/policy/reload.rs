@@ -4,7 +4,7 @@
 
 use super::app::App;
 use super::{Action, Context, Outside, Policy, Stop};
-use config::{Config, LogLevel};
+use config::{Address, Config, LogLevel, StaticMount};
 use control::message::ToEdge;
 
 /// Quiet time after a change of a file before the code is loaded anew: editors and version control write several.
@@ -46,7 +46,9 @@ impl Policy {
                 return;
             }
         }
-        self.log(LogLevel::Info, "loading the applications anew");
+        if !self.apps.is_empty() {
+            self.log(LogLevel::Info, "loading the applications anew");
+        }
         let (_, apps, mut ctx) = self.parts(now_ms, outside);
         apps.iter_mut().for_each(|app| app.load(&mut ctx));
     }
@@ -76,24 +78,35 @@ impl Policy {
                 "other applications or mounts take a restart; those that serve stay",
             );
         }
-        // What is left of the difference. A port that was 0 has its number by now.
-        let rest = Config {
-            binds: next.binds.clone(),
-            limits: next.limits,
-            apps: next.apps.clone(),
-            ..new
-        };
-        if rest != next {
-            let text = "what was changed beside the applications' settings takes a restart";
-            self.log(LogLevel::Warning, text);
+        let hides_app = |files: &StaticMount| next.apps.iter().any(|app| app.mount == files.url);
+        if same_apps || !new.statics.iter().any(hides_app) {
+            next.statics.clone_from(&new.statics);
+            next.sendfile_roots.clone_from(&new.sendfile_roots);
         }
-        if next == self.setup.config {
+        next.timeouts = new.timeouts;
+        let rest = left_over(&new, &next);
+        if !rest.is_empty() {
+            let text = format!("what was changed of {} takes a restart", rest.join(", "));
+            self.log(LogLevel::Warning, &text);
+        }
+        let old = &self.setup.config;
+        if next == *old {
             return;
         }
+        let same_site = (&next.statics, &next.sendfile_roots, next.timeouts)
+            == (&old.statics, &old.sendfile_roots, old.timeouts);
         for (app, config) in self.apps.iter_mut().zip(&next.apps) {
             app.configure(config);
         }
         self.setup.config = next.clone();
+        if !same_site {
+            self.log(LogLevel::Info, "locations and timeouts are the new ones");
+            self.tell_edge(ToEdge::Site {
+                statics: next.statics.clone(),
+                sendfile_roots: next.sendfile_roots.clone(),
+                timeouts: next.timeouts,
+            });
+        }
         self.out.push(Action::Configure(Box::new(next)));
     }
 
@@ -109,6 +122,9 @@ impl Policy {
             .map(|app| app.name.as_str())
             .collect();
         match failed.is_empty() {
+            true if self.apps.is_empty() => {
+                self.answer(true, "the configuration has been read again")
+            }
             true => self.answer(true, "every application runs its new generation"),
             false => {
                 let failed = failed.join(", ");
@@ -127,6 +143,37 @@ impl Policy {
             });
         }
     }
+}
+
+/// What a new configuration says otherwise than the next one, by the names of the fields.
+fn left_over(new: &Config, next: &Config) -> Vec<String> {
+    let fields = |config: &Config| match serde_json::to_value(config) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::default(),
+    };
+    let mut rest = new.clone();
+    // A port that was 0 has its number by now, and a number of connections that nobody chose is what there is room for.
+    for (bind, known) in rest.binds.iter_mut().zip(&next.binds) {
+        if let (Address::Tcp(bind), Address::Tcp(known)) = (bind, known)
+            && bind.port() == 0
+        {
+            bind.set_port(known.port());
+        }
+    }
+    if !rest.limits.connections_chosen {
+        rest.limits.connections = next.limits.connections;
+    }
+    if !rest.inherited.is_empty() {
+        rest.binds.clone_from(&next.binds);
+    }
+    // Said already, or only of interest to those who read it.
+    rest.apps.clone_from(&next.apps);
+    rest.notes.clone_from(&next.notes);
+    let (rest, next) = (fields(&rest), fields(next));
+    rest.into_iter()
+        .filter(|(name, value)| next.get(name) != Some(value))
+        .map(|(name, _)| name.replace('_', "-"))
+        .collect()
 }
 
 impl App {

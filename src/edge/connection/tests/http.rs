@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the simulated ring, answered by the edge itself and from files.
 
 use super::site::{SECOND_NS, Site, config};
+use config::StaticMount;
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -479,4 +480,47 @@ fn a_connection_at_rest_is_small() {
             drop(task);
         },
     );
+}
+
+/// The configuration is read again at any time: what has begun is answered as it was, what comes afterwards by the new one.
+#[test]
+fn new_locations_leave_what_has_begun_alone() {
+    let mut seen = [0; 2];
+    run_seeds(0..40, Faults::harmless, async |sim| {
+        let large = files(&sim);
+        sim.add_file("/next/large.bin", "new", 1_700_000_000);
+        let mut new = config();
+        new.statics[0].dir = "/next".into();
+        new.statics.insert(0, StaticMount::new("/before", "/www"));
+        new.timeouts.idle_ms = 5_000;
+        let after_ns = sim.random(40_000_000);
+        let site = Site::new(sim, config());
+        let ring = Rc::clone(&site.ring);
+        let peer = site.connect();
+        peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        let config = new.clone();
+        uring::spawn(async move {
+            uring::time::sleep(after_ns).await;
+            let open = |dir| uring::fs::Directory::open(std::path::Path::new(dir));
+            let directories = ["/www", "/next"].map(|dir| open(dir).expect("it is there"));
+            ring.turn_to(&config, directories.into())
+                .expect("a good configuration");
+        });
+        let answer = peer.answer().await.expect("an answer");
+        assert!(answer.body == large || answer.body == b"new");
+        seen[usize::from(answer.body == b"new")] += 1;
+        uring::time::sleep(50_000_000).await;
+        for (path, body) in [
+            ("/static/large.bin", &b"new"[..]),
+            ("/before/large.bin", &large),
+        ] {
+            peer.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert!(peer.answer().await.expect("an answer").body == body);
+        }
+        // The connection rests by the new time.
+        let start_ns = uring::now();
+        assert_eq!(peer.rest().await.expect("the end"), b"");
+        assert!((4 * SECOND_NS..10 * SECOND_NS).contains(&(uring::now() - start_ns)));
+    });
+    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
 }

@@ -25,7 +25,7 @@ enum Wire {
 }
 
 struct Server {
-    files: Files,
+    files: Rc<Files>,
     wire: Wire,
 }
 
@@ -41,7 +41,7 @@ impl Server {
         let mount = config::StaticMount::new("/s", directory);
         config.statics = vec![config::StaticMount { options, ..mount }];
         Server {
-            files: Files::new(&config).expect("the directory is there"),
+            files: Rc::new(Files::new(&config).expect("the directory is there")),
             wire,
         }
     }
@@ -123,8 +123,8 @@ impl Server {
             self.files.answer(&request, common, manner, &mut out)
         };
         if let Answer::Cold(cold) = answer {
-            let ready = cold.wait(&self.files).await;
-            answer = self.files.finish(&ready, common, manner, &mut out);
+            let ready = cold.wait().await;
+            answer = ready.answer(common, manner, &mut out);
         }
         assert_eq!(out.drain(..7).as_slice(), b"earlier");
         let (status, from_file, announced, bytes) = match answer {
@@ -155,6 +155,12 @@ impl Server {
             None => assert!(status == 304 || status == 204, "{reply:?}"),
         }
         Ok(reply)
+    }
+
+    /// Every request looks at the file system.
+    fn without_freshness(&mut self) {
+        let files = Rc::get_mut(&mut self.files).expect("nothing is cold");
+        files.fresh_ns = 0;
     }
 
     /// What the caches cost: (present, absent).

@@ -137,7 +137,7 @@ fn siblings_come_and_go() {
     let site = Site::new("siblings");
     site.write("a.css", "plain");
     site.serve(async |mut server: Server| {
-        server.files.fresh_ns = 0;
+        server.without_freshness();
         let request = "GET /s/a.css\r\nAccept-Encoding: gzip";
         assert_eq!(server.ask(request).await.body, b"plain");
         site.write("a.css.gz", "one");
@@ -264,7 +264,7 @@ fn the_fallback_follows_its_file() {
     site.serve_with(
         options(|options| options.try_files = steps),
         async |mut server: Server| {
-            server.files.fresh_ns = 0;
+            server.without_freshness();
             assert_eq!(server.ask("GET /s/x").await.body, b"one");
             site.write("index.html", "two");
             assert_eq!(server.ask("GET /s/x").await.body, b"two");
@@ -578,7 +578,7 @@ fn links_by_policy() {
         site.serve_with(
             options(|options| options.symlinks = symlinks),
             async |mut server: Server| {
-                server.files.fresh_ns = 0;
+                server.without_freshness();
                 for _ in 0..2 {
                     let paths = ["in", "out", "absolute", "dir/b", "loop", "gone", "foreign"];
                     for (path, status) in paths.into_iter().zip(statuses) {
@@ -663,7 +663,7 @@ fn a_directory_swapped_for_a_link_leads_nowhere() {
         site.serve_with(
             options(|options| options.symlinks = symlinks),
             async |mut server: Server| {
-                server.files.fresh_ns = 0;
+                server.without_freshness();
                 let mut seen = 0;
                 for _ in 0..3000 {
                     let reply = server.ask("GET /s/dir/a").await;

@@ -394,7 +394,7 @@ fn a_mount_follows_its_path() {
     let mut runtime = uring::Runtime::real(uring::Options::default()).expect("a ring");
     runtime.block_on(async {
         let mut server = Server::new(&place("current"), Wire::Socketpair);
-        server.files.fresh_ns = 0;
+        server.without_freshness();
         assert_eq!(server.ask("GET /s/a").await.body, b"1");
         assert_eq!(server.status("GET /s/2").await, 404);
         swap("two");
@@ -415,7 +415,7 @@ fn without_freshness_every_change_is_seen() {
     let site = Site::new("unfresh");
     site.write("a", "one").write("large", pattern(100_000));
     site.serve(async |mut server: Server| {
-        server.files.fresh_ns = 0;
+        server.without_freshness();
         for _ in 0..3 {
             assert_eq!(server.ask("GET /s/a").await.body, b"one");
             assert_eq!(server.ask("GET /s/large").await.body.len(), 100_000);

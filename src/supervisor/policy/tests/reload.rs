@@ -70,6 +70,43 @@ fn hup_says_what_takes_a_restart() {
 }
 
 #[test]
+fn hup_sends_the_edge_its_new_locations_and_timeouts() {
+    let site = |world: &World| {
+        let messages = world.to_edge().into_iter().cloned();
+        let mut sites = messages.filter(|message| matches!(message, ToEdge::Site { .. }));
+        sites.next_back()
+    };
+    let mut world = World::serving();
+    let mut new = world.policy.setup.config.clone();
+    new.statics = vec![config::StaticMount::new("/files", "/srv/files")];
+    new.timeouts.idle_ms = 1;
+    let expected = ToEdge::Site {
+        statics: new.statics.clone(),
+        sendfile_roots: Vec::new(),
+        timeouts: new.timeouts,
+    };
+    world.config = Some(Ok(new.clone()));
+    world.event(Event::Reload);
+    assert_eq!(site(&world), Some(expected));
+    assert!(!world.logged.iter().any(|line| line.contains("restart")));
+    // A port that was chosen by the system is no change; another address is.
+    new.binds = vec![config::Address::Tcp(([127, 0, 0, 1], 1).into())];
+    new.backlog += 1;
+    world.config = Some(Ok(new.clone()));
+    world.event(Event::Reload);
+    assert_eq!(site(&world), None, "nothing new");
+    world.assert_logged("what was changed of backlog, binds takes a restart");
+    // A location in an application's place, while the applications stay.
+    new = world.policy.setup.config.clone();
+    new.statics[0].url = new.apps[0].mount.clone();
+    new.apps[0].mount = "/elsewhere".into();
+    world.config = Some(Ok(new));
+    world.event(Event::Reload);
+    assert_eq!(site(&world), None);
+    world.assert_logged("statics");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_used_changes_nothing() {
     let mut world = World::serving();
     world.config = Some(Err("--workers: 0 is too few".into()));
