@@ -712,15 +712,18 @@ fn the_lifespan_runs_once_per_worker_and_leaves_its_state() {
     for kind in kinds() {
         let (setup, _dir) = with_mode(kind, 3, "");
         let mut host = setup.ready();
-        assert_eq!(host.log().matches("is up").count(), 3);
+        eventually("three are up", || {
+            (host.log().matches("is up").count() == 3).then_some(())
+        });
         for _ in 0..20 {
             let text = host.call(&get("/")).text().to_owned();
             assert_eq!(text, "{'pool': ['shared']}", "a shallow copy each");
         }
         host.order(&ToHost::Drain);
         host.until(|message| *message == FromHost::Drained);
-        host.logged("is down");
-        assert_eq!(host.log().matches("is down").count(), 3);
+        eventually("three are down", || {
+            (host.log().matches("is down").count() == 3).then_some(())
+        });
     }
 }
 

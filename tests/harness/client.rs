@@ -137,6 +137,26 @@ impl Client {
         &self.reader.buffer
     }
 
+    /// Takes this many bytes that no response is made of.
+    #[track_caller]
+    pub fn take_bytes(&mut self, count: usize) -> Vec<u8> {
+        self.wait_bytes(count);
+        self.reader.buffer.drain(..count).collect()
+    }
+
+    /// Takes everything up to the next empty line.
+    #[track_caller]
+    pub fn take_head(&mut self) -> String {
+        self.wait_text("\r\n\r\n");
+        let end = self
+            .reader
+            .buffer
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .expect("just seen");
+        String::from_utf8_lossy(&self.take_bytes(end + 4)).into_owned()
+    }
+
     /// Waits until this text has come.
     pub fn wait_text(&mut self, text: &str) {
         while !self
