@@ -19,7 +19,7 @@ pub struct AppLine<'a> {
 pub fn text(
     config: &Config,
     addresses: &[Address],
-    python: Option<&Python>,
+    pythons: &[Python],
     apps: &[AppLine<'_>],
     control: &Path,
 ) -> String {
@@ -42,7 +42,10 @@ pub fn text(
         let at = format!("{}/", files.url);
         rows.push(("files", format!("{at:width$}  {}", files.dir.display())));
     }
-    if let Some(python) = python {
+    for (index, python) in pythons.iter().enumerate() {
+        if pythons[..index].contains(python) {
+            continue;
+        }
         let (major, minor, patch) = python.version;
         rows.push((
             "python",
@@ -210,7 +213,7 @@ mod tests {
         let text = text(
             &config,
             &[address],
-            Some(&python),
+            &[python],
             &apps,
             Path::new("/tmp/ringgate.sock"),
         );

@@ -10,27 +10,24 @@ const LOADER: &str = include_str!("check.py");
 pub fn check(mut config: Config) -> ExitCode {
     let looked = config::world::check(&config).and_then(|()| limits::settle(&mut config));
     let found = looked.and_then(|()| find_python(&config));
-    let python = match found {
-        Ok((python, _)) => python,
+    let pythons = match found {
+        Ok((pythons, _)) => pythons,
         Err(mistake) => return refuse(&mistake),
     };
     for note in &config.notes {
         eprintln!("ringgate: {note}");
     }
-    if let Some(python) = python {
+    for (app, python) in config.apps.iter().zip(&pythons) {
         let (major, minor, patch) = python.version;
-        println!(
-            "Python {major}.{minor}.{patch}, {} ({})",
-            python.program.display(),
-            python.how
-        );
-        for app in &config.apps {
-            match load(&config, &python.program, app) {
-                Ok(()) => println!("{} loads", app.target),
-                Err(mistake) => {
-                    refuse(&mistake);
-                    return ExitCode::from(policy::EXIT_APP);
-                }
+        let how = format!("{} ({})", python.program.display(), python.how);
+        match load(&config, &python.program, app) {
+            Ok(()) => println!(
+                "{} loads in Python {major}.{minor}.{patch}, {how}",
+                app.target
+            ),
+            Err(mistake) => {
+                refuse(&mistake);
+                return ExitCode::from(policy::EXIT_APP);
             }
         }
     }

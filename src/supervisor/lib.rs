@@ -104,7 +104,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     if let Some(mask) = config.identity.umask {
         sys::identity::set_umask(mask);
     }
-    let (python, extension) = find_python(&config)?;
+    let (pythons, extension) = find_python(&config)?;
     let listeners = listen::open(&config, passed)?;
     config.binds = listeners
         .iter()
@@ -125,9 +125,10 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
             .iter()
             .map(|listener| (listener.address.clone(), listener.per_ring))
             .collect(),
-        no_interpreters: python
-            .as_ref()
-            .and_then(|python| python.no_interpreters.clone()),
+        no_interpreters: pythons
+            .iter()
+            .map(|python| python.no_interpreters.clone())
+            .collect(),
         seats: resources::seats(&config),
         supervisor_pid: std::process::id(),
         seed: sys::clock::monotonic_ns(),
@@ -138,7 +139,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         policy: Policy::new(setup),
         config,
         read_config,
-        python,
+        pythons,
         extension,
         control,
         resources,
@@ -159,10 +160,10 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     })
 }
 
-/// Interpreter and extension; neither is needed to serve files alone.
-fn find_python(config: &Config) -> Result<(Option<Python>, PathBuf), Mistake> {
+/// Each app's interpreter, and the extension; neither is needed to serve files alone.
+fn find_python(config: &Config) -> Result<(Vec<Python>, PathBuf), Mistake> {
     if config.apps.is_empty() {
-        return Ok((None, PathBuf::new()));
+        return Ok((Vec::new(), PathBuf::new()));
     }
     let executable = std::env::current_exe().map_err(|error| {
         Mistake(format!(
@@ -170,9 +171,13 @@ fn find_python(config: &Config) -> Result<(Option<Python>, PathBuf), Mistake> {
         ))
     })?;
     let bin = executable.parent().unwrap_or(Path::new("/"));
-    let python = python::find(config, bin, std::env::var_os("VIRTUAL_ENV").as_deref())?;
-    let extension = extension::find(config, bin, python.extension.as_deref())?;
-    Ok((Some(python), extension))
+    let pythons = python::find(config, bin, std::env::var_os("VIRTUAL_ENV").as_deref())?;
+    // One file fits all (abi3).
+    let theirs = pythons
+        .iter()
+        .find_map(|python| python.extension.as_deref());
+    let extension = extension::find(config, bin, theirs)?;
+    Ok((pythons, extension))
 }
 
 fn ready(fd: i32) -> Result<Ready, Mistake> {

@@ -51,14 +51,43 @@ struct Answer {
     extension: Option<PathBuf>,
 }
 
-/// `--python`, else that of the virtual environment which the command in `bin` belongs to, else the active one's, else the one that the
-/// command was installed for, else `python3`.
-pub fn find(config: &Config, bin: &Path, virtual_env: Option<&OsStr>) -> Result<Python, Mistake> {
-    let (program, how) = choose(config.python.as_deref(), bin, virtual_env);
-    let answer = ask(&program, how)?;
-    let wishes = config.apps.iter().map(|app| app.options.kind);
-    let strictest = wishes.max_by_key(|kind| *kind == KindChoice::Interpreters);
-    judge(program, how, answer, strictest.unwrap_or(KindChoice::Auto))
+/// One for each app: its own, else `--python`, else that of the virtual environment which the command in `bin` belongs to, else the
+/// active one's, else the one that the command was installed for, else `python3`.
+pub fn find(
+    config: &Config,
+    bin: &Path,
+    virtual_env: Option<&OsStr>,
+) -> Result<Vec<Python>, Mistake> {
+    let mut asked: Vec<(PathBuf, Python)> = Vec::new();
+    let mut found = Vec::new();
+    for app in &config.apps {
+        let named = app.options.python.as_ref().or(config.python.as_ref());
+        let (program, how) = choose(named.map(PathBuf::as_path), bin, virtual_env);
+        let known = asked.iter().find(|(asked, _)| *asked == program);
+        let python = match known {
+            Some((_, python)) => python.clone(),
+            None => {
+                let python = judge(program.clone(), how, ask(&program, how)?)?;
+                asked.push((program, python.clone()));
+                python
+            }
+        };
+        python.can_be(app.options.kind)?;
+        found.push(python);
+    }
+    Ok(found)
+}
+
+impl Python {
+    fn can_be(&self, kind: KindChoice) -> Result<(), Mistake> {
+        match (kind, &self.no_interpreters) {
+            (KindChoice::Interpreters, Some(why)) => Err(Mistake(format!(
+                "--kind interpreters: {why} ({}); leave --kind out (workers are processes then), or name a newer --python",
+                self.program.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub fn choose(
@@ -87,7 +116,7 @@ pub fn choose(
     (PathBuf::from("python3"), "python3 on PATH")
 }
 
-fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<Python, Mistake> {
+fn judge(asked: PathBuf, how: &str, answer: Answer) -> Result<Python, Mistake> {
     let (major, minor, patch) = answer.version;
     let program = if answer.executable.is_empty() {
         asked
@@ -117,11 +146,6 @@ fn judge(asked: PathBuf, how: &str, answer: Answer, kind: KindChoice) -> Result<
         let (first_major, first_minor) = FIRST_WITH_INTERPRETERS;
         format!("sub-interpreters take Python {first_major}.{first_minor} or newer, and this is {major}.{minor}")
     });
-    if let (KindChoice::Interpreters, Some(why)) = (kind, &no_interpreters) {
-        return Err(Mistake(format!(
-            "--kind interpreters: {why} ({shown}); leave --kind out (workers are processes then), or name a newer --python"
-        )));
-    }
     Ok(Python {
         program,
         version: answer.version,
@@ -232,31 +256,22 @@ mod tests {
     }
 
     fn refused(answer: Answer, kind: KindChoice) -> String {
-        judge("python3".into(), "python3 on PATH", answer, kind)
+        judge("python3".into(), "python3 on PATH", answer)
+            .and_then(|python| python.can_be(kind))
             .expect_err("refused")
             .0
     }
 
     #[test]
     fn versions_decide_what_is_possible() {
-        let python = judge(
-            "python3".into(),
-            "how",
-            answer((3, 13, 1)),
-            KindChoice::Interpreters,
-        )
-        .expect("python");
+        let python = judge("python3".into(), "how", answer((3, 13, 1))).expect("python");
+        assert_eq!(python.can_be(KindChoice::Interpreters), Ok(()));
         assert_eq!(
             (python.program, python.no_interpreters),
             (PathBuf::from("/v/python"), None)
         );
-        let python = judge(
-            "python3".into(),
-            "how",
-            answer((3, 12, 1)),
-            KindChoice::Auto,
-        )
-        .expect("python");
+        let python = judge("python3".into(), "how", answer((3, 12, 1))).expect("python");
+        assert_eq!(python.can_be(KindChoice::Auto), Ok(()));
         assert_eq!(
             python.no_interpreters.as_deref(),
             Some("sub-interpreters take Python 3.13 or newer, and this is 3.12")
@@ -292,6 +307,13 @@ mod tests {
     #[test]
     fn a_missing_or_useless_interpreter_is_named() {
         let mut config = Config::bare();
+        assert_eq!(find(&config, NOWHERE.as_ref(), None), Ok(Vec::new()));
+        config.apps.push(config::App {
+            name: "shop".into(),
+            mount: String::new(),
+            target: "shop:app".into(),
+            options: config::AppOptions::default(),
+        });
         config.python = Some("/nonexistent/python".into());
         let message = find(&config, NOWHERE.as_ref(), None)
             .expect_err("missing")
@@ -310,6 +332,15 @@ mod tests {
             "{message}"
         );
         config.python = None;
+        config.apps[0].options.python = Some("/nonexistent/own".into());
+        let message = find(&config, NOWHERE.as_ref(), None)
+            .expect_err("missing")
+            .0;
+        assert!(
+            message.starts_with("no Python at /nonexistent/own"),
+            "{message}"
+        );
+        config.apps[0].options.python = None;
         let message = find(&config, NOWHERE.as_ref(), Some(OsStr::new("/nonexistent")))
             .expect_err("missing")
             .0;

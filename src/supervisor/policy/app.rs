@@ -113,7 +113,8 @@ impl App {
         self.reload_failed = false;
         self.crashes = 0;
         self.backoff = Backoff::default();
-        let probe = match (self.options.kind, &ctx.setup.no_interpreters) {
+        let no_interpreters = ctx.setup.no_interpreters.get(self.index);
+        let probe = match (self.options.kind, no_interpreters.and_then(Option::as_ref)) {
             (KindChoice::Processes, _) => {
                 self.decide(Kind::Processes, "as --kind says");
                 false

@@ -41,7 +41,7 @@ pub struct Setup {
     /// Address and whether there is one socket per ring.
     pub listeners: Vec<(Address, bool)>,
     /// Why sub-interpreters cannot be had, if so.
-    pub no_interpreters: Option<String>,
+    pub no_interpreters: Vec<Option<String>>,
     /// Seats in each app's exchange.
     pub seats: u16,
     pub supervisor_pid: u32,

@@ -85,6 +85,7 @@ impl World {
             Address::Tcp("127.0.0.1:8000".parse().expect("address")),
             true,
         )];
+        let no_interpreters = vec![no_interpreters; config.apps.len()];
         let setup = Setup {
             config,
             listeners,
