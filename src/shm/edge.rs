@@ -51,6 +51,8 @@ struct Entry {
     touched: bool,
     /// It was put into the urgent queue.
     urgent: bool,
+    /// When it was queued (which the block's time may precede).
+    queued_ns: u64,
     reader: Reader,
     /// Of the inbound ring.
     writer: Writer,
@@ -94,6 +96,7 @@ impl EdgeRing {
             done: false,
             touched: true,
             urgent: false,
+            queued_ns: 0,
             reader: Reader::default(),
             writer: Writer::new(NO_TICKET),
         };
@@ -217,6 +220,7 @@ impl EdgeRing {
             dead: false,
             done: false,
             urgent,
+            queued_ns: now_ns,
             reader: Reader::default(),
             ..*entry
         };
@@ -254,7 +258,8 @@ impl EdgeRing {
         let worker = match state::cancel(&block.state) {
             Err(Some(State::Done { .. })) => {
                 self.sleeper.answered(
-                    block.queued_ns.load(Ordering::Relaxed),
+                    self.entries[local].queued_ns,
+                    block.claimed_ns.load(Ordering::Relaxed),
                     block.last_ns.load(Ordering::Relaxed),
                 );
                 None

@@ -13,7 +13,7 @@ const NAP_MAX_NS: u64 = 400_000;
 const NAP_GAP_NS: u64 = 25_000;
 /// The longest gap that is believed, so that one slow answer is forgotten after some forty quick ones.
 const GAP_MAX_NS: u64 = 4_000_000;
-const LONG_GAP_MAX_NS: u64 = 60_000_000_000;
+const CLAIM_GAP_MAX_NS: u64 = 60_000_000_000;
 
 /// The longest doze, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
 const DOZE_MAX_NS: u64 = 2_000_000;
@@ -61,10 +61,10 @@ impl Sleeper {
         self.stirred = true;
     }
 
-    /// An answer is complete: queued and ended at these times, which its worker could have made up.
+    /// An answer is complete: queued, claimed and ended at these times, the last two of which its worker could have made up.
     #[inline]
-    pub fn answered(&mut self, queued_ns: u64, ended_ns: u64) {
-        self.pace.learn(queued_ns, ended_ns);
+    pub fn answered(&mut self, queued_ns: u64, claimed_ns: u64, ended_ns: u64) {
+        self.pace.learn(queued_ns, claimed_ns, ended_ns);
     }
 }
 
@@ -75,18 +75,24 @@ struct Pace {
     ended_ns: u64,
     /// The mean gap; new ones count for an eighth.
     gap_ns: u64,
-    /// The same with long gaps as they are, for guesses into the future; new ones count for a sixteenth.
-    long_gap_ns: u64,
+    /// The last claim.
+    claimed_ns: u64,
+    /// The mean time from claim to claim while there was something to claim; new ones count for a sixteenth. (How answers end says nothing of
+    /// how the queue moves: an event loop claims while it answers others, for hours where they are WebSockets.)
+    claim_gap_ns: u64,
 }
 
 impl Pace {
     /// The gap begins at the answer before, or with the request if nothing was to be done before it.
     #[inline]
-    fn learn(&mut self, queued_ns: u64, ended_ns: u64) {
+    fn learn(&mut self, queued_ns: u64, claimed_ns: u64, ended_ns: u64) {
         let gap = ended_ns.saturating_sub(self.ended_ns.max(queued_ns));
         self.ended_ns = self.ended_ns.max(ended_ns);
         self.gap_ns = self.gap_ns - self.gap_ns / 8 + gap.min(GAP_MAX_NS) / 8;
-        self.long_gap_ns = self.long_gap_ns - self.long_gap_ns / 16 + gap.min(LONG_GAP_MAX_NS) / 16;
+        let gap = claimed_ns.saturating_sub(self.claimed_ns.max(queued_ns));
+        self.claimed_ns = self.claimed_ns.max(claimed_ns);
+        self.claim_gap_ns =
+            self.claim_gap_ns - self.claim_gap_ns / 16 + gap.min(CLAIM_GAP_MAX_NS) / 16;
     }
 
     fn is_quick(&self) -> bool {
@@ -120,9 +126,11 @@ impl EdgeRing {
         }
     }
 
-    /// How long the requests of this ring that are there would take, at the pace of the last answers.
+    /// How long a request that came now would be queued, at the pace at which workers took the last ones. (This ring's: the others' are
+    /// taken to be as many.)
     pub fn wait_ns(&self) -> u64 {
-        (self.submitted as u64).saturating_mul(self.sleeper.pace.long_gap_ns)
+        let own = self.segment.queue_len() as u64 / u64::from(self.segment.layout().rings);
+        own.saturating_mul(self.sleeper.pace.claim_gap_ns)
     }
 
     /// How long nobody need be woken to read one more request: while every worker is busy and requests wait, it could only join them. So far the

@@ -115,6 +115,41 @@ fn answers_of_a_long_queue_wait_for_each_other() {
 }
 
 #[test]
+fn the_wait_is_told_by_how_the_queue_moves_not_by_how_long_answers_take() {
+    let (mut pair, mut worker) = start();
+    // As in an event loop: claimed at once, answered for an hour.
+    let long = pair.submit(b"socket");
+    let claim = worker.try_claim().unwrap();
+    pass(3_600_000_000_000);
+    answer(claim, b"");
+    pair.dirty();
+    pair.edge.release(long);
+    pair.submit(b"a");
+    assert_eq!(pair.edge.wait_ns(), 0);
+    answer(worker.try_claim().unwrap(), b"");
+    // One worker, a second for each; six wait.
+    for _ in 0..60 {
+        let slots = [pair.submit(b"b"), pair.submit(b"c")];
+        for slot in slots {
+            let claim = worker.try_claim().unwrap();
+            pass(1_000_000_000);
+            answer(claim, b"");
+            pair.dirty();
+            pair.edge.release(slot);
+        }
+        pair.now_ns = now_ns();
+    }
+    for _ in 0..6 {
+        pair.submit(b"d");
+    }
+    let wait_ns = pair.edge.wait_ns();
+    assert!(
+        (2_000_000_000..=6_000_000_000).contains(&wait_ns),
+        "{wait_ns}"
+    );
+}
+
+#[test]
 fn nobody_is_deaf_while_a_worker_is_free() {
     let (mut pair, mut worker) = start();
     let mut second = pair.worker(1, 1);

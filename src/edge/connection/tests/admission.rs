@@ -271,6 +271,37 @@ fn clients_are_told_where_the_time_went_if_they_may() {
     });
 }
 
+#[test]
+fn who_would_wait_too_long_is_told_at_once() {
+    run_seeds(0..10, Faults::harmless, async |sim| {
+        let hello = Route {
+            timeout_ms: Some(1_000),
+            ..route("/hello")
+        };
+        let app = site(sim, 1, vec![hello]);
+        // Every one of them takes three seconds; after five the pace is known well enough.
+        let slow = ask(&app, 7, "/slow");
+        begun(&app, 6).await;
+        let more = ask(&app, 3, "/slow");
+        sleep(SECOND_NS / 10).await;
+        let asked_ns = uring::now();
+        let hopeless = ask(&app, 1, "/hello");
+        let answer = hopeless[0].answer().await.expect("an answer");
+        let retry_after: u64 = answer
+            .header("retry-after")
+            .and_then(|value| value.parse().ok())
+            .expect("a number");
+        assert_eq!(answer.status, 503);
+        assert!(retry_after > 1, "{retry_after}");
+        assert!(uring::now() - asked_ns < SECOND_NS / 2);
+        // Who has the time waits.
+        for peer in slow.iter().chain(&more) {
+            assert_eq!(peer.answer().await.expect("an answer").status, 200);
+        }
+        app.stop();
+    });
+}
+
 /// Whatever leaves, when it likes: afterwards everything is free.
 #[test]
 fn no_place_is_lost_in_the_crowd() {
