@@ -165,3 +165,28 @@ fn a_single_page_application_from_the_command_line() {
     let (code, _, said) = ringgate(server.dir(), &["check", "--spa", "/=nowhere"]);
     assert!(code == 1 && said.contains("no directory"), "{said}");
 }
+
+#[test]
+fn applications_may_have_pythons_of_their_own() {
+    let Some(other) = python::others().into_iter().next() else {
+        return harness::skipped("no other Python on this machine");
+    };
+    let setup = Setup::bare();
+    let dir = setup.dir();
+    dir.write(
+        "version.py",
+        "import sys\n\
+         def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d' % sys.version_info[1]]\n",
+    );
+    dir.write(
+        "site.toml",
+        format!(
+            "workers = 1\n[app.usual]\ntarget = 'version'\n[app.other]\ntarget = 'version'\nmount = '/other'\npython = '{}'\nkind = 'processes'\n",
+            other.path.display()
+        ),
+    );
+    let server = setup.option("--config", "site.toml").start();
+    let usual = python::minor_version().to_string();
+    assert_eq!(server.get("/").expect(200).text(), usual);
+    assert_eq!(server.get("/other").text(), other.minor.to_string());
+}

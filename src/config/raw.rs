@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// What an application has for itself is added to what all have.
 const ADDED: &[&str] = &["env", "pythonpath"];
+/// What an application is, not how it is run: nobody else says it for all.
+const NATURE: &[&str] = &["python", "chdir", "interface", "hooks", "log-config"];
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,8 +192,8 @@ impl Raw {
             .and_then(Path::parent)
             .unwrap_or(Path::new("/"));
         for (name, given) in &draft.options {
-            let added = ADDED.contains(name);
-            let outranked = !added
+            let own_first = ADDED.contains(name) || NATURE.contains(name);
+            let outranked = !own_first
                 && matches!(self.values.get(name), Some((_, source)) if source.outranks_files());
             if !outranked {
                 let (label, base) = (given.label.clone(), base.to_owned());
