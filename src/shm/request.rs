@@ -39,6 +39,7 @@ pub struct Request<'a> {
     pub minor_version: u8,
     /// `FLAG_*`.
     pub flags: u16,
+    /// For WSGI the host that was asked for, for ASGI the address or path that listens.
     pub server_name: &'a [u8],
     /// 0 for a unix socket.
     pub server_port: u16,

@@ -345,7 +345,7 @@ async def application(scope, receive, send):
         return await lifespan(scope, receive, send)
     if scope["type"] == "websocket":
         return await websocket(scope, receive, send)
-    name = scope["path"].strip("/").split("/")[0].replace("-", "_")
+    name = scope["path"].removeprefix(scope["root_path"]).strip("/").split("/")[0].replace("-", "_")
     calls[name] = calls.get(name, 0) + 1
     if name == "calls":
         return await answer(send, str(calls.get(scope["query_string"].decode(), 0)))

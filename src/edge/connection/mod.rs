@@ -54,6 +54,8 @@ pub struct Entrance {
     pub server_name: String,
     /// SERVER_PORT; 0 for a unix socket.
     pub server_port: u16,
+    /// The address or path itself: ASGI's `server`.
+    pub listener: String,
 }
 
 impl Entrance {
@@ -66,10 +68,12 @@ impl Entrance {
                     IpAddr::V6(ip) => format!("[{ip}]"),
                 },
                 server_port: address.port(),
+                listener: address.ip().to_string(),
             },
-            config::Address::Unix(_) => Entrance {
+            config::Address::Unix(path) => Entrance {
                 server_name: "localhost".into(),
                 server_port: 0,
+                listener: path.display().to_string(),
             },
         }
     }

@@ -245,7 +245,11 @@ impl Connection {
     ) -> Result<Call, Refusal> {
         let client = Client::of(head, self.peer(), &self.ring.config.forwarded);
         let address = AddressText::of(client.address);
-        let server_name = &self.entrance.server_name;
+        let server_name = match (app.interface(), head.host) {
+            (Some(Interface::Asgi), _) => &self.entrance.listener,
+            (_, Some(host)) => host.host,
+            (_, None) => &self.entrance.server_name,
+        };
         let https = if client.https { wire::FLAG_HTTPS } else { 0 };
         let content_length = content.length(head.body);
         let trailers = if head.takes_trailers() {
@@ -261,9 +265,7 @@ impl Connection {
             query: head.target.query.as_bytes(),
             minor_version: head.version.minor(),
             flags: content.flags() | trailers | https,
-            server_name: head
-                .host
-                .map_or(server_name.as_bytes(), |host| host.host.as_bytes()),
+            server_name: server_name.as_bytes(),
             server_port: self.entrance.server_port,
             remote_addr: address.as_bytes(),
             remote_port: client.port,
