@@ -67,6 +67,9 @@ fn pydantic_runs_in_two_interpreters_of_one_process() {
             })
             .collect();
         assert!(!answers.contains("0"), "none is the main interpreter");
+        if kind == "auto" {
+            server.wait_log("private copies of extensions (experimental)");
+        }
         // Nothing is left of a copy once it is loaded, and nothing at all after the end.
         let (status, log) = server.stop();
         assert!(status.success(), "{log}");

@@ -5,7 +5,7 @@ use super::app::{App, Pending, QUIT_MS};
 use super::event::{Action, HostId};
 use super::fate::{Stage, with_traceback};
 use super::host::{Role, Seat};
-use config::{Interface, Kind, KindChoice, LogLevel};
+use config::{Extensions, Interface, Kind, KindChoice, LogLevel};
 use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost};
 
 impl App {
@@ -86,10 +86,13 @@ impl App {
         };
         match verdict {
             ProbeVerdict::Interpreters => {
-                self.decide(
-                    Kind::Interpreters,
-                    "everything it imports works in a sub-interpreter",
-                );
+                let why = match self.options.extensions {
+                    Extensions::Shared => "everything it imports works in a sub-interpreter",
+                    Extensions::Private => {
+                        "everything it imports works in two sub-interpreters, with private copies of extensions (experimental)"
+                    }
+                };
+                self.decide(Kind::Interpreters, why);
                 self.pending = Pending::at(ctx.now_ms, false);
             }
             ProbeVerdict::Degraded { modules } => {
