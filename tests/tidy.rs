@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Lines a source file may have. Whoever wants more splits the file.
 const LINES_MAX: usize = 500;
 /// The ratchet: files that are longer today, and by how much. Numbers only go down; a file that fits again leaves the list.
-const LONGER: &[(&str, usize)] = &[("src/edge/connection/request.rs", 580)];
+const LONGER: &[(&str, usize)] = &[
+];
 /// A script has one intent.
 const SCRIPT_LINES_MAX: usize = 120;
 
@@ -373,7 +374,7 @@ fn scripts_are_short_and_say_what_they_are_for() {
 #[test]
 fn python_files_say_what_they_are() {
     let mut faults = Vec::new();
-    for directory in ["tests", "demo", "bench", "src"] {
+    for directory in ["tests", "demo", "bench", "src", "python"] {
         for (path, text) in files(directory, "py") {
             let generated = path.contains("/migrations/");
             if !generated && !text.is_empty() && !text.starts_with("\"\"\"") {
