@@ -39,7 +39,8 @@ Values:
 Signals:
   TERM       stop: no new connections, running requests finish (--graceful-timeout)
   INT, QUIT  stop at once
-  HUP        load the applications' code anew; no request is lost
+  HUP        read the configuration again and load the applications' code anew; no request is lost
+  TTIN, TTOU one worker more, one fewer, in each application
   USR1       open the log files again
 
 Exit codes:

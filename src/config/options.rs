@@ -30,7 +30,6 @@ pub struct Opt {
     /// A variable that other servers read too, of lesser rank.
     pub foreign_env: Option<&'static str>,
     pub group: Group,
-    pub change: Change,
     pub hidden: bool,
     /// Whether a configuration file may give it.
     pub file: bool,
@@ -106,14 +105,27 @@ impl Group {
     }
 }
 
-/// What it takes for another value to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// A restart of ringgate.
-    Restart,
-}
+/// Settings of applications that the edge keeps, and the interpreter.
+const FIXED: &[&str] = &[
+    "python",
+    "timeout",
+    "concurrency",
+    "server-timing",
+    "ws-max-size",
+    "ws-ping-interval",
+    "ws-ping-timeout",
+    "ws-per-message-deflate",
+];
 
 impl Opt {
+    /// Whether another value holds after HUP; else it takes a restart.
+    pub fn is_reloaded(&self) -> bool {
+        let of_app = self.app && !FIXED.contains(&self.name);
+        let of_clients = self.group == Group::Timeouts && !self.app;
+        let of_files = ["static", "spa", "sendfile-roots"].contains(&self.name);
+        of_app || of_clients || of_files
+    }
+
     /// A flag that takes no value on the command line.
     pub fn is_bare(&self) -> bool {
         self.form == Form::Flag && self.value.is_empty()
@@ -149,7 +161,6 @@ const PLAIN: Opt = Opt {
     env: true,
     foreign_env: None,
     group: Group::Application,
-    change: Change::Restart,
     hidden: false,
     file: true,
     app: false,

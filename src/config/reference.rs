@@ -16,8 +16,8 @@ Options stand on the command line, in the environment or in a [configuration fil
 the environment, and that over the file. Times are seconds or have a unit
 (`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's
 variable holds its values separated by commas. The words of gunicorn, uvicorn and uWSGI are understood too, on the command line and
-in their files: [migrating](migrating.md). A change of any option takes a restart; `HUP` loads the applications'
-code anew under the options that hold.
+in their files: [migrating](migrating.md). `HUP` reads files and variables again and loads the applications' code
+anew; options that say so hold from then on, the others take a restart.
 
 This page is made by `ringgate --help-reference`.
 ";
@@ -32,7 +32,8 @@ pub fn page() -> String {
     page.push_str("| signal | what happens |\n|---|---|\n");
     page.push_str("| TERM | no new connections; running requests finish within `--graceful-timeout`; exit 0 |\n");
     page.push_str("| INT, QUIT | stop at once; exit 0 |\n");
-    page.push_str("| HUP | new workers load the applications' code; once they are up the old ones finish and end; no request is lost |\n");
+    page.push_str("| HUP | the configuration is read again and new workers load the applications' code; once they are up the old ones finish and end; no request is lost |\n");
+    page.push_str("| TTIN, TTOU | one worker more, one fewer, in each application |\n");
     page.push_str("| USR1 | the log files are opened again |\n\n");
     page.push_str("| exit code | meaning |\n|---|---|\n");
     page.push_str("| 0 | ended as asked |\n");
@@ -114,6 +115,9 @@ fn entry(page: &mut String, option: &Opt) {
     if option.is_bare() {
         let opposite = if on { "" } else { "no-" };
         facts.push(format!("`--{opposite}{}` says the opposite.", option.name));
+    }
+    if option.is_reloaded() {
+        facts.push("A change holds after `HUP`.".into());
     }
     if option.app {
         facts.push("Each application may have its own, in `[app.NAME]`.".into());

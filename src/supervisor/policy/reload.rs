@@ -4,7 +4,7 @@
 
 use super::app::App;
 use super::{Action, Context, Outside, Policy, Stop};
-use config::{Address, Config, LogLevel, StaticMount};
+use config::{Address, AppOptions, Config, LogLevel, StaticMount};
 use control::message::ToEdge;
 
 /// Quiet time after a change of a file before the code is loaded anew: editors and version control write several.
@@ -62,12 +62,17 @@ impl Policy {
             pythonpath: new.pythonpath.clone(),
             ..old.clone()
         };
+        let mut kept = Vec::new();
         let same_apps = new.apps.len() == old.apps.len()
             && next.apps.iter_mut().all(|app| {
                 let found = new.apps.iter().find(|each| each.mount == app.mount);
                 if let Some(found) = found {
                     app.target.clone_from(&found.target);
-                    app.options.clone_from(&found.options);
+                    let options = taken_over(&app.options, &found.options);
+                    if options != found.options {
+                        kept.push(app.name.clone());
+                    }
+                    app.options = options;
                 }
                 found.is_some()
             });
@@ -77,6 +82,13 @@ impl Policy {
                 LogLevel::Warning,
                 "other applications or mounts take a restart; those that serve stay",
             );
+        }
+        if same_apps && !kept.is_empty() {
+            let text = format!(
+                "what was changed of the {FIXED} of {} takes a restart",
+                kept.join(", ")
+            );
+            self.log(LogLevel::Warning, &text);
         }
         let hides_app = |files: &StaticMount| next.apps.iter().any(|app| app.mount == files.url);
         if same_apps || !new.statics.iter().any(hides_app) {
@@ -142,6 +154,22 @@ impl Policy {
                 message: message.to_owned(),
             });
         }
+    }
+}
+
+/// Settings of an app that a running server keeps: the edge's, and the interpreter that was found.
+const FIXED: &str = "python, timeout, routes, concurrency, server-timing or WebSocket settings";
+
+/// What can be taken over of an app's new settings.
+fn taken_over(old: &AppOptions, new: &AppOptions) -> AppOptions {
+    AppOptions {
+        python: old.python.clone(),
+        timeout_ms: old.timeout_ms,
+        routes: old.routes.clone(),
+        concurrency: old.concurrency,
+        server_timing: old.server_timing,
+        websocket: old.websocket,
+        ..new.clone()
     }
 }
 

@@ -62,6 +62,16 @@ fn hup_says_what_takes_a_restart() {
 
     let mut world = World::serving();
     let mut new = world.policy.setup.config.clone();
+    new.apps[0].options.timeout_ms = 1;
+    new.apps[0].options.workers_max = 3;
+    world.config = Some(Ok(new));
+    world.event(Event::Reload);
+    world.assert_logged("WebSocket settings of shop takes a restart");
+    let options = &world.policy.setup.config.apps[0].options;
+    assert_eq!((options.timeout_ms, options.workers_max), (30_000, 3));
+
+    let mut world = World::serving();
+    let mut new = world.policy.setup.config.clone();
     new.apps[0].mount = "/elsewhere".into();
     world.config = Some(Ok(new));
     world.event(Event::Reload);
