@@ -3,21 +3,21 @@
 //! Owns the seat, the Python objects that requests share, and the worker's end of the descriptor socket. The lease is held whenever shared memory is
 //! touched and let go around calls that run the application. Invariant: `slots` holds whoever may have news, `tasks` whoever's application runs.
 
-use super::call::{Call, Done, ReceiveMethod, SendMethod};
+mod accept;
+mod leaving;
+
+use super::call::Call;
 use super::http;
 use super::receiving::Receive;
-use super::request::{Ended, Events, Request};
+use super::request::{Events, Request};
 use super::scope::Scopes;
 use super::sending::Sending;
 use super::websocket;
-use super::wire::{Intake, Wire};
 use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result, Type};
 use crate::lease::{Denied, Lease};
 use crate::prelude::Prelude;
 use crate::worker::Progress;
-use shm::handover::{LABEL_BYTES, Label};
-use shm::request::{Body, FLAG_EXPECT_CONTINUE, FLAG_TE_TRAILERS, FLAG_WEBSOCKET, decode};
-use shm::{Claim, Finish, WorkerSeat};
+use shm::WorkerSeat;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use sys::eventfd::EventFd;
 
+pub use accept::task_done;
+
 /// Pause before looking again whether another thread has left the exchange.
 const LINGER: Duration = Duration::from_millis(1);
-/// Packets taken from the socket in one go.
-const PACKETS_MAX: usize = 64;
 /// A scratch buffer that grew beyond this is not kept.
 const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 
@@ -329,113 +329,6 @@ impl Desk {
 
     // Requests.
 
-    /// Takes up a request: calls the application and runs its first step.
-    pub fn accept(self: &Rc<Desk>, py: Python<'_>, claim: Claim) {
-        let queued_ns = claim.queued_ns();
-        let slot = claim.slot();
-        let decoded = match decode(claim.request()) {
-            Ok(decoded) => decoded,
-            Err(_) => {
-                self.report(py, "the edge sent a request that cannot be read", None);
-                claim.finish(Finish::Abort);
-                return;
-            }
-        };
-        let flags = decoded.request.flags;
-        let websocket = flags & FLAG_WEBSOCKET != 0;
-        let head_only = decoded.request.method == b"HEAD";
-        let line = [decoded.request.method, b" ", decoded.request.target].concat();
-        let intake = match decoded.body {
-            Body::Inline { offset, len } => Intake::Inline { offset, len },
-            Body::File { len } => Intake::File {
-                len,
-                position: 0,
-                file: None,
-                asked: false,
-            },
-            Body::Stream => Intake::Stream {
-                ask: flags & FLAG_EXPECT_CONTINUE != 0,
-            },
-        };
-        let scope = self.scopes.borrow_mut().build(py, &decoded, queued_ns);
-        let mut wire = Wire::new(claim, intake);
-        wire.head_only = head_only;
-        wire.takes_trailers = flags & FLAG_TE_TRAILERS != 0;
-        let request = Rc::new(Request::new(self, slot, websocket, line, wire));
-        let started = scope.and_then(|scope| self.start(py, &request, scope));
-        match started {
-            Ok(()) => {}
-            Err(raised) => {
-                let exception = raised.take();
-                if !self.revoked.get() {
-                    request.conclude(py, Ended::Raised(exception));
-                }
-            }
-        }
-        if self.revoked.get() {
-            request.forfeit();
-            return;
-        }
-        if request.is_live() {
-            self.enter(&request);
-            if request.is_begun()
-                && let Err(raised) = self.note_head(py, &request)
-            {
-                self.report(py, "cannot plan a flush", Some(raised.take()));
-            }
-        }
-    }
-
-    fn start(self: &Rc<Desk>, py: Python<'_>, request: &Rc<Request>, scope: Object) -> Result<()> {
-        let call = self.calls.instance(Call(Rc::clone(request)))?;
-        let (receive, send) = (call.bind::<ReceiveMethod>()?, call.bind::<SendMethod>()?);
-        let runner = self.runner().expect("there is a loop when requests come");
-        let task = self.outside(py, || -> Result<Object> {
-            let mut coroutine = self.application.call_with(&[&scope, &receive, &send])?;
-            drop(scope);
-            if !coroutine.is_exactly(&self.coroutine) {
-                coroutine = self.script(py, c"as_coroutine", &[&coroutine])?;
-            }
-            match &runner.eager {
-                Some((task, names)) => {
-                    task.call_named(&[&coroutine, &runner.object, &py.boolean(true)], names)
-                }
-                None => runner.create_task.call_with(&[&coroutine]),
-            }
-        });
-        let Some(task) = task else {
-            return Ok(());
-        };
-        let task = task?;
-        if runner.eager.is_some() && task.attribute(&self.names.done)?.call()?.is_true()? {
-            self.conclude(py, request, &task);
-            return Ok(());
-        }
-        request.set_task(task.clone());
-        self.tasks
-            .borrow_mut()
-            .insert(Rc::as_ptr(request), Rc::clone(request));
-        task.attribute(&self.names.add_done_callback)?
-            .call_with(&[&call.bind::<Done>()?])?;
-        Ok(())
-    }
-
-    fn conclude(&self, py: Python<'_>, request: &Request, task: &Object) {
-        let ended = match task
-            .attribute(&self.names.exception)
-            .and_then(|exception| exception.call())
-        {
-            Ok(exception) if exception.is_none() => Ended::Returned,
-            Ok(exception) => Ended::Raised(Exception::from_object(exception)),
-            // CancelledError.
-            Err(raised) => {
-                drop(raised);
-                Ended::Cancelled
-            }
-        };
-        request.conclude(py, ended);
-    }
-
     fn enter(&self, request: &Rc<Request>) {
         let mut slots = self.slots.borrow_mut();
         let index = request.slot as usize;
@@ -493,92 +386,4 @@ impl Desk {
             self.report(py, "cannot end the worker", Some(raised.take()));
         }
     }
-
-    // Heads that wait for their bodies.
-
-    pub fn note_head(&self, py: Python<'_>, request: &Request) -> Result<()> {
-        let Some(request) = self
-            .tasks
-            .borrow()
-            .get(&std::ptr::from_ref(request))
-            .cloned()
-        else {
-            // In its first step: `accept` looks afterwards.
-            return Ok(());
-        };
-        self.heads.borrow_mut().push(request);
-        self.flush_soon(py)
-    }
-
-    fn flush_soon(&self, _py: Python<'_>) -> Result<()> {
-        let runner = self.runner();
-        if let Some(call_soon) = runner.as_ref().and_then(|runner| runner.call_soon.as_ref())
-            && let Some(flush) = &*self.flush.borrow()
-            && !self.flush_due.replace(true)
-        {
-            call_soon.call_with(&[flush])?;
-        }
-        Ok(())
-    }
-
-    /// Before the loop sleeps: what the application has begun to say leaves.
-    pub fn flush_heads(&self) {
-        self.flush_due.set(false);
-        if self.heads.borrow().is_empty() {
-            return;
-        }
-        for request in self.heads.take() {
-            request.flush_head();
-        }
-    }
-
-    // Descriptors.
-
-    pub fn retry_soon(&self, slot: u32) {
-        self.retries.borrow_mut().push(slot);
-    }
-
-    pub fn has_retries(&self) -> bool {
-        !self.retries.borrow().is_empty()
-    }
-
-    pub fn take_retries(&self) -> Vec<u32> {
-        self.retries.take()
-    }
-
-    /// Takes in the spooled bodies that have come.
-    pub fn take_files(&self, py: Python<'_>) {
-        for _ in 0..PACKETS_MAX {
-            let mut watch = [sys::socket::Watch::read(self.socket())];
-            if sys::socket::poll(&mut watch, Some(0)).is_err() || !watch[0].readable {
-                return;
-            }
-            let mut packet = [0; LABEL_BYTES + 1];
-            let mut files = Vec::new();
-            let Ok(count @ 1..) =
-                sys::socket::recv_with_fds(self.socket(), &mut packet, &mut files)
-            else {
-                return;
-            };
-            // One for a request that has ended meanwhile is closed here.
-            if let (Some(label), Some(file)) = (Label::decode(&packet[..count]), files.pop())
-                && let Some(request) = self.in_slot(label.slot)
-            {
-                request.take_spool(py, file, label.ticket);
-            }
-        }
-    }
-}
-
-/// The task of a request is done; called by the loop.
-pub fn task_done(py: Python<'_>, request: &Rc<Request>, task: &Object) {
-    let desk = &request.desk;
-    desk.tasks.borrow_mut().remove(&Rc::as_ptr(request));
-    if !desk.hold(py) {
-        return;
-    }
-    desk.conclude(py, request, task);
-    desk.leave_slot(request);
-    desk.look_quiet(py);
-    desk.release();
 }
