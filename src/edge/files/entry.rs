@@ -17,6 +17,7 @@ use proto::http1::response::Writer;
 use proto::multipart::Multipart;
 use proto::range::ByteRange;
 use proto::{Head, Version};
+use std::cell::Cell;
 use std::rc::Rc;
 use uring::fs::{File, Stat};
 
@@ -71,6 +72,8 @@ pub struct Entry {
     file: Option<Rc<OpenFile>>,
     /// In the server's order of preference.
     siblings: Box<[Entry]>,
+    /// The directory when siblings were last looked for: while it is the same, those that were not there are not there.
+    neighbourhood: Cell<Option<Stat>>,
 }
 
 /// A whole head, and perhaps a body behind it.
@@ -184,7 +187,21 @@ impl Entry {
             not_modified,
             file,
             siblings: siblings.into(),
+            neighbourhood: Cell::new(None),
         }
+    }
+
+    /// Whether a look for the sibling of this coding can be spared: it was not there, and the directory is as it was. (A link whose
+    /// target comes to be elsewhere is seen when anything in the directory changes.)
+    pub fn lacks(&self, coding: Coding, path: &[u8], neighbourhood: &Stat) -> bool {
+        *self.path == *path
+            && self.neighbourhood.get() == Some(*neighbourhood)
+            && !self.siblings.iter().any(|known| known.coding == coding)
+    }
+
+    /// Siblings have been looked for in a directory that looked like this before; `None`: it may be changing.
+    pub fn know_neighbourhood(&self, neighbourhood: Option<Stat>) {
+        self.neighbourhood.set(neighbourhood);
     }
 
     /// Whether a fresh look has found the same file, unchanged, with the same siblings.
@@ -505,7 +522,7 @@ const STEP_NS: u64 = 20_000_000;
 const COARSE_STEP_NS: u64 = 2_000_000_000;
 
 /// Whether every later change will show in the file's time.
-fn is_settled(stat: &Stat, wall_ns: u64) -> bool {
+pub fn is_settled(stat: &Stat, wall_ns: u64) -> bool {
     let step_ns = if stat.modified_ns == 0 {
         COARSE_STEP_NS
     } else {

@@ -6,7 +6,7 @@
 //! on the ring thread. Must not know requests.
 
 use super::cache::Found;
-use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX, Source};
+use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX, Source, is_settled};
 use super::location::{Fixed, Location, Step};
 use super::{Files, errand};
 use config::Autoindex;
@@ -218,7 +218,8 @@ impl Walk<'_> {
                     return Ok(Seen::Nothing(403));
                 }
             }
-            let siblings = self.siblings(path).await?;
+            let neighbourhood = self.neighbourhood(path);
+            let siblings = self.siblings(path, stale, neighbourhood.as_ref()).await?;
             if let Some(stale) = stale
                 && stale.stands(
                     path,
@@ -227,9 +228,11 @@ impl Walk<'_> {
                     uring::wall(),
                 )
             {
+                stale.know_neighbourhood(neighbourhood);
                 return Ok(Seen::File(Rc::clone(stale)));
             }
             if let Some(entry) = self.read(path, file, stat, siblings).await? {
+                entry.know_neighbourhood(neighbourhood);
                 return Ok(Seen::File(Rc::new(entry)));
             }
             // It changed meanwhile: open it anew.
@@ -237,8 +240,31 @@ impl Walk<'_> {
         Err(io::Error::from_raw_os_error(errno::EAGAIN))
     }
 
-    /// The precompressed files beside one.
-    async fn siblings(&self, path: &[u8]) -> io::Result<Vec<(Coding, File, Stat)>> {
+    /// The directory of a file that may have siblings, unless it has just been changed. The walk to the file has made it known to
+    /// the kernel, so this never waits.
+    fn neighbourhood(&self, path: &[u8]) -> Option<Stat> {
+        if !self.location().may_have_siblings(path) {
+            return None;
+        }
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let name = CString::new(relative(&path[..end])).ok()?;
+        let how = OpenHow {
+            flags: OpenHow::root(Reach::CachedOnly).flags,
+            ..OpenHow::beneath(self.location().symlinks(), Reach::CachedOnly)
+        };
+        let opened = self.directory.try_open_file(&name, &how);
+        let stat = opened.ok()?.stat().ok()?;
+        is_settled(&stat, uring::wall()).then_some(stat)
+    }
+
+    /// The precompressed files beside one. A name that is not there costs the kernel's workers a look (its cache of names answers for
+    /// present ones alone), so those that `stale` lacked are asked for again only if the directory has changed.
+    async fn siblings(
+        &self,
+        path: &[u8],
+        stale: Option<&Rc<Entry>>,
+        neighbourhood: Option<&Stat>,
+    ) -> io::Result<Vec<(Coding, File, Stat)>> {
         let mut found = Vec::new();
         if !self.location().may_have_siblings(path) {
             return Ok(found);
@@ -248,7 +274,13 @@ impl Walk<'_> {
             (coding, self.open(&path).await)
         };
         // Most are not there, and a disk says so as slowly as it finds: it is asked for all of them at once.
-        for (coding, opened) in together(self.location().codings.iter().copied().map(open)).await {
+        let is_absent = |coding: &Coding| {
+            let known = stale.zip(neighbourhood);
+            known.is_some_and(|(stale, directory)| stale.lacks(*coding, path, directory))
+        };
+        let codings = self.location().codings.iter().copied();
+        let wanted = codings.filter(|coding| !is_absent(coding));
+        for (coding, opened) in together(wanted.map(open)).await {
             match opened {
                 Ok((file, stat)) if stat.kind == Kind::Regular => found.push((coding, file, stat)),
                 Ok(_) => {}

@@ -32,23 +32,11 @@ impl Node {
     }
 }
 
-/// A directory is known by its path.
-pub fn stat_of_directory(path: &str) -> Stat {
-    // FNV-1a; far from the files' numbers.
-    let inode = path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+/// FNV-1a.
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    Stat {
-        device: 1,
-        inode: inode | 1 << 63,
-        kind: Kind::Directory,
-        size: 0,
-        modified_s: 0,
-        modified_ns: 0,
-        changed_s: 0,
-        changed_ns: 0,
-        owner: 0,
-    }
+    })
 }
 
 #[derive(Clone)]
@@ -155,6 +143,24 @@ impl<F: Clone> Tree<F> {
         Ok(Found::Directory(format!("/{}", at.join("/"))))
     }
 
+    /// A directory is known by its path, and changes with the names in it.
+    pub fn stat_of_directory(&self, path: &str) -> Stat {
+        let children = self.children(path);
+        let names = children.keys().flat_map(|name| name.bytes().chain([0]));
+        Stat {
+            device: 1,
+            // Far from the files' numbers.
+            inode: hash(path.bytes()) | 1 << 63,
+            kind: Kind::Directory,
+            size: 0,
+            modified_s: 0,
+            modified_ns: 0,
+            changed_s: 0,
+            changed_ns: hash(names) as u32,
+            owner: 0,
+        }
+    }
+
     /// The names in a directory; a link is `None`, a directory its path.
     pub fn children(&self, directory: &str) -> BTreeMap<String, Option<Found<F>>> {
         let prefix = format!("{}/", directory.trim_end_matches('/'));
@@ -244,10 +250,10 @@ impl Below for Snapshot {
         let mut entries = Vec::new();
         for (name, child) in self.tree.children(&path) {
             let stat = match child {
-                Some(found) => stat_of(&found),
+                Some(found) => self.stat_of(&found),
                 None => Stat {
                     kind: Kind::Symlink,
-                    ..stat_of_directory(&name)
+                    ..self.tree.stat_of_directory(&name)
                 },
             };
             let at = random.below(entries.len() as u64 + 1) as usize;
@@ -266,14 +272,16 @@ impl Below for Snapshot {
         }
         self.tree
             .resolve(&self.root, path, links)
-            .map(|found| stat_of(&found))
+            .map(|found| self.stat_of(&found))
     }
 }
 
-fn stat_of(found: &Found<Stat>) -> Stat {
-    match found {
-        Found::File(stat) => *stat,
-        Found::Directory(path) => stat_of_directory(path),
+impl Snapshot {
+    fn stat_of(&self, found: &Found<Stat>) -> Stat {
+        match found {
+            Found::File(stat) => *stat,
+            Found::Directory(path) => self.tree.stat_of_directory(path),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::Random;
 use super::driver::SimDriver;
-use super::files::{Found, Snapshot, links_of, stat_of_directory};
+use super::files::{Found, Snapshot, links_of};
 use super::world::{Object, Pipe, World};
 use crate::driver::{Handle, Inline, Shutdown};
 use crate::reader::Reader;
@@ -239,13 +239,18 @@ impl Inline for SimDriver {
         let Object::Directory(root) = &*object else {
             return Err(failed(errno::ENOTDIR));
         };
-        open_path(&mut world, root, path, how).map_err(failed)
+        open_path(&mut world, root, path, how).map_err(|number| match number {
+            // The kernel's cache of names answers for what is there.
+            errno::ENOENT if *how != how.may_block() => failed(errno::EAGAIN),
+            number => failed(number),
+        })
     }
 
     fn stat_now(&mut self, file: Handle) -> io::Result<Stat> {
-        match &*self.world.borrow().object(file).map_err(failed)? {
+        let world = self.world.borrow();
+        match &*world.object(file).map_err(failed)? {
             Object::File(node) => Ok(node.stat()),
-            Object::Directory(path) => Ok(stat_of_directory(path)),
+            Object::Directory(path) => Ok(world.files.tree.stat_of_directory(path)),
             _ => Err(failed(errno::EINVAL)),
         }
     }

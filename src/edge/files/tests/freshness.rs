@@ -108,6 +108,48 @@ fn no_file_is_older_than_the_bound() {
     });
 }
 
+/// A file without siblings is looked at again without a wait, and one that comes is seen after the bound.
+#[test]
+fn absent_siblings_are_not_asked_for_again_while_the_directory_stands() {
+    let slow = Faults {
+        delay: 1000,
+        ..Faults::NONE
+    };
+    run(3, slow, async |sim: Sim| {
+        sim.add_file("/www/css/a.css", "plain", OLD_S);
+        sim.add_file("/www/css/a.css.br", "brotli", OLD_S);
+        sim.add_file("/www/root.css", "root", OLD_S);
+        let server = Server::new(Path::new("/www"), Wire::Simulated(sim.clone()));
+        let ask = async |request: &str| {
+            let start_ns = uring::now();
+            let reply = server.ask(request).await;
+            (reply.body, uring::now() > start_ns)
+        };
+        let coded = "GET /s/css/a.css\r\nAccept-Encoding: gzip";
+        let root = "GET /s/root.css\r\nAccept-Encoding: gzip";
+        assert_eq!(ask(coded).await, (b"plain".into(), true));
+        assert_eq!(ask(root).await, (b"root".into(), true));
+        for _ in 0..3 {
+            uring::time::sleep(FRESH_NS).await;
+            assert_eq!(ask(coded).await, (b"plain".into(), false));
+            assert_eq!(ask(root).await, (b"root".into(), false));
+        }
+        // Something else comes: one look more. The sibling comes: it is seen.
+        sim.add_file("/www/css/b.css", "other", OLD_S);
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(ask(coded).await, (b"plain".into(), true));
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(ask(coded).await, (b"plain".into(), false));
+        sim.add_file("/www/css/a.css.gz", "gzip", OLD_S);
+        uring::time::sleep(FRESH_NS).await;
+        assert_eq!(ask(coded).await, (b"gzip".into(), true));
+        assert_eq!(
+            ask("GET /s/css/a.css\r\nAccept-Encoding: br").await,
+            (b"brotli".into(), false)
+        );
+    });
+}
+
 /// Precompressed siblings that are not there cost a first request one wait more, not one each.
 #[test]
 fn siblings_are_asked_for_at_once() {
