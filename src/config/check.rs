@@ -102,7 +102,7 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         },
         daemon: flag(raw, "daemon")?,
         forwarded: listening::forwarded(raw)?,
-        notes: raw.notes.clone(),
+        notes: notes(raw),
         extension: path("extension"),
         ready_fd: raw
             .one("ready-fd")
@@ -308,6 +308,24 @@ fn choice(raw: &Raw, name: &str) -> Result<&'static str, Mistake> {
                 &format!("expected {}, not '{text}'", words.join(", ")),
             )
         })
+}
+
+/// What is accepted and not carried out whole.
+fn notes(raw: &Raw) -> Vec<String> {
+    let mut notes = raw.notes.clone();
+    let format = raw.one("access-log-format").unwrap_or_default();
+    if format.contains("}o)") {
+        let label = raw.label("access-log-format");
+        notes.push(format!("{label}: response headers are shown as '-'"));
+    }
+    let class = raw.one("worker-class").unwrap_or_default();
+    if crate::doors::gunicorn::is_own_uvicorn(class) {
+        let label = raw.label("worker-class");
+        notes.push(format!(
+            "{label}: {class} is taken for uvicorn's; what it adds to that (CONFIG_KWARGS, say) has no effect"
+        ));
+    }
+    notes
 }
 
 /// As Python reads a number, and with C's leading 0 too: `022`, `0o22`, `0x12`, `18`.

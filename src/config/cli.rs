@@ -6,7 +6,7 @@
 use crate::check::{Surroundings, check, default_control_socket};
 use crate::document;
 use crate::doors::script::Question;
-use crate::doors::{self, gunicorn, uwsgi, variables};
+use crate::doors::{self, gunicorn, uvicorn, uwsgi, variables};
 use crate::options;
 use crate::raw::{Raw, Source};
 use crate::{Config, Mistake, help, printed, reference, value};
@@ -155,6 +155,7 @@ fn gather(
         }
         None => raw.fill_from_foreign(outside.variable),
     }
+    uvicorn::fill_from_variables(&mut raw, &around.cwd, outside.variable)?;
     variables::fill(&mut raw, &around.cwd, outside.read, outside.variable)?;
     Ok(raw)
 }

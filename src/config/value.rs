@@ -104,6 +104,7 @@ pub fn address(text: &str, cwd: &Path) -> Result<Address, String> {
     };
     let text_without_scheme = text
         .strip_prefix("http://")
+        .or(text.strip_prefix("tcp://"))
         .unwrap_or(text)
         .trim_end_matches('/');
     if let Some(path) = text.strip_prefix("unix:") {
@@ -313,6 +314,7 @@ mod tests {
             ("localhost:1", tcp("127.0.0.1:1")),
             ("10.0.0.1", tcp("10.0.0.1:8000")),
             ("http://127.0.0.1:8000/", tcp("127.0.0.1:8000")),
+            ("tcp://127.0.0.1:8000", tcp("127.0.0.1:8000")),
             ("unix:run/x.sock", Address::Unix("/srv/run/x.sock".into())),
             ("unix:///run/x.sock", Address::Unix("/run/x.sock".into())),
         ] {

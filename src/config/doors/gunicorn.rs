@@ -126,6 +126,12 @@ impl Answer {
     }
 }
 
+/// A project's own class, whose name says that it is one of uvicorn's.
+pub fn is_own_uvicorn(class: &str) -> bool {
+    let theirs = class.starts_with("uvicorn.") || class.starts_with("uvicorn_worker.");
+    !theirs && class.contains('.') && class.contains("Uvicorn")
+}
+
 /// What a worker class says about the application.
 pub fn interface_of(class: &str) -> Result<InterfaceChoice, String> {
     let is_of = |packages: &[&str]| packages.iter().any(|package| class.starts_with(package));
@@ -143,6 +149,7 @@ pub fn interface_of(class: &str) -> Result<InterfaceChoice, String> {
         {
             Ok(InterfaceChoice::Asgi)
         }
+        _ if is_own_uvicorn(class) => Ok(InterfaceChoice::Asgi),
         "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "eventlet" | "tornado" => Err(format!(
             "{class} workers are not here: leave the option out, and for applications that wait a lot give --threads \
              (each of gevent's greenlets would have been a thread)"

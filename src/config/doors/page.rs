@@ -24,6 +24,7 @@ pub fn page() -> String {
     page.push_str("\n## Every flag of uvicorn\n\n");
     page.push_str(UVICORN_SAME);
     table(&mut page, uvicorn::WORDS);
+    page.push_str(UVICORN_VARIABLES);
     page.push_str(
         "\n## Keys of uwsgi.ini\n\nOther keys have no effect; one warning names them all.\n\n",
     );
@@ -39,6 +40,9 @@ These are [options](options.md) of ringgate, with the same meaning: `--reload`, 
 `--backlog`, `--limit-max-requests`, `--limit-max-requests-jitter`, `--timeout-keep-alive`, `--timeout-graceful-shutdown`, `--factory`. The others:
 
 ";
+/// Behind the table.
+const UVICORN_VARIABLES: &str =
+    "\nThe variables `UVICORN_*` are read too, after everything else.\n";
 
 fn table(page: &mut String, words: &[Word]) {
     page.push_str("| theirs | here |\n|---|---|\n");

@@ -2,8 +2,11 @@
 //!
 //! Those that are stand in the options table under their names or as aliases.
 
-use super::{Entry, Fate, Word, variables, word};
+use super::{Entry, Fate, Word, enter, variables, word};
+use crate::Mistake;
+use crate::raw::{Raw, Source};
 use Fate::*;
+use std::path::Path;
 
 const TLS: &str = "TLS is not there yet; let a server in front end it";
 const IMPLEMENTATION: &str = "there is one implementation, which is not Python's";
@@ -68,10 +71,69 @@ pub const WORDS: &[Word] = &[
     word("ssl-ciphers", Refused(TLS)).value(&["ssl-ciphers"]),
 ];
 
+/// Options of ours that uvicorn has under these names, for its variables.
+pub const SAME: &[(&str, &str)] = &[
+    ("workers", "workers"),
+    ("reload", "reload"),
+    ("loop", "loop"),
+    ("lifespan", "lifespan"),
+    ("interface", "interface"),
+    ("ws-max-size", "ws-max-size"),
+    ("ws-ping-interval", "ws-ping-interval"),
+    ("ws-ping-timeout", "ws-ping-timeout"),
+    ("ws-per-message-deflate", "ws-per-message-deflate"),
+    ("log-config", "log-config"),
+    ("log-level", "log-level"),
+    ("proxy-headers", "proxy-headers"),
+    ("forwarded-allow-ips", "forwarded-allow-ips"),
+    ("root-path", "root-path"),
+    ("limit-concurrency", "concurrency"),
+    ("limit-max-requests", "max-requests"),
+    ("limit-max-requests-jitter", "max-requests-jitter"),
+    ("backlog", "backlog"),
+    ("timeout-keep-alive", "keep-alive"),
+    ("timeout-graceful-shutdown", "graceful-timeout"),
+    ("factory", "factory"),
+    ("reload-include", "reload-include"),
+];
+
+/// Fills what is open from `UVICORN_*`.
+pub fn fill_from_variables(
+    raw: &mut Raw,
+    cwd: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Mistake> {
+    let variable = |name: &str| {
+        let variable = format!("UVICORN_{}", name.to_ascii_uppercase().replace('-', "_"));
+        let value = environment(&variable).filter(|value| !value.is_empty());
+        value.map(|value| (variable, value))
+    };
+    for (theirs, ours) in SAME {
+        if let Some((variable, value)) = variable(theirs) {
+            raw.fill(ours, vec![value], Source::Environment(variable));
+        }
+    }
+    // An address that is given elsewhere is not completed by variables.
+    let bound = raw.is_given("bind");
+    for word in WORDS {
+        let of_address = ["host", "port", "uds", "fd"].contains(&word.name);
+        if let Some((variable, value)) = variable(word.name)
+            && !(of_address && bound)
+            && !matches!(
+                value.to_ascii_lowercase().as_str(),
+                "0" | "false" | "no" | "off"
+            )
+        {
+            enter(raw, word, &[value], &format!("${variable}"), cwd.to_owned())?;
+        }
+    }
+    Ok(())
+}
+
 /// Host and port come one by one and make one address.
 fn listen(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
     let value = values.last().map_or("", String::as_str);
-    let is_port = entry.source.label().ends_with("port");
+    let is_port = entry.source.label().to_ascii_lowercase().ends_with("port");
     let (mut host, mut port) = match entry.raw.one("bind").map(str::to_owned) {
         Some(earlier) if entry.raw.is_by_parts("bind") => {
             let (host, port) = earlier.rsplit_once(':').unwrap_or((&earlier, "8000"));

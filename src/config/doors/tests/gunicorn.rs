@@ -80,6 +80,19 @@ fn what_has_no_effect_is_said_once_and_what_matters_is_refused() {
 }
 
 #[test]
+fn a_class_of_ones_own_is_taken_for_what_its_name_says() {
+    let config =
+        world().config("shop -k shop.workers.OurUvicornWorker --access-logformat '%({x}o)s'");
+    assert_eq!(options(&config).interface, InterfaceChoice::Asgi);
+    assert!(
+        config.notes[0].contains("response headers are shown as '-'")
+            && config.notes[1].contains("OurUvicornWorker is taken for uvicorn's"),
+        "{:?}",
+        config.notes
+    );
+}
+
+#[test]
 fn limits_of_gunicorns_widen_ours_where_they_were_wider() {
     let head = |line: &str| world().config(line).limits.header_bytes;
     assert_eq!(head("shop --limit-request-field_size 8190"), 16 << 10);

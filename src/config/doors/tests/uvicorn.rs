@@ -61,6 +61,30 @@ fn host_and_port_make_an_address() {
 }
 
 #[test]
+fn uvicorns_variables_are_read_last() {
+    let world = World {
+        variables: vec![
+            ("UVICORN_PORT", "9000"),
+            ("UVICORN_HOST", "0.0.0.0"),
+            ("UVICORN_WORKERS", "3"),
+            ("UVICORN_TIMEOUT_KEEP_ALIVE", "4"),
+            ("UVICORN_USE_COLORS", "false"),
+            ("WEB_CONCURRENCY", "5"),
+        ],
+        ..world()
+    };
+    let config = world.config("a");
+    assert_eq!(
+        config.binds,
+        [Address::Tcp("0.0.0.0:9000".parse().expect("address"))]
+    );
+    assert_eq!(options(&config).workers, 5);
+    assert_eq!(config.timeouts.idle_ms, 4_000);
+    let config = world.config("a --port 80");
+    assert_eq!(config.binds[0].to_string(), "http://127.0.0.1:80");
+}
+
+#[test]
 fn flags_that_take_no_value_elsewhere_need_none_here() {
     assert_eq!(
         world().config("a --access-log").access_log,
