@@ -219,14 +219,11 @@ pub fn tcp_bind(address: SocketAddr, reuse_port: bool) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Starts to take connections on a bound socket.
-///
-/// A connection is handed over with its first bytes, or without any after about a second (TCP_DEFER_ACCEPT, tcp(7)): whoever
-/// takes it need not wait for them. Only for protocols whose client speaks first.
-pub fn tcp_listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+/// Connections are handed over with their first bytes, or without any after about a second.
+fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
     let seconds: libc::c_int = 1;
     // SAFETY: the option's value outlives the call, and its size is given.
-    let deferred = unsafe {
+    let set = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
@@ -235,9 +232,18 @@ pub fn tcp_listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if deferred < 0 {
+    if set < 0 {
         return Err(io::Error::last_os_error());
     }
+    Ok(())
+}
+
+/// Starts to take connections on a bound socket.
+///
+/// A connection is handed over with its first bytes, or without any after about a second (TCP_DEFER_ACCEPT, tcp(7)): whoever
+/// takes it need not wait for them. Only for protocols whose client speaks first.
+pub fn tcp_listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+    defer_accept(socket)?;
     // SAFETY: no memory is passed.
     if unsafe { libc::listen(socket.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) } < 0 {
         return Err(io::Error::last_os_error());
@@ -263,6 +269,7 @@ pub enum Bound {
 /// Listens on a stream socket that is bound (it may listen already), and says where that is.
 pub fn listen_bound(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<Bound> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    let fd = socket;
     let socket = socket2::SockRef::from(&socket);
     if socket.r#type()? != Type::STREAM {
         return Err(wrong("it is no stream socket"));
@@ -273,6 +280,10 @@ pub fn listen_bound(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<Bound> {
         (_, Some(path)) => Bound::Unix(path.to_owned()),
         _ => return Err(wrong("it is not bound to an address")),
     };
+    if let Bound::Ip(_) = bound {
+        socket.set_tcp_nodelay(true)?;
+        defer_accept(fd)?;
+    }
     socket.listen(backlog.min(i32::MAX as u32) as i32)?;
     Ok(bound)
 }
