@@ -29,11 +29,12 @@ mod tests;
 
 pub use record::Record;
 
+use crate::files;
 use crate::ring::Ring;
 use input::Input;
 use output::Output;
 use peer::Peer;
-use request::Step;
+use request::{Open, Step};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -252,7 +253,17 @@ impl Connection {
         self.received(&chunk);
         let mut input = Input::of(chunk);
         let mut out = Output::new(self.ring.take_buffer());
-        let step = self.step(&mut input, &mut out);
+        let mut step = self.step(&mut input, &mut out);
+        while let Step::File { open, status, body } = step {
+            step = match self.try_file(open, status, body, &mut out) {
+                Ok(Some(last)) if last => Step::Last {
+                    linger: !input.is_empty(),
+                },
+                Ok(Some(_)) => self.step(&mut input, &mut out),
+                Ok(None) => return Turn::Now(After::Close),
+                Err(file) => return Turn::Busy(input, out, file),
+            };
+        }
         match step {
             Step::Dry | Step::Last { linger: false } => {
                 let last = matches!(step, Step::Last { .. });
@@ -272,6 +283,28 @@ impl Connection {
             }
             step => Turn::Busy(input, out, step),
         }
+    }
+
+    /// Sends a file whose head waits in `out`, if all of it leaves at once: then the box of a busy connection is not needed, which would
+    /// cost more than the calls. Some: it has left, and true if it was the connection's last answer; `None`: the connection has failed.
+    fn try_file(
+        &mut self,
+        open: Open,
+        status: u16,
+        mut body: files::Body,
+        out: &mut Output,
+    ) -> Result<Option<bool>, Step> {
+        let sent = body.try_send(&self.socket, out.waiting());
+        if let Ok((head, false)) = sent {
+            out.advance(head);
+            return Err(Step::File { open, status, body });
+        }
+        out.forget();
+        self.ring.stats.static_requests.add(1);
+        let keep_alive = open.manner.keep_alive;
+        let length = if sent.is_ok() { body.length() } else { 0 };
+        self.close_request(open, status, length, None);
+        Ok(sent.is_ok().then_some(!keep_alive))
     }
 
     /// What cannot be done at once, and what has to follow it.

@@ -64,6 +64,14 @@ impl Output {
         self.start_over();
     }
 
+    /// The first `count` bytes of what waited have left by other means.
+    pub fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.is_empty() {
+            self.start_over();
+        }
+    }
+
     /// Bytes ever appended.
     pub fn position(&self) -> u64 {
         self.before + self.bytes.len() as u64

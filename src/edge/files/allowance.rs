@@ -87,6 +87,14 @@ pub async fn share() -> u64 {
     Share { place: None }.await
 }
 
+/// What may be sent at once: nothing if others wait.
+pub fn at_hand() -> u64 {
+    TURN.with_borrow_mut(|turn| match turn.line.places.is_empty() {
+        true => turn.left(),
+        false => 0,
+    })
+}
+
 /// So much has been sent.
 pub fn spend(bytes: u64) {
     TURN.with_borrow_mut(|turn| turn.left = turn.left().saturating_sub(bytes));

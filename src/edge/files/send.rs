@@ -70,6 +70,8 @@ impl OpenFile {
 pub struct Body {
     plan: Plan,
     length: u64,
+    /// What of it has left already (`try_send`).
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Body {
         Body {
             plan: Plan::Part { file, offset },
             length,
+            sent: 0,
         }
     }
 
@@ -111,6 +114,7 @@ impl Body {
         Body {
             length: pieces.iter().map(length).sum(),
             plan: Plan::Pieces { file, pieces },
+            sent: 0,
         }
     }
 
@@ -118,6 +122,7 @@ impl Body {
         Body {
             length: bytes.len() as u64,
             plan: Plan::Made(bytes),
+            sent: 0,
         }
     }
 
@@ -126,26 +131,37 @@ impl Body {
         self.length
     }
 
+    /// Sends `head` and the body as far as both leave at once, if the body is all of a file that is hot and short enough for what is
+    /// left of this turn. Returns the bytes of `head` that have left, and whether the body has, all of it; `send` does the rest.
+    pub fn try_send(&mut self, socket: &Socket, head: &[u8]) -> io::Result<(usize, bool)> {
+        let Plan::Part { file, offset: 0 } = &self.plan else {
+            return Ok((0, false));
+        };
+        if self.length > allowance::at_hand() || !file.is_hot(self.length) {
+            return Ok((0, false));
+        }
+        let gone = at_once(socket.try_send_more(head))?;
+        if gone < head.len() {
+            return Ok((gone, false));
+        }
+        let sent = at_once(socket.try_sendfile(&file.file, 0, self.length as usize))?;
+        allowance::spend(sent as u64);
+        self.sent = sent as u64;
+        Ok((gone, self.sent == self.length))
+    }
+
     /// Sends `head` (what is waiting to go out before the body, may be empty) and the body. Gives up with `TimedOut` when
     /// the peer takes nothing for `write_ns`.
     pub async fn send(&self, socket: &Socket, head: &[u8], write_ns: u64) -> io::Result<()> {
         match &self.plan {
             Plan::Part { file, offset } => {
-                let hot_bytes = if *offset == 0 && file.is_hot(self.length) {
-                    self.length
+                let (from, left) = (*offset + self.sent, self.length - self.sent);
+                let hot_bytes = if from == 0 && file.is_hot(left) {
+                    left
                 } else {
                     0
                 };
-                send(
-                    socket,
-                    head,
-                    &file.file,
-                    *offset,
-                    self.length,
-                    hot_bytes,
-                    write_ns,
-                )
-                .await
+                send(socket, head, &file.file, from, left, hot_bytes, write_ns).await
             }
             Plan::Pieces { file, pieces } => {
                 send_bytes(socket, head, true, write_ns).await?;
@@ -174,6 +190,15 @@ impl Body {
                 Ok(())
             }
         }
+    }
+}
+
+/// What has left at once; nothing where it would have to wait.
+fn at_once(sent: io::Result<usize>) -> io::Result<usize> {
+    use io::ErrorKind::{Interrupted, WouldBlock};
+    match sent {
+        Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => Ok(0),
+        sent => sent,
     }
 }
 
