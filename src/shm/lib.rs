@@ -37,9 +37,13 @@ mod stream;
 mod sync;
 
 #[cfg(not(loom))]
+mod area;
+#[cfg(not(loom))]
 mod edge;
 #[cfg(not(loom))]
 pub mod fuzz;
+#[cfg(not(loom))]
+mod record;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
@@ -55,7 +59,9 @@ pub use state::WorkerId;
 #[cfg(not(loom))]
 pub use edge::{Cancel, Chunk, EdgeRing, Frame, Full, Held, Mark, Park, SlotId, SlotState, Times};
 #[cfg(not(loom))]
-pub use segment::{Segment, WorkerRecord, WorkerStatus};
+pub use record::{WorkerRecord, WorkerStatus};
+#[cfg(not(loom))]
+pub use segment::Segment;
 #[cfg(not(loom))]
 pub use worker::{Claim, Finish, WaitSpace, Wake, WorkerSeat, WriteError};
 

@@ -5,12 +5,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use sys::eventfd::EventFd;
 use sys::memfd::{self, Mapping};
 
+use crate::area::Area;
 use crate::corrupt::Corrupt;
 use crate::inbox::Inbox;
 use crate::layout::{self, Layout, Offsets};
@@ -18,9 +18,7 @@ use crate::line::Line;
 use crate::outbox::Outbox;
 use crate::parking::{self, Mask};
 use crate::queue::Queue;
-use crate::request;
-use crate::state::{self, State, WorkerId};
-use crate::stream::Bytes;
+use crate::state::{self, State};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"ringgate");
@@ -122,37 +120,6 @@ pub struct Segment {
     offsets: Offsets,
     /// This process's means to wake workers that sleep in an event loop, by seat.
     bells: Box<[OnceLock<EventFd>]>,
-}
-
-/// What a worker's seat looks like from outside. Written by the worker: believe it for display only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkerRecord {
-    pub index: u16,
-    pub status: WorkerStatus,
-    pub incarnation: u16,
-    pub generation: u32,
-    pub pid: u32,
-    /// The slot it runs.
-    pub slot: Option<u32>,
-    /// When it claimed that, or when it went idle (monotonic ns).
-    pub since_ns: u64,
-    /// Requests finished by this incarnation.
-    pub served: u64,
-    /// Requests it runs right now; more than one only in an event loop.
-    pub running: u32,
-    /// It runs an event loop: `since_ns` is the beginning of the loop's present or last turn.
-    pub looped: bool,
-    /// Counts the loop's turns; odd while it is in one. The same odd number for long: something blocks the loop.
-    pub turn: u64,
-    pub draining: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkerStatus {
-    /// Nobody sits here.
-    Empty,
-    Idle,
-    Busy,
 }
 
 impl Segment {
@@ -270,71 +237,6 @@ impl Segment {
     /// Workers parked right now.
     pub fn idle_workers(&self) -> usize {
         self.idle().count()
-    }
-
-    /// One seat; `None` beyond the layout.
-    pub fn worker(&self, index: u16) -> Option<WorkerRecord> {
-        let record = self.record(index)?;
-        let slot = record.slot.load(Ordering::Relaxed).checked_sub(1);
-        let occupied = record.occupied.load(Ordering::Acquire) != 0;
-        let idle = self.idle().contains(index);
-        let looped = record.looped.load(Ordering::Relaxed) != 0;
-        let since = if slot.is_some() || looped {
-            &record.since_ns
-        } else {
-            &record.idle_since_ns
-        };
-        Some(WorkerRecord {
-            index,
-            status: match (occupied, idle && slot.is_none()) {
-                (false, _) => WorkerStatus::Empty,
-                (true, true) => WorkerStatus::Idle,
-                (true, false) => WorkerStatus::Busy,
-            },
-            incarnation: record.incarnation.load(Ordering::Relaxed) as u16,
-            generation: record.generation.load(Ordering::Relaxed),
-            pid: record.pid.load(Ordering::Relaxed),
-            slot,
-            since_ns: since.load(Ordering::Relaxed),
-            served: record.served.load(Ordering::Relaxed),
-            running: record.running.load(Ordering::Relaxed),
-            looped,
-            turn: record.turn.load(Ordering::Relaxed),
-            draining: record.wake.0.drain.load(Ordering::Relaxed) != 0,
-        })
-    }
-
-    /// `METHOD target` of the request that this worker is running in this slot, cut to a screenful; for display. `None` if it has ended
-    /// meanwhile: the area is written by a ring thread only while the slot is free, so what was read between two looks at an unchanged claim
-    /// was not being written.
-    pub fn request_line(&self, slot: u32, worker: WorkerId) -> Option<String> {
-        const SHOWN_BYTES: usize = request::FIXED_BYTES + 512;
-        if slot >= self.layout.slots {
-            return None;
-        }
-        let word = &self.slot(slot).state;
-        let before = state::load(word)?;
-        if !matches!(before, State::Claimed { worker: by, .. } if by == worker) {
-            return None;
-        }
-        let mut beginning = [0; SHOWN_BYTES];
-        let shown = SHOWN_BYTES.min(self.layout.request_bytes as usize);
-        self.request_area(slot).get(0, &mut beginning[..shown]);
-        std::sync::atomic::fence(Ordering::Acquire);
-        if state::load(word)? != before {
-            return None;
-        }
-        let (method, target) = request::peek(&beginning[..shown])?;
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Some(format!("{} {}", text(method), text(target)))
-    }
-
-    /// Every seat that is not empty.
-    pub fn workers(&self) -> Vec<WorkerRecord> {
-        (0..self.layout.workers as u16)
-            .filter_map(|index| self.worker(index))
-            .filter(|record| record.status != WorkerStatus::Empty)
-            .collect()
     }
 
     /// Asks the worker to claim no more and to end (`WorkerSeat::should_drain`), and wakes it.
@@ -500,88 +402,16 @@ impl Segment {
         debug_assert!(slot < self.layout.slots);
         let slot = slot.min(self.layout.slots - 1);
         let at = offset as usize + slot as usize * bytes as usize;
-        // SAFETY: `at + bytes` lies within the mapping: the region holds one area of this size for each slot.
-        let start = unsafe { self.mapping.start().byte_add(at) };
-        Area {
-            start,
-            size: bytes,
-            _segment: self,
+        // SAFETY: `at + bytes` lies within the mapping, which lives as long as the segment: the region holds one area of this size for each slot.
+        unsafe {
+            let start = self.mapping.start().byte_add(at);
+            Area::new(self, start, bytes)
         }
     }
 }
 
 fn bells(layout: &Layout) -> Box<[OnceLock<EventFd>]> {
     (0..layout.workers).map(|_| OnceLock::new()).collect()
-}
-
-/// The bytes of one slot's request, response or inbound ring. Raw, because another process may write them at any time; who may touch them when is
-/// settled by the slot's state.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Area<'a> {
-    /// Invariant: `size` mapped bytes, as long as the segment lives.
-    start: NonNull<u8>,
-    size: u32,
-    _segment: &'a Segment,
-}
-
-impl<'a> Area<'a> {
-    /// `len` bytes from `offset`, cut to the area.
-    #[inline]
-    pub fn bytes(&self, offset: u32, len: u32) -> &'a [u8] {
-        let offset = offset.min(self.size);
-        let len = len.min(self.size - offset);
-        // SAFETY: within the area. By the slot's state nobody who keeps the rules writes here now. One who breaks them can change the bytes
-        // under the reader: then the reader copies or sends a mixture; nothing in this workspace decides anything by reading such a slice twice.
-        unsafe {
-            std::slice::from_raw_parts(self.start.as_ptr().add(offset as usize), len as usize)
-        }
-    }
-
-    /// The whole area, to be written. The caller owns the slot (`reserve`d and not yet submitted) and makes one such slice at a time.
-    #[inline]
-    pub fn bytes_mut(&mut self) -> &'a mut [u8] {
-        // SAFETY: within the area; exclusive by the slot's state and the caller's `&mut` on the ring that owns it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size as usize) }
-    }
-}
-
-impl Bytes for Area<'_> {
-    #[inline]
-    fn size(&self) -> u32 {
-        self.size
-    }
-
-    #[inline]
-    fn put(&self, offset: u32, bytes: &[u8]) {
-        if offset as usize + bytes.len() > self.size as usize {
-            debug_assert!(false, "frames are cut to the ring");
-            return;
-        }
-        // SAFETY: the range lies within the area (checked above) and does not overlap private memory.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.start.as_ptr().add(offset as usize),
-                bytes.len(),
-            );
-        }
-    }
-
-    #[inline]
-    fn get(&self, offset: u32, bytes: &mut [u8]) {
-        if offset as usize + bytes.len() > self.size as usize {
-            debug_assert!(false, "frames are checked against the ring");
-            return;
-        }
-        // SAFETY: as in `put`.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                self.start.as_ptr().add(offset as usize),
-                bytes.as_mut_ptr(),
-                bytes.len(),
-            );
-        }
-    }
 }
 
 #[cfg(test)]

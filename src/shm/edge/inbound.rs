@@ -99,11 +99,7 @@ impl EdgeRing {
     fn inbound(
         &mut self,
         slot: SlotId,
-    ) -> (
-        &mut super::Entry,
-        &super::SlotBlock,
-        crate::segment::Area<'_>,
-    ) {
+    ) -> (&mut super::Entry, &super::SlotBlock, crate::area::Area<'_>) {
         let local = self.local(slot);
         let entry = &mut self.entries[local];
         debug_assert!(matches!(entry.phase, Phase::Reserved | Phase::Submitted));

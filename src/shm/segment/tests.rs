@@ -1,4 +1,7 @@
 use super::*;
+use crate::request;
+use crate::state::WorkerId;
+use crate::stream::Bytes;
 
 fn small() -> Layout {
     Layout {
