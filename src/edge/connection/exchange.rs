@@ -215,19 +215,17 @@ impl Connection {
         }
         // Once it has begun to answer, an app that speaks ASGI may take its time: its loop has other requests to serve.
         let mut due = (u64::MAX, Late::App);
-        if !reply.has_head() {
+        if let Some(body) = body.filter(|body| body.waits_for_client()) {
+            due = (body.heard_ns.saturating_add(times.body_ns), Late::Body);
+        }
+        // Nor is it its fault that the client does not send.
+        if !reply.has_head() && due.0 == u64::MAX {
             let from_ns = body.map_or(0, |body| body.heard_ns).max(started());
-            due.0 = from_ns.saturating_add(request_ns);
+            due = (from_ns.saturating_add(request_ns), Late::App);
         }
         let client_ns = pace.moved_ns.saturating_add(times.write_ns);
         if reply.blocked && client_ns < due.0 {
             due = (client_ns, Late::Client);
-        }
-        if let Some(body) = body.filter(|body| body.waits_for_client()) {
-            let body_ns = body.heard_ns.saturating_add(times.body_ns);
-            if body_ns < due.0 {
-                due = (body_ns, Late::Body);
-            }
         }
         due
     }

@@ -3,5 +3,9 @@
 
 mod admission;
 mod app;
+mod asgi;
+mod asgi_app;
 mod http;
 mod site;
+mod socket_client;
+mod websocket;

@@ -24,7 +24,7 @@ pub const TICK_NS: u64 = 200_000;
 /// A site with one app at the root and a number of workers.
 pub struct AppSite {
     pub site: Site,
-    segment: Arc<Segment>,
+    pub segment: Arc<Segment>,
     bells: Arc<[EventFd]>,
     views: Vec<WorkerView>,
     /// Requests that workers have begun.
@@ -91,7 +91,13 @@ impl AppSite {
             .post(ToRing::Snapshot(Arc::new(Snapshot { apps: vec![view] })));
     }
 
-    pub fn start_worker(&mut self, index: u16, incarnation: u16) {
+    /// Announces a worker, and gives what it needs.
+    pub fn seat(
+        &mut self,
+        index: u16,
+        incarnation: u16,
+        interface: Interface,
+    ) -> (WorkerSeat, OwnedFd) {
         let seat = WorkerSeat::attach(
             Arc::clone(&self.segment),
             index,
@@ -117,8 +123,13 @@ impl AppSite {
             generation: 1,
             pid: 1,
             kind: Kind::Processes,
-            interface: Interface::Wsgi,
+            interface,
         });
+        (seat, worker)
+    }
+
+    pub fn start_worker(&mut self, index: u16, incarnation: u16) {
+        let (mut seat, worker) = self.seat(index, incarnation, Interface::Wsgi);
         let (begun, told) = (Rc::clone(&self.begun), Rc::clone(&self.told));
         uring::spawn(async move {
             while !seat.should_drain() {
@@ -152,7 +163,7 @@ enum Worker {
     Dies,
 }
 
-fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
+pub fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     let headers = headers
         .iter()
@@ -205,7 +216,7 @@ async fn body(claim: &mut Claim, socket: &OwnedFd) -> Vec<u8> {
     }
 }
 
-fn large() -> Vec<u8> {
+pub fn large() -> Vec<u8> {
     (0..200_000u32).map(|n| (n % 241) as u8).collect()
 }
 

@@ -198,6 +198,14 @@ impl Peer {
         Ok(())
     }
 
+    /// So many bytes; `None`: the connection ended before.
+    pub async fn exactly(&self, count: usize) -> Option<Vec<u8>> {
+        while self.unread.borrow().len() < count {
+            self.more().await.ok()?;
+        }
+        Some(self.unread.borrow_mut().drain(..count).collect())
+    }
+
     /// Everything up to the end of the connection.
     pub async fn rest(&self) -> io::Result<Vec<u8>> {
         let mut all = self.unread.take();
