@@ -186,49 +186,6 @@ impl EdgeRing {
         self.segment.request_area(slot.0).bytes(0, len).to_vec()
     }
 
-    /// Queues the request: the first `request_len` bytes of its area. Wakes nobody yet. `false`: the queue is full (only a misbehaving app brings
-    /// that about); the slot is still reserved, answer 503 and `abandon` it.
-    #[must_use]
-    pub fn submit(&mut self, slot: SlotId, request_len: usize, now_ns: u64) -> bool {
-        self.submit_since(slot, request_len, now_ns, now_ns, false)
-    }
-
-    /// As `submit`, for a request that has waited since `since_ns` already; an `urgent` one is taken before all others.
-    #[must_use]
-    pub fn submit_since(
-        &mut self,
-        slot: SlotId,
-        request_len: usize,
-        since_ns: u64,
-        now_ns: u64,
-        urgent: bool,
-    ) -> bool {
-        debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
-        let area_bytes = self.segment.layout().request_bytes as usize;
-        let block = self.block(slot);
-        block.queued_ns.store(since_ns, Ordering::Relaxed);
-        block
-            .request_len
-            .store(request_len.min(area_bytes) as u32, Ordering::Relaxed);
-        let Some(urgent) = self.push(slot, urgent, now_ns) else {
-            state::free(&self.block(slot).state);
-            return false;
-        };
-        let entry = self.entry(slot);
-        *entry = Entry {
-            phase: Phase::Submitted,
-            dead: false,
-            done: false,
-            urgent,
-            queued_ns: now_ns,
-            reader: Reader::default(),
-            ..*entry
-        };
-        self.submitted += 1;
-        self.sleeper.stir();
-        true
-    }
-
     /// A cancelled request whose worker has not let go of it yet.
     pub fn is_running_on(&self, slot: SlotId) -> bool {
         self.entries[self.local(slot)].phase == Phase::Orphan

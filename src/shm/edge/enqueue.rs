@@ -1,13 +1,58 @@
 //! Getting a request into the queue: the first time, again after its entry was lost with a worker, and when the queue is full of leftovers.
 
-use super::{EdgeRing, SlotId};
+use super::{EdgeRing, Entry, Phase, SlotId};
 use crate::queue::{Push, Queue};
 use crate::state::{self, State};
+use crate::stream::Reader;
+use crate::sync::Ordering;
 
 /// A queue full of leftovers is swept at most this often.
 const SWEEP_PAUSE_NS: u64 = 10_000_000;
 
 impl EdgeRing {
+    /// Queues the request: the first `request_len` bytes of its area. Wakes nobody yet. `false`: the queue is full (only a misbehaving app brings
+    /// that about); the slot is still reserved, answer 503 and `abandon` it.
+    #[must_use]
+    pub fn submit(&mut self, slot: SlotId, request_len: usize, now_ns: u64) -> bool {
+        self.submit_since(slot, request_len, now_ns, now_ns, false)
+    }
+
+    /// As `submit`, for a request that has waited since `since_ns` already; an `urgent` one is taken before all others.
+    #[must_use]
+    pub fn submit_since(
+        &mut self,
+        slot: SlotId,
+        request_len: usize,
+        since_ns: u64,
+        now_ns: u64,
+        urgent: bool,
+    ) -> bool {
+        debug_assert_eq!(self.entry(slot).phase, Phase::Reserved);
+        let area_bytes = self.segment.layout().request_bytes as usize;
+        let block = self.block(slot);
+        block.queued_ns.store(since_ns, Ordering::Relaxed);
+        block
+            .request_len
+            .store(request_len.min(area_bytes) as u32, Ordering::Relaxed);
+        let Some(urgent) = self.push(slot, urgent, now_ns) else {
+            state::free(&self.block(slot).state);
+            return false;
+        };
+        let entry = self.entry(slot);
+        *entry = Entry {
+            phase: Phase::Submitted,
+            dead: false,
+            done: false,
+            urgent,
+            queued_ns: now_ns,
+            reader: Reader::default(),
+            ..*entry
+        };
+        self.submitted += 1;
+        self.sleeper.stir();
+        true
+    }
+
     pub(super) fn queue(&self, urgent: bool) -> Queue<'_> {
         let line = self.segment.line();
         if urgent { line.urgent } else { line.usual }

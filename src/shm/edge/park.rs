@@ -19,7 +19,7 @@ const CLAIM_GAP_MAX_NS: u64 = 60_000_000_000;
 const DOZE_MAX_NS: u64 = 2_000_000;
 /// The part of the queue time that an answer may wait to leave together with the next ones: each wake that it saves is worth 50-100 us to an app
 /// that shares its processor with the ring thread, 6 % of a Flask request.
-const PATIENCE: u64 = 16;
+const PATIENCE: u64 = 8;
 
 /// What the ring thread may do when it has nothing to do. The strictest answer of all its exchanges counts: Stay, then Nap, then Sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

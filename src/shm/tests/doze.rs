@@ -7,7 +7,8 @@ mod harness;
 use std::cell::Cell;
 
 use harness::{Pair, answer};
-use shm::{Park, WorkerSeat};
+use shm::{Park, Wake, WorkerSeat};
+use sys::eventfd::EventFd;
 
 thread_local!(static NOW_NS: Cell<u64> = const { Cell::new(1_000_000) });
 
@@ -167,4 +168,50 @@ fn nobody_is_deaf_while_a_worker_is_free() {
     pair.segment.unpark(1);
     sleeper.join().unwrap();
     assert!(pair.edge.doze_ns().is_some());
+}
+
+/// A worker whose event loop is busy elsewhere may look idle (uvloop has no hook before it sleeps).
+#[test]
+fn when_nobody_comes_the_next_is_woken_and_the_ring_thread_does_not_sleep_over_it() {
+    let (mut pair, _worker) = start();
+    let bells = [1, 2].map(|index| {
+        let bell = EventFd::new().unwrap();
+        pair.segment.set_bell(index, bell.try_clone().unwrap());
+        bell
+    });
+    let mut seats = [1, 2].map(|index| {
+        let mut seat = pair.worker(index, 1);
+        seat.set_clock(now_ns);
+        seat.make_looped().unwrap();
+        seat
+    });
+    pair.dirty();
+    pass(1_000_000);
+    for seat in &mut seats {
+        assert_eq!(seat.lie_down(true), Wake::Sleep);
+    }
+    let rung = |bells: &[EventFd]| -> u64 { bells.iter().map(|bell| bell.take().unwrap()).sum() };
+    pair.submit(b"a");
+    // The first worker is awake, and could come.
+    pair.edge.set_eager(2);
+    pair.edge.wake_workers(now_ns());
+    assert_eq!(rung(&bells), 1, "one for one");
+    // It does not come. The ring thread looks again by itself as long as there is another.
+    let mut rounds = 0;
+    while rung(&bells) == 0 {
+        assert!(matches!(pair.edge.before_park(), Park::Nap(ns) if ns <= 400_000));
+        pair.edge.after_park();
+        pass(400_000);
+        pair.edge.wake_workers(now_ns());
+        rounds += 1;
+        assert!(rounds < 4, "nobody else is woken");
+    }
+    assert_eq!(
+        pair.edge.before_park(),
+        Park::Sleep,
+        "there is nobody left to wake"
+    );
+    pair.edge.after_park();
+    seats[1].get_up();
+    assert_eq!(seats[1].try_claim().unwrap().request(), b"a");
 }
