@@ -133,6 +133,8 @@ pub enum ToHost {
     Start { spec: Box<HostSpec> },
     /// More descriptors of `Start`: one message carries at most [`crate::channel::DESCRIPTORS_MAX`].
     Descriptors {},
+    /// Serve: after `Loaded`. From here on a host must not be killed for nothing.
+    Open,
     /// Stop claiming, finish what runs, report `Drained`, exit 0.
     Drain,
     /// Exit now.
@@ -218,6 +220,8 @@ pub enum FromHost {
         incarnation: u16,
         message: String,
     },
+    /// Every worker could serve, and none does before [`ToHost::Open`]. Of interpreters always, of processes beside another generation.
+    Loaded,
     /// Every seat is up.
     Ready,
     /// It cannot serve. `stage` is one of `start`, `import`, `callable`, `asgi`, `warmup`, `worker`; exits next.

@@ -305,6 +305,7 @@ impl Host {
         loop {
             let message = self.message();
             match &message {
+                FromHost::Loaded => self.order(&ToHost::Open),
                 FromHost::WorkerUp {
                     index, incarnation, ..
                 } => self.ring.worker_up(*index, *incarnation),

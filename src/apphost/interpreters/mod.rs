@@ -98,6 +98,8 @@ pub struct Interpreters {
     exchange: Exchange,
     places: Vec<Held>,
     gate: Arc<Gate>,
+    /// All have loaded, and the supervisor knows it.
+    asked: bool,
     announced: bool,
     draining: bool,
     mailbox: Arc<Mailbox>,
@@ -139,6 +141,7 @@ impl Interpreters {
             exchange,
             places: Vec::with_capacity(workers.len()),
             gate: Arc::default(),
+            asked: false,
             announced: false,
             draining: false,
             report: mailbox.clone(),
@@ -245,6 +248,7 @@ impl Interpreters {
     fn take_order(&mut self) {
         let (order, descriptors) = self.line.receive();
         match order {
+            ToHost::Open => self.gate.open(),
             ToHost::Drain => self.drain(),
             ToHost::Quit => {
                 private::clean();
@@ -322,7 +326,9 @@ impl Interpreters {
             place.loaded |= place.leader == seat.index;
         }
         if self.places.iter().all(|place| place.loaded) {
-            self.gate.open();
+            if !std::mem::replace(&mut self.asked, true) {
+                self.line.send(&FromHost::Loaded);
+            }
         }
     }
 

@@ -108,6 +108,8 @@ struct Zygote<'p> {
     places: Vec<Place>,
     /// `None`: open.
     gate: Option<Gate>,
+    /// All have loaded, and the supervisor knows it.
+    asked: bool,
     afterwork: Afterwork,
     announced: bool,
     draining: bool,
@@ -185,6 +187,7 @@ pub fn run(
         hooks,
         places,
         gate,
+        asked: false,
         announced: false,
         draining: false,
     }
@@ -272,6 +275,7 @@ impl Zygote<'_> {
     fn take_order(&mut self) {
         let (order, descriptors) = self.line.receive();
         match order {
+            ToHost::Open => self.gate = None,
             ToHost::Drain => self.drain(),
             ToHost::Quit => {
                 self.hooks.note(self.py, c"exiting");
@@ -400,7 +404,9 @@ impl Zygote<'_> {
                     let loaded =
                         |place: &Place| place.child.as_ref().is_some_and(|child| child.loaded);
                     if self.places.iter().all(loaded) {
-                        self.gate = None;
+                        if self.gate.is_some() && !std::mem::replace(&mut self.asked, true) {
+                            self.line.send(&FromHost::Loaded);
+                        }
                     }
                 }
                 Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),

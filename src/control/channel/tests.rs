@@ -110,6 +110,7 @@ fn messages_of_the_hosts_survive_the_way() {
     });
     for message in [
         ToHost::Descriptors {},
+        ToHost::Open,
         ToHost::Drain,
         ToHost::Quit,
         ToHost::Replace { index: 4 },
@@ -160,7 +161,7 @@ fn messages_of_the_hosts_survive_the_way() {
     round_trip(FromHost::LateRefusal {
         module: "numpy".into(),
     });
-    for message in [FromHost::Ready, FromHost::Drained] {
+    for message in [FromHost::Loaded, FromHost::Ready, FromHost::Drained] {
         round_trip(message);
     }
     round_trip(FromEdge::WorkerStuck {

@@ -217,8 +217,10 @@ impl App {
         if !probe {
             self.generation += 1;
         }
+        let successor = self.is_serving();
         let host = Host {
             id: ctx.new_host(),
+            open: !probe && kind == Kind::Processes && !successor,
             generation: self.generation,
             kind,
             role: if probe {
@@ -243,7 +245,7 @@ impl App {
             generation: host.generation,
             kind,
             probe,
-            successor: self.is_serving(),
+            successor,
             workers,
         };
         self.hosts.push(host);
@@ -361,10 +363,15 @@ impl App {
     /// Whatever is being started is not wanted any more.
     pub fn abandon_start(&mut self, ctx: &mut Context<'_>) {
         self.pending = None;
-        for host in &mut self.hosts {
-            if matches!(host.role, Role::Probe { .. } | Role::Starting) {
-                host.role = Role::Killed;
-                ctx.out.push(Action::KillHost(host.id));
+        for at in 0..self.hosts.len() {
+            match self.hosts[at].role {
+                // It may have requests already.
+                Role::Starting if self.hosts[at].open => self.drain(at, ctx),
+                Role::Probe { .. } | Role::Starting => {
+                    self.hosts[at].role = Role::Killed;
+                    ctx.out.push(Action::KillHost(self.hosts[at].id));
+                }
+                _ => {}
             }
         }
     }

@@ -32,6 +32,7 @@ impl App {
             } => {
                 self.worker_gone(id, index, incarnation, pid, &reason, ctx);
             }
+            FromHost::Loaded => self.loaded(id, ctx),
             FromHost::Ready => self.ready(id, ctx),
             FromHost::Failed {
                 stage,
@@ -251,6 +252,15 @@ impl App {
             incarnation,
             reason: reason.to_owned(),
         });
+    }
+
+    /// All of them may take requests now, if they are still wanted.
+    fn loaded(&mut self, id: HostId, ctx: &mut Context<'_>) {
+        let Some(at) = self.position(id) else { return };
+        let host = &mut self.hosts[at];
+        if host.role == Role::Starting && !std::mem::replace(&mut host.open, true) {
+            ctx.out.push(Action::ToHost(id, ToHost::Open));
+        }
     }
 
     pub(super) fn ready(&mut self, id: HostId, ctx: &mut Context<'_>) {

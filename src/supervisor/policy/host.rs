@@ -34,6 +34,8 @@ pub struct Host {
     pub seats: Vec<Seat>,
     /// Seats of one worker: its threads.
     pub threads: usize,
+    /// Its workers may have taken requests.
+    pub open: bool,
     pub started_ms: u64,
     /// When to say next that it is still importing.
     pub reminder_ms: u64,

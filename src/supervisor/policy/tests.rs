@@ -205,6 +205,10 @@ impl World {
             host: order.host,
             pid: 100 + order.host,
         });
+        if order.successor || order.kind == config::Kind::Interpreters {
+            self.host(order.host, FromHost::Loaded);
+            assert!(self.did(&Action::ToHost(order.host, ToHost::Open)));
+        }
         for worker in &order.workers {
             self.worker_up(order.host, worker.index, worker.incarnation);
         }

@@ -468,3 +468,19 @@ fn the_process_table_is_sent_when_it_changes_and_only_then() {
             .any(|message| matches!(message, ToEdge::Processes { .. }))
     );
 }
+
+#[test]
+fn a_generation_that_may_have_taken_requests_is_not_killed_for_the_next() {
+    let mut world = World::serving();
+    world.event(Event::Reload);
+    let second = world.host_order();
+    world.host(second.host, FromHost::Loaded);
+    world.event(Event::Reload);
+    assert!(!world.did(&Action::KillHost(second.host)));
+    assert!(world.did(&Action::ToHost(second.host, ToHost::Drain)));
+    let third = world.host_order();
+    world.host(second.host, FromHost::Loaded);
+    assert!(!world.did(&Action::ToHost(second.host, ToHost::Open)));
+    world.bring_up(&third);
+    assert!(world.did(&Action::ToHost(1, ToHost::Drain)));
+}

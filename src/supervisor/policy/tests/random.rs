@@ -233,7 +233,8 @@ fn next_event(random: &mut Random, children: &Children) -> Event {
             pid: 1,
             reason: "r".into(),
         },
-        5 | 6 => FromHost::Ready,
+        5 => FromHost::Loaded,
+        6 => FromHost::Ready,
         7 => FromHost::Failed {
             stage: "import".into(),
             message: "m".into(),
