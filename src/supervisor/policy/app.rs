@@ -388,8 +388,12 @@ impl App {
 
     /// The server ends: hosts have no further use.
     pub fn quit(&mut self, ctx: &mut Context<'_>) {
-        self.abandon_start(ctx);
+        self.pending = None;
         for host in &mut self.hosts {
+            if matches!(host.role, Role::Probe { .. } | Role::Starting) {
+                host.role = Role::Killed;
+                ctx.out.push(Action::KillHost(host.id));
+            }
             if matches!(host.role, Role::Serving | Role::Draining { .. }) {
                 host.role = Role::Quitting {
                     kill_at_ms: ctx.now_ms + QUIT_MS,
