@@ -63,6 +63,16 @@ def new_loop(native, choice):
     return asyncio.SelectorEventLoop(Selector(native)), True
 
 
+def load_loop(choice):
+    """Imports what `new_loop` will need."""
+    if choice != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            # Said by the worker, if it matters.
+            pass
+
+
 def single_callable(application):
     """An ASGI 2 application as one of ASGI 3."""
 

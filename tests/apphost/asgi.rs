@@ -120,6 +120,11 @@ async def blocks(scope, receive, send):
     while time.monotonic() < deadline:
         time.sleep(0.01)
 
+async def deaf(scope, receive, send):
+    import time
+    print('deaf', flush=True)
+    time.sleep(7)
+
 async def trailers(scope, receive, send):
     assert ('http.response.trailers' in scope['extensions']) == (scope['query_string'] == b'te')
     await start(send, 200, trailers=True)
@@ -640,6 +645,31 @@ fn a_loop_that_stands_still_is_replaced() {
         }
         assert_eq!(host.call(&get("/wrong")).status, 200);
     }
+}
+
+#[test]
+fn a_loop_that_heeds_nothing_loses_its_seat() {
+    if !crate::interpreters() {
+        return;
+    }
+    let (mut host, _dir) = host(SEVERAL, Kind::Interpreters);
+    let waits = host.submit(&get("/slow"));
+    eventually("claimed", || host.ring.worker_of(waits));
+    let slot = host.submit(&get("/deaf"));
+    host.logged("deaf");
+    host.order(&ToHost::Replace { index: 0 });
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(matches!(gone, FromHost::WorkerGone { incarnation: 1, .. }));
+    for slot in [waits, slot] {
+        assert!(host.wait(slot).aborted);
+    }
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    for _ in 0..20 {
+        assert_eq!(host.call(&get("/wrong")).status, 200);
+    }
+    // When it comes back it finds that nothing is its own any more.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(host.call(&get("/wrong")).status, 200);
 }
 
 #[test]

@@ -21,4 +21,4 @@ mod websocket;
 mod wire;
 mod worker;
 
-pub use worker::{AsgiWorker, Setting};
+pub use worker::{AsgiWorker, Setting, preload};

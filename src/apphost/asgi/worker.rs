@@ -74,12 +74,6 @@ impl AsgiWorker {
             },
         )?);
         let native = Type::<Selector>::new(py)?.instance(Selector::new(&desk).map_err(system)?)?;
-        // uvloop refuses sub-interpreters, and trying would look like the application's own attempt.
-        let event_loop = match (spec.options.event_loop, spec.kind) {
-            (EventLoop::Auto, config::Kind::Interpreters) | (EventLoop::Asyncio, _) => "asyncio",
-            (EventLoop::Auto, config::Kind::Processes) => "auto",
-            (EventLoop::Uvloop, _) => "uvloop",
-        };
         let lifespan = match spec.options.lifespan {
             Lifespan::Auto => "auto",
             Lifespan::On => "on",
@@ -90,7 +84,7 @@ impl AsgiWorker {
         for (key, value) in [
             (c"native", native.object()),
             (c"application", &application),
-            (c"loop", &py.text(event_loop)?),
+            (c"loop", &py.text(event_loop(spec))?),
             (c"lifespan", &py.text(lifespan)?),
             (c"state", &state),
             (c"graceful_s", &py.float(graceful_s)?),
@@ -141,6 +135,24 @@ impl AsgiWorker {
         drop(self.desk.seat.take());
         End::Drained
     }
+}
+
+/// Which loop: uvloop refuses sub-interpreters, and trying would look like the application's own attempt.
+fn event_loop(spec: &HostSpec) -> &'static str {
+    match (spec.options.event_loop, spec.kind) {
+        (EventLoop::Auto, config::Kind::Interpreters) | (EventLoop::Asyncio, _) => "asyncio",
+        (EventLoop::Auto, config::Kind::Processes) => "auto",
+        (EventLoop::Uvloop, _) => "uvloop",
+    }
+}
+
+/// Before the first fork: loads what every worker's loop needs, so that they share it.
+pub fn preload(py: Python<'_>, prelude: &Prelude, spec: &HostSpec) -> ffi::Result<()> {
+    let script = script(py, prelude)?;
+    let load = script.get_named(py, c"load_loop")?;
+    load.expect("asgi.py defines it")
+        .call_with(&[&py.text(event_loop(spec))?])?;
+    prelude.call(py, c"settle", &[]).map(drop)
 }
 
 /// `asgi.py` in a namespace of its own that knows the prelude's.
