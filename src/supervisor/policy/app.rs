@@ -116,7 +116,11 @@ impl App {
         let no_interpreters = ctx.setup.no_interpreters.get(self.index);
         let probe = match (self.options.kind, no_interpreters.and_then(Option::as_ref)) {
             (KindChoice::Processes, _) => {
-                self.decide(Kind::Processes, "as --kind says");
+                let why = match self.options.hooks {
+                    Some(_) => "its hooks are for processes",
+                    None => "as --kind says",
+                };
+                self.decide(Kind::Processes, why);
                 false
             }
             (KindChoice::Interpreters, _) => {
