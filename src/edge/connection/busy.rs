@@ -7,7 +7,7 @@ use super::request::{Open, Step};
 use super::stream_body::{DRAIN_BYTES_MAX, StreamBody};
 use super::submission::Upload;
 use super::upload::Failed;
-use super::{After, Connection};
+use super::{After, Connection, RECEIVES_PER_TURN};
 use crate::app::{Call, Served};
 use crate::files;
 use crate::respond::Manner;
@@ -28,6 +28,7 @@ impl Connection {
         mut step: Step,
     ) -> After {
         self.ring.stats.connections_active.add(1);
+        let mut receives = 0;
         let after = loop {
             let ended = match step {
                 Step::Dry => match self.flush(&mut out).await {
@@ -39,10 +40,20 @@ impl Connection {
                     _ => break After::Close,
                 },
                 Step::Full => match self.flush(&mut out).await {
-                    Ok(()) => Ended::Stay,
+                    Ok(()) => {
+                        // So much for this turn, though the client takes more.
+                        uring::yield_now().await;
+                        Ended::Stay
+                    }
                     Err(_) => Ended::Cut,
                 },
-                Step::Partial => self.more_head(&mut input, &mut out).await,
+                Step::Partial => {
+                    receives += 1;
+                    if receives % RECEIVES_PER_TURN == 0 {
+                        uring::yield_now().await;
+                    }
+                    self.more_head(&mut input, &mut out).await
+                }
                 Step::File { open, status, body } => {
                     self.send_body(open, status, body, &mut out, None).await
                 }

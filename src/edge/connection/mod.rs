@@ -38,7 +38,7 @@ use request::{Open, Step};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use uring::net::{RecvBuf, Socket};
@@ -47,6 +47,8 @@ use websocket::Session;
 
 /// Answers that may gather before they are sent: beyond it the client has to take some first.
 const OUTPUT_MAX_BYTES: usize = 256 * 1024;
+/// Receives of one connection that are answered before others have a turn: one that pipelines without end has no more of it.
+const RECEIVES_PER_TURN: u32 = 4;
 
 /// Where a connection came in; shared by all of a listener.
 #[derive(Debug)]
@@ -164,9 +166,14 @@ impl Future for Serve {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Each pass consumes a receive, or ends in a wait.
+        let mut receives = 0;
         loop {
             match &mut self.0 {
                 Life::Rest(connection) => {
+                    if receives == RECEIVES_PER_TURN {
+                        return pin!(uring::yield_now()).poll(cx);
+                    }
+                    receives += 1;
                     let turn = match ready!(connection.poll_rest(cx)) {
                         Some(chunk) => connection.turn(chunk),
                         None => Turn::Now(After::Close),

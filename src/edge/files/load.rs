@@ -130,8 +130,11 @@ impl Cold {
         };
         for status in status.iter().chain(chosen) {
             if let Some(page) = files.locations[request.mount()].page(*status) {
-                // It is in the cache now, or there is none and the plain words must do.
-                drop(walk.fixed(page).await);
+                // It is in the cache now, or there is none and the plain words must do: not a page of which nobody knows
+                // whether it is still that.
+                if walk.fixed(page).await.is_err() {
+                    files.found.borrow_mut().remove(request.mount(), page.key());
+                }
             }
         }
         Ready {

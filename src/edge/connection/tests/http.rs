@@ -524,3 +524,45 @@ fn new_locations_leave_what_has_begun_alone() {
     });
     assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
 }
+
+/// One client pipelines as fast as it can and takes every answer: the others have a turn after each few of them.
+#[test]
+fn pipelining_without_end_shares_the_thread() {
+    const COUNT: usize = 1500;
+    let faults = Faults {
+        window: usize::MAX,
+        ..Faults::NONE
+    };
+    for (path, length) in [("/static/a.txt", 5), ("/static/middle", 8000)] {
+        run_seeds(
+            0..2,
+            |_| faults,
+            async |sim| {
+                files(&sim);
+                sim.add_file("/www/middle", vec![0; 8000], 1_700_000_000);
+                let site = Site::new(sim, config());
+                let peer = site.connect();
+                let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+                peer.write(&request);
+                peer.answer().await.expect("an answer");
+                let turns = Rc::new(Cell::new(0));
+                let there = Rc::downgrade(&turns);
+                uring::spawn(async move {
+                    while let Some(turns) = there.upgrade() {
+                        turns.set(turns.get() + 1);
+                        uring::yield_now().await;
+                    }
+                });
+                peer.write(request.repeat(COUNT));
+                for _ in 0..COUNT {
+                    peer.answer().await.expect("an answer");
+                }
+                // Of 512 bytes each.
+                let receives = COUNT * request.len() / 512;
+                assert!(turns.get() >= receives / 4, "{} turns", turns.get());
+                let pieces = COUNT * length / (320 * 1024);
+                assert!(turns.get() >= pieces, "{} turns", turns.get());
+            },
+        );
+    }
+}
