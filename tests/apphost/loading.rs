@@ -129,8 +129,6 @@ fn what_is_not_there_is_named_with_what_may_be_meant() {
         "callable",
         "neither a name nor a call with literal arguments",
     );
-    fails("app:asgi", "asgi", "is an ASGI application");
-    fails("app:modern", "asgi", "is an ASGI application");
 }
 
 #[test]
