@@ -256,3 +256,46 @@ fn hup_reads_the_configuration_again() {
     assert!(!answer.status.success());
     unharmed(load);
 }
+
+const ASGI: &str = "
+import os
+MODE = open(os.path.join(os.environ['TEST_DIR'], 'mode')).read()
+async def app(scope, receive, send):
+    if scope['type'] == 'lifespan':
+        while True:
+            message = await receive()
+            await send({'type': message['type'] + '.complete'})
+    await receive()
+    if scope['path'] == '/warm' and MODE == 'cold':
+        raise RuntimeError('it stays cold')
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': MODE.encode()})
+";
+
+#[test]
+fn asgi_workers_are_warmed_up_on_their_own_loop() {
+    for kind in ["processes", "interpreters"] {
+        if kind == "interpreters" && !interpreters() {
+            continue;
+        }
+        let setup = Setup::bare().arg("warm:app").workers(2).kind(kind);
+        setup.dir().write("warm.py", ASGI);
+        setup.dir().write("mode", "one");
+        let chdir = setup.dir().path().to_owned();
+        let server = setup
+            .option("--chdir", chdir)
+            .option("--warmup", "/warm")
+            .start();
+        let load = Load::start(server.address(), 4, "/");
+        server.dir().write("mode", "cold");
+        server.signal(HUP);
+        server.wait_log("generation 2 does not pass its warm-up: the warm-up request /warm failed: RuntimeError: it stays cold");
+        assert_eq!(server.get("/").expect(200).text(), "one");
+        server.dir().write("mode", "two");
+        server.signal(HUP);
+        eventually("the good generation", || {
+            (server.get("/").expect(200).text() == "two").then_some(())
+        });
+        unharmed(load);
+    }
+}

@@ -7,7 +7,7 @@ use crate::ffi::{self, Handle, Object, Python};
 use crate::line::SeatEnds;
 use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
-use crate::worker::{End, Exchange, Progress, Worker};
+use crate::worker::{AtGate, End, Exchange, Progress, Worker};
 use config::Interface;
 use control::message::{FromHost, HostSpec, WorkerSpec};
 use std::cell::RefCell;
@@ -71,7 +71,12 @@ pub struct Common {
 
 impl Common {
     /// Takes the seat and serves, in the calling thread.
-    pub fn serve(&self, py: Python<'_>, place: Place) -> Result<End, LoadError> {
+    pub fn serve(
+        &self,
+        py: Python<'_>,
+        place: Place,
+        at_gate: AtGate<'_>,
+    ) -> Result<End, LoadError> {
         place.seen.begin(py);
         let worker = Worker::new(
             py,
@@ -83,6 +88,7 @@ impl Common {
             self.application.clone(),
             self.errors.clone(),
             place.seen.progress.clone(),
+            at_gate,
         )?;
         self.report.up(place.seat, place.seen.progress.interface());
         Ok(worker.run(py))
@@ -114,7 +120,7 @@ impl Common {
     fn work(&self, py: Python<'_>, place: Place) {
         let seat = place.seat;
         // A panic would leave a seat with nobody in it.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.serve(py, place)));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve(py, place, &|_| Ok(()))));
         match ended.unwrap_or_else(|_| Err(LoadError::new("worker", "a request thread panicked"))) {
             Ok(end) => self.report.ended(seat, end),
             Err(error) => self.report.failed(seat, error),

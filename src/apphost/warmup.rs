@@ -4,7 +4,7 @@
 //! is in `warmup.py`.
 
 use crate::ffi::{Object, Python};
-use crate::load::LoadError;
+use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use config::Kind;
 use control::message::{HostSpec, clip};
@@ -21,6 +21,10 @@ pub fn wsgi(
     let Some(paths) = prepare(py, prelude, spec)? else {
         return Ok(());
     };
+    if load::speaks(py, prelude, application, spec.options.interface)? != Speaks::Wsgi {
+        // On its own loop, later.
+        return Ok(());
+    }
     let setting = py.tuple(&[
         &py.text(&script_name(spec))?,
         &py.text(&spec.server_software)?,

@@ -92,6 +92,9 @@ pub enum Worker {
     Asgi(AsgiWorker),
 }
 
+/// Called when everything is ready, right before the seat is taken: tells so, and waits until it may be.
+pub type AtGate<'a> = &'a dyn Fn(Python<'_>) -> Result<(), LoadError>;
+
 /// One that serves requests one after another.
 pub struct WsgiWorker {
     seat: WorkerSeat,
@@ -115,6 +118,7 @@ impl Worker {
         application: Object,
         errors: Object,
         progress: Arc<Progress>,
+        at_gate: AtGate<'_>,
     ) -> Result<Worker, LoadError> {
         let speaks = load::speaks(py, prelude, &application, spec.options.interface)?;
         if speaks != Speaks::Wsgi {
@@ -131,6 +135,7 @@ impl Worker {
                     legacy: speaks == Speaks::AsgiLegacy,
                     errors,
                     progress,
+                    at_gate,
                 },
             )
             .map(Worker::Asgi);
@@ -149,6 +154,7 @@ impl Worker {
                 worker: seat.index,
             },
         )?;
+        at_gate(py)?;
         let seat = WorkerSeat::attach(
             exchange.segment.clone(),
             seat.index,

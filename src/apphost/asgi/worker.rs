@@ -6,7 +6,8 @@ use crate::ffi::{self, Dict, Object, Python, Type, Version};
 use crate::line::SeatEnds;
 use crate::load::LoadError;
 use crate::prelude::Prelude;
-use crate::worker::{End, Exchange, Progress};
+use crate::warmup;
+use crate::worker::{AtGate, End, Exchange, Progress};
 use config::{EventLoop, Lifespan};
 use control::message::{HostSpec, WorkerSpec};
 use shm::WorkerSeat;
@@ -32,6 +33,7 @@ pub struct Setting<'a> {
     pub legacy: bool,
     pub errors: Object,
     pub progress: Arc<Progress>,
+    pub at_gate: AtGate<'a>,
 }
 
 /// A worker whose application has started up.
@@ -98,6 +100,17 @@ impl AsgiWorker {
         let eager = ffi::running() >= EAGER_SINCE;
         desk.bind(py, &object, eager, own_sleep)?;
         worker.call_member(c"start", &[])?;
+        if let Some(paths) = warmup::prepare(py, prelude, spec)? {
+            let root_path = py.text(&spec.options.root_path)?;
+            let coroutine = prelude.call(
+                py,
+                c"warm_up_asgi",
+                &[&application, &paths, &root_path, &state],
+            )?;
+            let failures = object.call_member(c"run_until_complete", &[&coroutine])?;
+            warmup::judge(spec, &failures)?;
+        }
+        (setting.at_gate)(py)?;
         let corrupt = |corrupt| {
             LoadError::new(
                 "worker",

@@ -153,8 +153,12 @@ impl Thread {
         });
         let application = hooks.application(py, application?)?;
         warmup::wsgi(py, prelude, &self.spec, &application)?;
-        self.report.loaded(place.seat);
-        py.detached(|| self.gate.pass());
+        let seat = place.seat;
+        let at_gate = |py: Python<'_>| {
+            self.report.loaded(seat);
+            py.detached(|| self.gate.pass());
+            Ok(())
+        };
         let common = Common {
             spec: self.spec.clone(),
             exchange: self.exchange.clone(),
@@ -163,10 +167,19 @@ impl Thread {
             errors,
             report: self.report.clone(),
         };
-        let hired = common.hire(py, further)?;
-        let end = common.serve(py, place)?;
+        let end_and_hired = match further.is_empty() {
+            true => (common.serve(py, place, &at_gate)?, None),
+            false => {
+                at_gate(py)?;
+                let hired = common.hire(py, further)?;
+                (common.serve(py, place, &|_| Ok(()))?, Some(hired))
+            }
+        };
+        let (end, hired) = end_and_hired;
         if end == End::Drained {
-            hired.join(py)?;
+            if let Some(hired) = hired {
+                hired.join(py)?;
+            }
             hooks.note(py, c"leaving");
         }
         Ok(end)

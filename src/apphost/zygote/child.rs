@@ -9,6 +9,7 @@ use crate::warmup;
 use crate::worker::{Progress, Worker};
 use control::Channel;
 use control::message::FromHost;
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use sys::eventfd::EventFd;
@@ -94,15 +95,20 @@ impl Zygote<'_> {
         };
         let application = self.hooks.application(py, application)?;
         warmup::wsgi(py, self.prelude, &self.spec, &application)?;
-        tell(&FromHost::Ready);
-        if let Some(closed) = gate {
-            wait_for_end(py, closed)?;
-        }
+        let gate = Cell::new(gate);
+        let at_gate = |py: Python<'_>| {
+            tell(&FromHost::Ready);
+            match gate.take() {
+                Some(closed) => wait_for_end(py, closed),
+                None => Ok(()),
+            }
+        };
         let errors = self.errors.clone();
         let interface = self.spec.options.interface;
         if seats.len() > 1
             && load::speaks(py, self.prelude, &application, interface)? == Speaks::Wsgi
         {
+            at_gate(py)?;
             let crew = Crew::new(channel.clone(), bell);
             let common = Common {
                 spec: Arc::new(self.spec.clone()),
@@ -135,6 +141,7 @@ impl Zygote<'_> {
             application,
             errors,
             progress.clone(),
+            &at_gate,
         )?;
         let up = FromHost::WorkerUp {
             index: seat.index,
