@@ -1,7 +1,8 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! Floors inside: `files`, `model`, `options`, `gunicorn`, `value` | `document` | `raw` | `check`, `help` | `cli`. `cli::parse` turns arguments and
-//! environment into an [`Invocation`] without looking at files or sockets; `world::check` does look.
+//! Floors inside: `files`, `app`, `model`, `options`, `value` | `document` | `raw` | `doors` (the words of other servers) | `check`, `help`,
+//! `printed` | `cli`. `cli::parse` turns arguments and environment into an [`Invocation`]; what it needs of the world it asks its
+//! [`Outside`]. `world::check` looks whether what is named is there.
 #![forbid(unsafe_code)]
 
 pub mod app;

@@ -315,7 +315,7 @@ mod tests {
             "  generation 2: serving, host pid 9, 4 of 4 workers up",
             "  without their C part in a sub-interpreter: yaml, msgpack",
             "  4 workers wanted (2 to 8); hosts started again 1, workers recycled 7",
-            "2.5 MiB       -",
+            "2.5 MiB         -",
             "p50 85 us, p99 12.3 ms",
             "GET /slow for 4.5 s",
             "200: 19, 404: 1",
