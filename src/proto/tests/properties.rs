@@ -253,12 +253,12 @@ fn ranges_send_what_was_asked_for() {
                 asked[first] && asked[last],
                 "{field} of {length}: an end nobody asked for"
             );
-            for index in first..=last {
-                covered[index] += 1;
-            }
+            covered[first..=last]
+                .iter_mut()
+                .for_each(|count| *count += 1);
             let mut gap = 0;
-            for index in first..=last {
-                gap = if asked[index] { 0 } else { gap + 1 };
+            for asked in &asked[first..=last] {
+                gap = if *asked { 0 } else { gap + 1 };
                 assert!(gap <= GAP, "{field} of {length}: more than asked for");
             }
         }

@@ -23,38 +23,19 @@ fn conditions() {
                 plain.header("Last-Modified"),
                 Some("Sun, 06 Nov 1994 08:49:37 GMT")
             );
+            // The rules are proto's (`tests/properties.rs`); here every verdict once, of memory and of a file.
             for (fields, status) in [
-                (format!("If-None-Match: {tag}"), 304),
-                (format!("If-None-Match: W/{tag}"), 304),
                 (format!("If-None-Match: \"x\", {tag}"), 304),
-                ("If-None-Match: *".into(), 304),
                 ("If-None-Match: \"x\"".into(), 200),
                 (
                     "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT".into(),
                     304,
                 ),
                 (
-                    "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(),
-                    200,
-                ),
-                ("If-Modified-Since: rubbish".into(), 200),
-                (
-                    "If-None-Match: \"x\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"
-                        .into(),
-                    200,
-                ),
-                (format!("If-Match: {tag}"), 200),
-                (format!("If-Match: W/{tag}"), 412),
-                ("If-Match: \"x\"".into(), 412),
-                ("If-Match: *".into(), 200),
-                (
                     "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(),
                     412,
                 ),
-                (
-                    "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT".into(),
-                    200,
-                ),
+                (format!("If-Match: {tag}"), 200),
                 (format!("If-Match: \"x\"\r\nIf-None-Match: {tag}"), 412),
             ] {
                 for method in ["GET", "HEAD"] {
