@@ -1,8 +1,8 @@
 //! Descriptors on a worker's socket: files the app wants sent, spooled bodies it wants to read.
 //!
 //! The socket is shared by all ring threads, so one of them may receive what belongs to another: a stash, shared as well,
-//! keeps it. Invariants: nothing here waits; the stash is bounded, the oldest descriptor is closed first (it belongs to a
-//! request that was cancelled, since a worker runs one at a time).
+//! keeps it. Invariants: nothing here waits; the stash is bounded, the oldest descriptor is closed first (most likely it belongs
+//! to a request that was cancelled).
 
 use shm::handover::{LABEL_BYTES, Label};
 use std::collections::VecDeque;

@@ -116,6 +116,8 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
         "abandoned": sum(&|app| app.abandoned.value()),
         "broken": sum(&|app| app.broken.value()),
         "timed_out": sum(&|app| app.timed_out.value()),
+        "websockets_open": sum(&|app| app.websockets_open.value()),
+        "websockets": sum(&|app| app.websockets.value()),
         "queue_time": times(stats.iter().map(|app| &app.queue_time)),
         "app_time": times(stats.iter().map(|app| &app.app_time)),
         "workers": workers(world, app, now_ns),
