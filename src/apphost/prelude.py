@@ -112,10 +112,20 @@ def extension(path):
         module = module_from_spec(spec_from_loader("_ringgate", loader))
         loader.exec_module(module)
         sys.modules["_ringgate"] = module
+        guard_frames()
     module = sys.modules["_ringgate"]
     # For visitors from other threads, who find their way by import.
     module.stack = stack
     return module
+
+
+def guard_frames():
+    """In an interpreter beside others: CPython's `sys._current_frames` makes frames of all interpreters' threads in the caller's memory, and the
+    process aborts when the others free them; `sys._current_exceptions` likewise. Here they know the calling thread alone."""
+    from _thread import get_ident
+
+    sys._current_frames = lambda: {get_ident(): sys._getframe(1)}
+    sys._current_exceptions = lambda: {get_ident(): sys.exception()}
 
 
 def hire(serve, name):
@@ -377,12 +387,11 @@ def arm_stack_signal(number):
     faulthandler.register(number, file=2, all_threads=False, chain=False)
 
 
-def stack(thread):
+def stack(frame):
     """Where a thread of this interpreter stands, as text."""
     import traceback
 
-    frame = sys._current_frames().get(thread)
-    return "".join(traceback.format_stack(frame)) if frame is not None else ""
+    return "".join(traceback.format_stack(frame))
 
 
 def tell(errors, headline, error):

@@ -171,9 +171,12 @@ impl ffi::Method for Serve {
     }
 }
 
-/// Writes where a thread stands to the log and raises RequestTimeout in it. In the thread's own interpreter.
+/// Writes where a thread stands to the log and raises RequestTimeout in it. In the thread's own interpreter, while it is at a request.
 pub fn interrupt(py: Python<'_>, prelude_stack: &Object, handle: Handle) -> ffi::Result<()> {
-    let stack = prelude_stack.call_with(&[&py.integer(handle.thread as i64)?])?;
+    let stack = match handle.frame(py) {
+        Some(frame) => prelude_stack.call_with(&[&frame])?,
+        None => py.text("")?,
+    };
     let errors = py.import(c"sys")?.member(c"stderr")?;
     let text = format!(
         "a request ran over its time and is interrupted; it was here:\n{}",

@@ -3,7 +3,7 @@
 //! Invariant: an interpreter that was created is never ended. Ending one that has imported datetime or sqlite3 aborts the process on 3.13, one with a
 //! live daemon thread crashes on any version; the process ends instead.
 
-use super::object::Python;
+use super::object::{Object, Python};
 use super::version::{self, InterpreterConfig};
 use pyo3::ffi;
 use std::ffi::CStr;
@@ -56,11 +56,13 @@ pub fn create_interpreter<R>(work: impl FnOnce(Python<'_>) -> R) -> Result<R, St
 #[derive(Clone, Copy)]
 pub struct Handle {
     interpreter: *mut ffi::PyInterpreterState,
+    state: *mut ffi::PyThreadState,
     /// What `threading.get_ident` says there.
     pub thread: u64,
 }
 
-// SAFETY: an address used only as the argument of PyThreadState_New, which any thread may call; interpreters are never ended, so it stays valid.
+// SAFETY: `interpreter` is used only as the argument of PyThreadState_New, which any thread may call; interpreters are never ended, so it stays
+// valid. `state` is used only by `frame`, under its conditions.
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -69,6 +71,8 @@ impl Handle {
         Handle {
             // SAFETY: attached thread.
             interpreter: unsafe { ffi::PyInterpreterState_Get() },
+            // SAFETY: the same.
+            state: unsafe { ffi::PyThreadState_Get() },
             thread: sys::process::thread_handle(),
         }
     }
@@ -91,8 +95,20 @@ impl Handle {
         }
     }
 
+    /// The innermost Python frame of that thread; `None` where it runs none. To be called by a visitor of the same interpreter while the thread
+    /// is known to be at a request.
+    ///
+    /// Not by way of `sys._current_frames`: that makes frames of every interpreter's threads in the memory of the calling one (up to 3.13 and later),
+    /// and the process aborts when their own interpreters free them.
+    pub fn frame(self, _py: Python<'_>) -> Option<Object> {
+        // SAFETY: attached to the interpreter of a thread that is alive, by the condition above.
+        let frame = unsafe { ffi::PyThreadState_GetFrame(self.state) };
+        // SAFETY: not NULL, so a new reference that is ours now.
+        (!frame.is_null()).then(|| unsafe { Object::from_owned_or_none(frame.cast()) })
+    }
+
     /// Raises `class` in that thread as soon as it runs Python code. To be called by a visitor of the same interpreter.
-    pub fn raise_asynchronously(self, _py: Python<'_>, class: &super::Object) -> bool {
+    pub fn raise_asynchronously(self, _py: Python<'_>, class: &Object) -> bool {
         // SAFETY: attached to the interpreter the thread belongs to; SetAsyncExc takes a reference of its own and finds no thread if the number is wrong.
         unsafe {
             ffi::PyThreadState_SetAsyncExc(self.thread as std::ffi::c_long, class.as_ptr()) == 1
