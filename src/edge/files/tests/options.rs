@@ -665,7 +665,11 @@ fn a_directory_swapped_for_a_link_leads_nowhere() {
             async |mut server: Server| {
                 server.without_freshness();
                 let mut seen = 0;
-                for _ in 0..3000 {
+                // On a busy machine the other thread may rest while the directory is away.
+                for asked in 0.. {
+                    if asked > 3000 && seen > 0 {
+                        break;
+                    }
                     let reply = server.ask("GET /s/dir/a").await;
                     match reply.status {
                         200 => assert_eq!(reply.body, b"public"),
@@ -673,7 +677,6 @@ fn a_directory_swapped_for_a_link_leads_nowhere() {
                     }
                     seen += usize::from(reply.status == 200);
                 }
-                assert!(seen > 0);
             },
         );
     }
