@@ -21,10 +21,6 @@ def broken_factory():
 def none_factory():
     return None
 number = 42
-async def asgi(scope, receive, send): pass
-class Modern:
-    async def __call__(self, scope, receive, send): pass
-modern = Modern()
 ";
 
 fn target(target: &str) -> (Setup, crate::harness::TempDir) {
