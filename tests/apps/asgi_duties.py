@@ -251,10 +251,11 @@ async def sleeps(scope, receive, send):
 
 
 async def blocks(scope, receive, send):
-    import time
-
-    time.sleep(float(scope["query_string"] or b"0.2"))
-    await answer(send, str(os.getpid()))
+    """Stands in the way of its loop, where no exception reaches it, until somebody writes to the pipe `gate`."""
+    os.mkfifo(DIR / "gate")
+    mark("blocks", "x")
+    (DIR / "gate").read_bytes()
+    await answer(send, "released")
 
 
 async def websocket(scope, receive, send):
