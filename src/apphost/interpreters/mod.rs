@@ -325,10 +325,10 @@ impl Interpreters {
         for place in &mut self.places {
             place.loaded |= place.leader == seat.index;
         }
-        if self.places.iter().all(|place| place.loaded) {
-            if !std::mem::replace(&mut self.asked, true) {
-                self.line.send(&FromHost::Loaded);
-            }
+        if self.places.iter().all(|place| place.loaded)
+            && !std::mem::replace(&mut self.asked, true)
+        {
+            self.line.send(&FromHost::Loaded);
         }
     }
 

@@ -403,10 +403,11 @@ impl Zygote<'_> {
                     child.loaded = true;
                     let loaded =
                         |place: &Place| place.child.as_ref().is_some_and(|child| child.loaded);
-                    if self.places.iter().all(loaded) {
-                        if self.gate.is_some() && !std::mem::replace(&mut self.asked, true) {
-                            self.line.send(&FromHost::Loaded);
-                        }
+                    if self.gate.is_some()
+                        && self.places.iter().all(loaded)
+                        && !std::mem::replace(&mut self.asked, true)
+                    {
+                        self.line.send(&FromHost::Loaded);
                     }
                 }
                 Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),

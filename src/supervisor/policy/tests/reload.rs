@@ -12,14 +12,14 @@ fn developing() -> World {
 }
 
 fn state(world: &World) -> Option<(AppState, String)> {
-    let states = world.to_edge().into_iter().filter_map(|message| {
+    let mut states = world.to_edge().into_iter().filter_map(|message| {
         if let ToEdge::AppState { state, message, .. } = message {
             Some((*state, message.clone()))
         } else {
             None
         }
     });
-    states.last()
+    states.next_back()
 }
 
 #[test]
