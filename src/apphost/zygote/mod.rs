@@ -139,7 +139,12 @@ pub fn run(
         let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
         load::report_files(py, prelude, &spec, &|message| line.send(&message));
         match loaded {
-            Ok(application) => Some(application),
+            Ok(application) => {
+                if let Err(error) = load_loop(py, prelude, &spec, &application) {
+                    line.fail(error);
+                }
+                Some(application)
+            }
             Err(error) => line.fail(error),
         }
     } else {
@@ -192,6 +197,19 @@ pub fn run(
         draining: false,
     }
     .run(term)
+}
+
+/// For an ASGI application: what its workers' loops need, to be shared.
+fn load_loop(
+    py: Python<'_>,
+    prelude: &Prelude,
+    spec: &HostSpec,
+    application: &Object,
+) -> Result<(), LoadError> {
+    if load::speaks(py, prelude, application, spec.options.interface)? != load::Speaks::Wsgi {
+        crate::asgi::preload(py, prelude, spec)?;
+    }
+    Ok(())
 }
 
 impl Zygote<'_> {
