@@ -1,22 +1,23 @@
 //! A file as the cache knows it: identity, validators, prepared heads, and for a small file its bytes.
 //!
 //! Owns the memory or the open file. Invariants: a prepared head says exactly `stat.size` bytes, and in memory exactly that many
-//! follow; `Date` and `Expires` stand at fixed places and are overwritten per answer. Must not know how files are opened.
+//! follow. Must not know how files are opened.
 
 use super::Answer;
 use super::cache::{Cost, Weigh};
 use super::location::{Location, append_line};
+use super::prepared::{DATE, Prepared, expires, find_expires};
 use super::send::{Body, OpenFile, Piece};
+use super::tag::{etag_of, is_settled};
 use crate::respond::{self, Common, Manner};
 use config::EntityTag;
+use proto::Head;
 use proto::accept_encoding::{Coding, Preferences};
 use proto::conditional::Validators;
 use proto::date;
 use proto::etag::ETag;
-use proto::http1::response::Writer;
 use proto::multipart::Multipart;
 use proto::range::ByteRange;
-use proto::{Head, Version};
 use std::cell::Cell;
 use std::rc::Rc;
 use uring::fs::{File, Stat};
@@ -74,18 +75,6 @@ pub struct Entry {
     siblings: Box<[Entry]>,
     /// The directory when siblings were last looked for: while it is the same, those that were not there are not there.
     neighbourhood: Cell<Option<Stat>>,
-}
-
-/// A whole head, and perhaps a body behind it.
-#[derive(Debug)]
-struct Prepared {
-    bytes: Box<[u8]>,
-    /// `bytes[..head]` ends with the empty line.
-    head: usize,
-    /// Where the 29 bytes of `Date` stand.
-    date: usize,
-    /// Where those of `Expires` stand, and how far it lies ahead.
-    expires: Option<(usize, u64)>,
 }
 
 impl Weigh for Rc<Entry> {
@@ -261,8 +250,8 @@ impl Entry {
             + self.path.len()
             + self.content_type.len()
             + self.lines.len()
-            + self.full.bytes.len()
-            + self.not_modified.bytes.len();
+            + self.full.memory_bytes()
+            + self.not_modified.memory_bytes();
         Cost {
             bytes,
             descriptors: usize::from(self.file.is_some()),
@@ -404,7 +393,7 @@ impl Entry {
                 body_bytes: 0,
             },
             None => {
-                out.extend_from_slice(&self.full.bytes[self.full.head..]);
+                out.extend_from_slice(self.full.body());
                 Answer::Whole {
                     status,
                     body_bytes: self.length(),
@@ -429,119 +418,7 @@ impl Entry {
 
     /// A range lies within the file, and a file in memory is there whole.
     fn memory(&self, range: ByteRange) -> &[u8] {
-        let body = &self.full.bytes[self.full.head..];
+        let body = self.full.body();
         &body[range.first as usize..=range.last as usize]
-    }
-}
-
-impl Prepared {
-    #[inline]
-    fn append(&self, date: &[u8; 29], manner: Manner, out: &mut Vec<u8>) -> u64 {
-        let start = out.len();
-        let end = if manner.head_only {
-            self.head
-        } else {
-            self.bytes.len()
-        };
-        if manner.keep_alive && manner.version == Version::Http11 {
-            out.extend_from_slice(&self.bytes[..end]);
-        } else {
-            let connection: &[u8] = if manner.keep_alive {
-                b"Connection: keep-alive\r\n\r\n"
-            } else {
-                b"Connection: close\r\n\r\n"
-            };
-            out.extend_from_slice(&self.bytes[..self.head - 2]);
-            out.extend_from_slice(connection);
-            out.extend_from_slice(&self.bytes[self.head..end]);
-        }
-        out[start + self.date..][..date.len()].copy_from_slice(date);
-        if let Some((at, ahead_s)) = self.expires {
-            out[start + at..][..DATE.len()].copy_from_slice(&expires(ahead_s));
-        }
-        (end - self.head) as u64
-    }
-}
-
-impl Prepared {
-    fn new(
-        status: u16,
-        server: &str,
-        body: &[u8],
-        expires_s: Option<u64>,
-        lines: impl FnOnce(&mut Writer<'_>),
-    ) -> Prepared {
-        let mut bytes = Vec::with_capacity(384 + body.len());
-        let mut writer = respond::begin(
-            &mut bytes,
-            status,
-            Common {
-                date: DATE,
-                server,
-                retry_after_s: 1,
-            },
-        );
-        lines(&mut writer);
-        writer.finish();
-        let head = bytes.len();
-        let date = memchr::memmem::find(&bytes, DATE).expect("respond::begin writes the date");
-        let expires = find_expires(&bytes).zip(expires_s);
-        bytes.extend_from_slice(body);
-        Prepared {
-            bytes: bytes.into(),
-            head,
-            date,
-            expires,
-        }
-    }
-}
-
-/// Where a date stands until the true one is known.
-const DATE: &[u8; 29] = b"Thu, 01 Jan 1970 00:00:00 GMT";
-
-/// Where the value of the `Expires` that stands for itself is. No configured header is called so.
-fn find_expires(head: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"\r\nExpires: Thu, 01 Jan 1970";
-    memchr::memmem::find(head, NAME).map(|at| at + b"\r\nExpires: ".len())
-}
-
-fn expires(ahead_s: u64) -> [u8; 29] {
-    /// The last second that four digits of a year can say.
-    const LAST_S: u64 = 253_402_300_799;
-    date::imf_fixdate(
-        (uring::wall() / 1_000_000_000)
-            .saturating_add(ahead_s)
-            .min(LAST_S),
-    )
-}
-
-/// A change within one step of the file system's clock gives a file no new time. Linux takes its time at ticks of 1 to 10 ms (since
-/// 6.13 most file systems look closer once somebody has asked); a time without a fraction may come from one that counts in
-/// seconds, or in twos.
-const STEP_NS: u64 = 20_000_000;
-const COARSE_STEP_NS: u64 = 2_000_000_000;
-
-/// Whether every later change will show in the file's time.
-pub fn is_settled(stat: &Stat, wall_ns: u64) -> bool {
-    let step_ns = if stat.modified_ns == 0 {
-        COARSE_STEP_NS
-    } else {
-        STEP_NS
-    };
-    modified_ns(stat).abs_diff(wall_ns) >= step_ns
-}
-
-fn modified_ns(stat: &Stat) -> u64 {
-    (stat.modified_s as u64)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(u64::from(stat.modified_ns))
-}
-
-/// Time in nanoseconds and size, no inode: machines that hold copies of one file agree on its tag.
-fn etag_of(stat: &Stat, coding: Coding) -> ETag {
-    let etag = ETag::of_file(modified_ns(stat), stat.size, None);
-    match coding {
-        Coding::Identity => etag,
-        coded => etag.with_suffix(coded.as_str()),
     }
 }

@@ -9,8 +9,8 @@
 //! second after it, a removal and a new file likewise, and so does a mount whose own path comes to name another directory (a
 //! deployment that swaps a link); a file that is being sent is sent to its end as it was opened.
 //!
-//! Floors, ground first: `allowance`, `cache`, `errand`, `listing`, `mount`, `request`, `send` | `location` | `entry` | `walk` | `load` |
-//! `answer` | this file. Must not know connections or routing.
+//! Floors, ground first: `allowance`, `cache`, `errand`, `listing`, `mount`, `prepared`, `refusal`, `request`, `send`, `tag` | `location` |
+//! `entry` | `walk` | `load` | `answer` | this file. Must not know connections or routing.
 
 mod allowance;
 mod answer;
@@ -21,8 +21,11 @@ mod listing;
 mod load;
 mod location;
 mod mount;
+mod prepared;
+mod refusal;
 mod request;
 mod send;
+mod tag;
 mod walk;
 
 pub use load::Cold;

@@ -6,8 +6,10 @@
 //! on the ring thread. Must not know requests.
 
 use super::cache::Found;
-use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX, Source, is_settled};
+use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX, Source};
 use super::location::{Fixed, Location, Step};
+use super::refusal::{is_link, is_out_of_descriptors, refusal};
+use super::tag::is_settled;
 use super::{Files, errand};
 use config::Autoindex;
 use proto::accept_encoding::Coding;
@@ -457,38 +459,6 @@ async fn read_whole(file: &File, stat: &Stat) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() == length && file.stat()? == *stat).then_some(bytes))
 }
 
-fn is_link(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(errno::ELOOP)
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE))
-}
-
-/// 404 or 403 if the error is the path's; else it is ours, and stays one.
-fn refusal(error: io::Error) -> io::Result<u16> {
-    match status_of(&error) {
-        status @ (403 | 404) => Ok(status),
-        _ => Err(error),
-    }
-}
-
-/// What an error of opening, looking or reading means to the client.
-pub fn status_of(error: &io::Error) -> u16 {
-    match error.raw_os_error() {
-        // Nothing there; or a way that leaves the location (EXDEV), or links in a circle or refused: as if it were not there.
-        Some(
-            errno::ENOENT | errno::ENOTDIR | errno::EXDEV | errno::ELOOP | errno::ENAMETOOLONG,
-        ) => 404,
-        // Not for us; ENXIO is what a socket answers, EISDIR and the like what odd file systems do.
-        Some(errno::EACCES | errno::EPERM | errno::ENXIO) => 403,
-        // A shortage, or (EAGAIN) a tree that is being rearranged under the walk.
-        Some(errno::EMFILE | errno::ENFILE | errno::ENOMEM | errno::EAGAIN) => 503,
-        None if error.kind() == io::ErrorKind::NotFound => 404,
-        _ => 500,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -505,25 +475,6 @@ mod tests {
             ("/a//b", "a//b"),
         ] {
             assert_eq!(relative(path.as_bytes()), expected.as_bytes(), "{path}");
-        }
-    }
-
-    #[test]
-    fn every_error_has_its_status() {
-        for (number, status) in [
-            (errno::ENOENT, 404),
-            (errno::EXDEV, 404),
-            (errno::ELOOP, 404),
-            (errno::EACCES, 403),
-            (errno::ENXIO, 403),
-            (errno::EMFILE, 503),
-            (errno::EIO, 500),
-        ] {
-            assert_eq!(
-                status_of(&io::Error::from_raw_os_error(number)),
-                status,
-                "{number}"
-            );
         }
     }
 }
