@@ -81,6 +81,7 @@ fn edge() -> ExitCode {
         Signal::Term,
         Signal::Hup,
         Signal::Usr1,
+        Signal::Usr2,
     ] {
         if let Err(error) = sys::signal::ignore(signal) {
             eprintln!("ringgate edge: {error}");

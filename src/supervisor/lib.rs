@@ -93,6 +93,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         Signal::Quit,
         Signal::Hup,
         Signal::Usr1,
+        Signal::Usr2,
         Signal::MoreWorkers,
         Signal::FewerWorkers,
         Signal::Child,

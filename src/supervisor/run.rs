@@ -373,6 +373,11 @@ impl Supervisor {
                 Signal::Usr1 => Event::ReopenLogs,
                 Signal::MoreWorkers => Event::MoreWorkers,
                 Signal::FewerWorkers => Event::FewerWorkers,
+                Signal::Usr2 | Signal::Winch => {
+                    let text = "USR2: another executable takes a restart; HUP loads applications and configuration anew";
+                    self.log.say(LogLevel::Warning, text);
+                    continue;
+                }
                 // Children are watched by their pidfds.
                 Signal::Child => continue,
             });

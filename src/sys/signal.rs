@@ -17,6 +17,8 @@ pub enum Signal {
     Quit,
     Hup,
     Usr1,
+    Usr2,
+    Winch,
     /// SIGTTIN, as gunicorn has it.
     MoreWorkers,
     /// SIGTTOU, as gunicorn has it.
@@ -24,12 +26,14 @@ pub enum Signal {
     Child,
 }
 
-const NUMBERS: [(Signal, i32); 8] = [
+const NUMBERS: [(Signal, i32); 10] = [
     (Signal::Term, libc::SIGTERM),
     (Signal::Int, libc::SIGINT),
     (Signal::Quit, libc::SIGQUIT),
     (Signal::Hup, libc::SIGHUP),
     (Signal::Usr1, libc::SIGUSR1),
+    (Signal::Usr2, libc::SIGUSR2),
+    (Signal::Winch, libc::SIGWINCH),
     (Signal::MoreWorkers, libc::SIGTTIN),
     (Signal::FewerWorkers, libc::SIGTTOU),
     (Signal::Child, libc::SIGCHLD),
