@@ -5,6 +5,7 @@
 mod harness;
 
 mod asgi;
+mod asgi_life;
 mod deadlines;
 mod driver;
 mod loading;
