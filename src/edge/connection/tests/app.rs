@@ -649,10 +649,11 @@ fn time_limits() {
         sleep(SECOND_NS).await;
         stuck.write(get("/hello"));
         let answer = stuck.answer().await.expect("an answer");
-        assert_eq!(
-            (answer.status, answer.header("retry-after")),
-            (503, Some("1"))
-        );
+        assert_eq!(answer.status, 503);
+        let seconds = answer
+            .header("retry-after")
+            .and_then(|value| value.parse().ok());
+        assert!(matches!(seconds, Some(1..=60_u64)), "{seconds:?}");
     });
 }
 
