@@ -325,8 +325,7 @@ impl Interpreters {
         for place in &mut self.places {
             place.loaded |= place.leader == seat.index;
         }
-        if self.places.iter().all(|place| place.loaded)
-            && !std::mem::replace(&mut self.asked, true)
+        if self.places.iter().all(|place| place.loaded) && !std::mem::replace(&mut self.asked, true)
         {
             self.line.send(&FromHost::Loaded);
         }
