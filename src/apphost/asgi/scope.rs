@@ -2,7 +2,7 @@
 //!
 //! Owned per worker: templates, keys (interned, so that the dictionary compares addresses), and the last values of what seldom changes.
 
-use super::names::Names;
+use super::pairs::Pairs;
 use crate::ffi::{Dict, Object, Python, Result};
 use shm::request::{Decoded, FLAG_HTTPS, FLAG_TE_TRAILERS, FLAG_WEBSOCKET, Request};
 use std::ffi::CStr;
@@ -49,7 +49,7 @@ pub struct Scopes {
     root_path: Vec<u8>,
     /// The whole of it, as last seen.
     whole_root: (Vec<u8>, Object),
-    names: Names,
+    pairs: Pairs,
     client: Address,
     server: Address,
     empty: Object,
@@ -114,7 +114,7 @@ impl Scopes {
             methods,
             root_path: root_path.trim_end_matches('/').into(),
             whole_root: (Vec::new(), py.utf8(b"")?),
-            names: Names::new(py)?,
+            pairs: Pairs::new(py)?,
             client: none(),
             server: none(),
             empty: py.bytes(b"")?,
@@ -151,7 +151,7 @@ impl Scopes {
         self.set_target(py, &scope, request)?;
         let headers = py.list()?;
         for (name, value) in decoded.headers {
-            headers.append(&self.names.pair(py, name, value)?)?;
+            headers.append(&self.pairs.pair(py, name, value)?)?;
         }
         let keys = &self.keys;
         scope.set(&keys.headers, &headers)?;

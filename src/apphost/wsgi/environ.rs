@@ -1,10 +1,11 @@
 //! The environ: a copy of a template, with what differs from request to request put in (W2-W9).
 //!
 //! Owned per interpreter: the template, the keys (interned, so that the dictionary compares addresses) and the last values of what seldom changes.
-//! Header names find their key in a table of their own; a client can make it learn [`LEARNED_MAX`] names, no more.
+//! Header names find their key in a table that learns.
 
 use super::response::decimal;
 use crate::ffi::{Dict, Object, Python, Result};
+use crate::names::{KEPT_BYTES_MAX, Names};
 use shm::request::{Decoded, FLAG_HTTPS, Request};
 use std::ffi::CStr;
 
@@ -87,7 +88,7 @@ pub struct Environ {
     https: Object,
     on: Object,
     empty: Object,
-    names: Names,
+    headers: Keyed,
 }
 
 impl Environ {
@@ -173,7 +174,7 @@ impl Environ {
             https: py.interned(c"https")?,
             on: py.interned(c"on")?,
             empty: py.latin1(b"")?,
-            names: Names::new(py)?,
+            headers: Keyed::new(py)?,
             keys,
         })
     }
@@ -230,9 +231,9 @@ impl Environ {
         }
         environ.set(&keys.input, input)?;
         environ.set(&keys.queue_start, &py.integer(queued_ns as i64)?)?;
-        self.names.begin();
+        self.headers.begin();
         for (name, value) in decoded.headers {
-            self.names.put(py, &environ, name, value)?;
+            self.headers.put(py, &environ, name, value)?;
         }
         Ok(environ)
     }
@@ -278,41 +279,6 @@ const METHODS: [&CStr; 8] = [
     c"GET", c"POST", c"HEAD", c"PUT", c"PATCH", c"DELETE", c"OPTIONS", c"TRACE",
 ];
 
-/// Names of headers that almost every request has: their values are kept as well, since they seldom change. No secrets among them.
-const COMMON: [&[u8]; 22] = [
-    b"host",
-    b"user-agent",
-    b"accept",
-    b"accept-encoding",
-    b"accept-language",
-    b"connection",
-    b"cache-control",
-    b"pragma",
-    b"content-type",
-    b"origin",
-    b"upgrade-insecure-requests",
-    b"sec-fetch-dest",
-    b"sec-fetch-mode",
-    b"sec-fetch-site",
-    b"sec-fetch-user",
-    b"sec-ch-ua",
-    b"sec-ch-ua-mobile",
-    b"sec-ch-ua-platform",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"dnt",
-    b"te",
-];
-
-/// Names that requests may teach us.
-const LEARNED_MAX: usize = 512;
-/// Longest value that is kept.
-const KEPT_BYTES_MAX: usize = 256;
-/// Buckets of the table; a power of two, twice what it may hold.
-const BUCKETS: usize = 2048;
-/// Buckets looked at before a name counts as unknown.
-const PROBES_MAX: usize = 8;
-
 /// What to do with a header of a certain name.
 struct Entry {
     /// As it first came; other spellings share the entry, so that repeated headers meet whatever their case.
@@ -328,26 +294,20 @@ struct Entry {
 }
 
 /// Header names and their environ keys.
-struct Names {
-    /// Index + 1 into `entries`, 0: empty.
-    buckets: Vec<u16>,
-    entries: Vec<Entry>,
+struct Keyed {
+    names: Names<Entry>,
     request: u64,
 }
 
-impl Names {
-    fn new(py: Python<'_>) -> Result<Names> {
-        let mut names = Names {
-            buckets: vec![0; BUCKETS],
-            entries: Vec::new(),
-            request: 0,
-        };
-        for name in COMMON {
-            let mut entry = Entry::new(py, name)?;
-            entry.kept = Some(Cached::new(py)?);
-            names.insert(entry);
-        }
-        Ok(names)
+impl Keyed {
+    fn new(py: Python<'_>) -> Result<Keyed> {
+        let names = Names::new(|name| {
+            Ok(Entry {
+                kept: Some(Cached::new(py)?),
+                ..Entry::new(py, name)?
+            })
+        })?;
+        Ok(Keyed { names, request: 0 })
     }
 
     fn begin(&mut self) {
@@ -357,8 +317,8 @@ impl Names {
     #[inline]
     fn put(&mut self, py: Python<'_>, environ: &Dict, name: &[u8], value: &[u8]) -> Result<()> {
         let request = self.request;
-        let Some(entry) = self.find(py, name)? else {
-            // The table is full, or somebody aims at one of its buckets.
+        let known = |entry: &Entry| entry.name.eq_ignore_ascii_case(name);
+        let Some(entry) = self.names.find(name, known, || Entry::new(py, name))? else {
             let mut entry = Entry::new(py, name)?;
             return match entry
                 .key
@@ -379,40 +339,6 @@ impl Names {
         }
         entry.seen = request;
         entry.set(py, environ, value)
-    }
-
-    #[inline]
-    fn find(&mut self, py: Python<'_>, name: &[u8]) -> Result<Option<&mut Entry>> {
-        let start = hash(name);
-        for probe in 0..PROBES_MAX {
-            match self.buckets[start.wrapping_add(probe) % BUCKETS] {
-                0 if self.entries.len() < COMMON.len() + LEARNED_MAX => {
-                    let entry = Entry::new(py, name)?;
-                    return Ok(Some(self.insert(entry)));
-                }
-                0 => return Ok(None),
-                index => {
-                    let index = usize::from(index - 1);
-                    if self.entries[index].name.eq_ignore_ascii_case(name) {
-                        return Ok(Some(&mut self.entries[index]));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn insert(&mut self, entry: Entry) -> &mut Entry {
-        let start = hash(&entry.name);
-        let free = (0..PROBES_MAX)
-            .map(|probe| start.wrapping_add(probe) % BUCKETS)
-            .find(|bucket| self.buckets[*bucket] == 0);
-        self.entries.push(entry);
-        let last = self.entries.len() - 1;
-        if let Some(bucket) = free {
-            self.buckets[bucket] = last as u16 + 1;
-        }
-        &mut self.entries[last]
     }
 }
 
@@ -475,24 +401,4 @@ fn key_of(name: &[u8]) -> Option<Vec<u8>> {
         return Some(upper.collect());
     }
     Some(b"HTTP_".iter().copied().chain(upper).collect())
-}
-
-/// Quick, not strong: see [`PROBES_MAX`]. Blind to the case of letters.
-#[inline]
-fn hash(name: &[u8]) -> usize {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let mut hash = name.len() as u64;
-    let (words, rest) = name.as_chunks::<8>();
-    for word in words {
-        hash = (hash ^ (u64::from_le_bytes(*word) | LOWER))
-            .wrapping_mul(FACTOR)
-            .rotate_left(29);
-    }
-    for byte in rest {
-        hash = (hash ^ u64::from(*byte | 0x20))
-            .wrapping_mul(FACTOR)
-            .rotate_left(29);
-    }
-    (hash >> 32) as usize
 }
