@@ -782,7 +782,7 @@ fn a_loop_blocked_over_its_time_is_shown_and_replaced_and_the_others_live() {
         let server = setup(kind).workers(2).option("--timeout", "1").start();
         assert_eq!(server.get("/blocks").status, 504);
         server.wait_log(if kind == "interpreters" {
-            "generation 2 is up"
+            "its interpreter is left behind"
         } else {
             "killed: a request ran over its time"
         });

@@ -130,13 +130,13 @@ impl Body {
     fn read_ahead(&mut self, py: Python<'_>, session: &Session) -> std::result::Result<(), Stop> {
         let file = match &mut self.source {
             Source::File { file } => file,
+            Source::Stream { .. } if self.position == self.len => return Ok(()),
             Source::Stream { asked } => {
                 let first = !std::mem::replace(asked, true);
                 let mut chunk = std::mem::take(&mut self.ahead);
                 chunk.clear();
-                session.inside(|| session.receive_part(py, first, &mut chunk))?;
-                if chunk.is_empty() {
-                    self.len = self.position;
+                if session.inside(|| session.receive_part(py, first, &mut chunk))? {
+                    self.len = self.position + chunk.len() as u64;
                 }
                 self.ahead = chunk;
                 self.ahead_at = 0;

@@ -308,13 +308,13 @@ impl Session {
         Ok(look(claim.request()))
     }
 
-    /// The next part of a body that streams, appended to `out`; nothing at its end. Waits for it.
+    /// The next part of a body that streams, in `out`; true: the last one, perhaps empty. Waits for it.
     pub fn receive_part(
         &self,
         py: Python<'_>,
         first: bool,
         out: &mut Vec<u8>,
-    ) -> std::result::Result<(), Stop> {
+    ) -> std::result::Result<bool, Stop> {
         let mut link = self.link()?;
         let claim = link.claim.as_mut().ok_or(Stop::Over)?;
         if first && waits_to_be_asked(claim) {
@@ -322,8 +322,8 @@ impl Session {
         }
         loop {
             match claim.next_event(out) {
-                Ok(Some(EventKind::Body)) if !out.is_empty() => return Ok(()),
-                Ok(Some(EventKind::BodyEnd)) => return Ok(()),
+                Ok(Some(EventKind::Body)) if !out.is_empty() => return Ok(false),
+                Ok(Some(EventKind::BodyEnd)) => return Ok(true),
                 Ok(Some(EventKind::Disconnect)) | Err(_) => return Err(Stop::Cancelled),
                 Ok(Some(_)) => {}
                 Ok(None) => match py.detached(|| claim.wait_event(WAIT)) {

@@ -1,8 +1,8 @@
 //! Workers whose request ran over `--timeout`: first the host is asked, then harder measures, each after a moment.
 //!
 //! `processes`: the host kills and reforks; if it does not, we kill the worker, then the host. `interpreters`: the host
-//! interrupts the request; if it does not come free, a new generation takes over and the old host ends as soon as its
-//! other workers are idle.
+//! interrupts the request, or else gives the seat to a new interpreter; if that fails too, a new generation takes over and the
+//! old host ends as soon as its other workers are idle.
 
 use super::app::App;
 use super::host::{Host, Role, Stuck};
@@ -11,7 +11,14 @@ use config::{Kind, LogLevel};
 use control::message::ToHost;
 
 /// How long a measure may take to work.
-const MOMENT_MS: u64 = 2_000;
+fn moment_ms(kind: Kind) -> u64 {
+    match kind {
+        Kind::Processes => 2_000,
+        // The host interrupts, after 1 to 3 s gives the seat to a new interpreter, and has to create that.
+        Kind::Interpreters => 6_000,
+    }
+}
+
 /// How often the exchange is looked at while a condemned host finishes its other requests.
 const LOOK_MS: u64 = 100;
 
@@ -54,7 +61,7 @@ impl App {
             );
             ctx.out.push(Action::ToHost(id, ToHost::Replace { index }));
             if !leaving {
-                host.look_at_ms = Some(now_ms + MOMENT_MS);
+                host.look_at_ms = Some(now_ms + moment_ms(kind));
             }
             return;
         }
@@ -125,7 +132,7 @@ impl App {
         if host.seats.iter().all(|seat| seat.stuck.is_none()) {
             return;
         }
-        host.look_at_ms = Some(ctx.now_ms + MOMENT_MS);
+        host.look_at_ms = Some(ctx.now_ms + moment_ms(kind));
         if kill_host {
             host.look_at_ms = None;
             ctx.log(

@@ -104,7 +104,7 @@ fn an_interpreter_that_stays_stuck_costs_its_generation_once_the_others_are_done
     busy(&mut world, 0, 1, 500);
     busy(&mut world, 1, 1, 900);
     stuck(&mut world, 0, 1);
-    world.wait(2_000);
+    world.wait(6_000);
     let new = world.host_order();
     assert_eq!(new.generation, 2);
     world.assert_logged("cannot be interrupted; a new generation takes over");
@@ -142,7 +142,7 @@ fn two_stuck_interpreters_cost_one_generation() {
     stuck(&mut world, 0, 1);
     world.wait(1_000);
     stuck(&mut world, 1, 1);
-    world.wait(2_000);
+    world.wait(6_000);
     assert_eq!(world.host_orders().len(), 1);
     world.wait(10_000);
     assert!(world.host_orders().is_empty());
@@ -154,7 +154,7 @@ fn a_condemned_host_ends_with_the_grace_period_at_the_latest() {
     busy(&mut world, 0, 1, 500);
     busy(&mut world, 1, 1, 500);
     stuck(&mut world, 0, 1);
-    world.wait(2_000);
+    world.wait(6_000);
     let new = world.host_order();
     world.bring_up(&new);
     world.wait(33_000);
