@@ -76,7 +76,8 @@ with sync_playwright() as playwright:
     browser = launch(playwright)
     page = browser.new_page()
     complaints = []
-    page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+    # Aborted is what the browser itself gave up, because the visit went on to the next page. A connection that broke has another name.
+    page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED" or complaints.append(f"{request.url}: {request.failure}"))
     page.on("response", lambda response: response.status >= 400 and complaints.append(f"{response.url}: {response.status}"))
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
