@@ -211,18 +211,23 @@ mod tests {
     use super::*;
     use crate::{Layout, Segment, WorkerSeat};
 
-    #[test]
-    fn a_sleeper_picked_by_the_dead_is_woken_all_the_same() {
-        let (_fd, segment) = Segment::create(&Layout {
+    /// A segment, its ring, and the workers 0 and 1.
+    fn two_workers() -> (Arc<Segment>, EdgeRing, WorkerSeat, WorkerSeat) {
+        let layout = Layout {
             slots: 4,
             ..Layout::default()
-        })
-        .unwrap();
-        let segment = Arc::new(segment);
-        let mut edge = EdgeRing::new(Arc::clone(&segment), 0);
+        };
+        let segment = Arc::new(Segment::create(&layout).unwrap().1);
+        let edge = EdgeRing::new(Arc::clone(&segment), 0);
         let seat =
             |index| WorkerSeat::attach(Arc::clone(&segment), index, 1, 1, Arc::from([])).unwrap();
-        let (mut sleeper, dying) = (seat(0), seat(1));
+        let (first, second) = (seat(0), seat(1));
+        (segment, edge, first, second)
+    }
+
+    #[test]
+    fn a_sleeper_picked_by_the_dead_is_woken_all_the_same() {
+        let (segment, mut edge, mut sleeper, dying) = two_workers();
         std::thread::scope(|scope| {
             // Longer than any test may take: only the wake ends it.
             let parked = scope.spawn(move || {
@@ -241,16 +246,7 @@ mod tests {
 
     #[test]
     fn what_the_dead_had_taken_is_queued_again_in_its_place() {
-        let (_fd, segment) = Segment::create(&Layout {
-            slots: 4,
-            ..Layout::default()
-        })
-        .unwrap();
-        let segment = Arc::new(segment);
-        let mut edge = EdgeRing::new(Arc::clone(&segment), 0);
-        let seat =
-            |index| WorkerSeat::attach(Arc::clone(&segment), index, 1, 1, Arc::from([])).unwrap();
-        let (mut worker, dying) = (seat(0), seat(1));
+        let (segment, mut edge, mut worker, dying) = two_workers();
         let usual = edge.reserve().unwrap();
         assert!(edge.submit(usual, 0, 1));
         let urgent = edge.reserve().unwrap();
