@@ -100,6 +100,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn refuse(message: &str) -> ExitCode {
-    eprintln!("ringgate: {message}");
+    // Not `eprintln`: it panics when nobody reads, and the exit code would tell of that instead.
+    let _unread = writeln!(std::io::stderr(), "ringgate: {message}");
     ExitCode::from(1)
 }

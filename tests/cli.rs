@@ -36,6 +36,18 @@ fn mistake(setup: Setup, words: &[&str]) -> String {
 }
 
 #[test]
+fn a_refusal_that_nobody_reads_keeps_its_exit_code() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_ringgate"))
+        .args(["check", "app:app", "--no-such-option"])
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn version() {
     let (code, output, _) = ringgate(&["--version"]);
     assert_eq!(
