@@ -1,5 +1,5 @@
 //! WebSockets and streamed uploads through the real binary: what a client may send wrongly and how that ends, a client that others
-//! wrote, workers that die, servers that stop. The duties towards apps are in tests/asgi.rs.
+//! wrote, workers that die, servers that stop. The duties towards apps are in tests/asgi.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

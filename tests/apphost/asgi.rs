@@ -1,4 +1,4 @@
-//! ASGI workers without an edge: events both ways, back-pressure, how applications end, loops that stand still. What a client sees is in tests/asgi.rs.
+//! ASGI workers without an edge: events both ways, back-pressure, how applications end, loops that stand still. What a client sees is in tests/asgi.
 
 use crate::driver::{Answer, Call, Host, Setup, get, post, upload, websocket};
 use crate::harness::{TempDir, eventually};

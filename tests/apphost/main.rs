@@ -1,5 +1,5 @@
 //! The app host alone, supervisor and edge played by the test: kinds, start and end, faults, deadlines.
-//! What an application sees of WSGI is in tests/wsgi.rs.
+//! What an application sees of WSGI is in tests/wsgi.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,4 +1,4 @@
-"""What the ASGI specification asks of a server, duty by duty: the application's half of tests/asgi.rs.
+"""What the ASGI specification asks of a server, duty by duty: the application's half of tests/asgi.
 
 A page asserts what it can see by itself and answers "ok"; what only the client can see is checked there.
 """

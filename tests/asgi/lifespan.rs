@@ -1,0 +1,76 @@
+//! Start-up, state and shutdown (A23 to A28).
+
+use crate::harness::Setup;
+use crate::{kinds, mark, setup};
+
+// The lifespan.
+
+fn with_lifespan(kind: &str, mode: &str) -> Setup {
+    setup(kind).env("LIFESPAN", mode)
+}
+
+#[test]
+fn a23_a28_once_per_loop_with_a_state_that_requests_copy() {
+    for kind in kinds() {
+        let server = setup(kind).start();
+        for count in 1..=3 {
+            // One list, shared by the copies of one worker's state.
+            assert_eq!(server.get("/a28").expect(200).text(), format!("{count} 1"));
+        }
+    }
+}
+
+#[test]
+fn a24_an_application_without_lifespan_is_served() {
+    for kind in kinds() {
+        let server = with_lifespan(kind, "raises").start();
+        assert_eq!(server.get("/a01").expect(200).text(), "ok");
+        assert!(!server.log().contains("NotImplementedError"));
+    }
+}
+
+#[test]
+fn a25_nothing_is_accepted_before_the_startup_is_complete() {
+    for kind in kinds() {
+        let server = with_lifespan(kind, "slow").start();
+        assert_eq!(server.get("/a01").expect(200).text(), "ok");
+        assert!(server.dir().path().join("slow-startup").exists());
+    }
+}
+
+#[test]
+fn a26_a_failed_startup_is_said_and_ends_the_server() {
+    for kind in kinds() {
+        let (code, log) = with_lifespan(kind, "fails").run_to_end();
+        assert_ne!(code, 0);
+        assert!(log.contains("startup failed: no database"), "{log}");
+    }
+    let (code, log) = with_lifespan("processes", "raises")
+        .option("--lifespan", "on")
+        .run_to_end();
+    assert_ne!(code, 0);
+    assert!(log.contains("startup failed: NotImplementedError"), "{log}");
+}
+
+#[test]
+fn a27_shutdown_comes_after_the_last_request_and_is_waited_for() {
+    for kind in kinds() {
+        let mut server = setup(kind).start();
+        let mut client = server.client();
+        client.send("GET /a27 HTTP/1.1\r\nHost: test\r\n\r\n");
+        mark(&server, "a27.begun");
+        server.signal(crate::harness::server::TERM);
+        assert_eq!(client.response().expect(200).text(), "ok");
+        assert!(server.wait().success());
+        let seen: Vec<_> = std::fs::read_dir(server.dir().path())
+            .unwrap()
+            .filter_map(|entry| {
+                let path = entry.unwrap().path();
+                path.to_string_lossy()
+                    .contains("/shutdown.")
+                    .then(|| std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        assert_eq!(seen, ["request.done"]);
+    }
+}
