@@ -88,6 +88,18 @@ fn a_killed_process_worker_costs_at_most_its_own_requests() {
 }
 
 #[test]
+fn a_worker_that_had_come_up_is_replaced_at_once_however_young() {
+    let server = processes().workers(1).start();
+    for _ in 0..8 {
+        server.get("/hello").expect(200);
+        process::kill(server.process_workers()[0], KILL);
+    }
+    server.get("/hello").expect(200);
+    let log = server.log();
+    assert!(!log.contains("keeps ending"), "{log}");
+}
+
+#[test]
 fn the_request_of_a_killed_worker_gets_502_and_its_connection_stays() {
     let server = processes().start();
     let mut client = server.client();

@@ -11,7 +11,7 @@ mod lease;
 
 use backoff::Backoff;
 use lease::{Denied, Lease};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_status_is_three_digits_a_space_and_a_text() {
@@ -101,20 +101,42 @@ fn a_length_is_digits() {
 }
 
 #[test]
-fn early_deaths_are_waited_out_ever_longer() {
+fn workers_that_had_come_up_are_replaced_at_once_until_it_is_a_loop() {
     let mut backoff = Backoff::default();
-    let early = Duration::from_millis(5);
-    let pauses: Vec<u128> = (0..10).map(|_| backoff.died(early).as_millis()).collect();
+    let mut now = Instant::now();
+    let pauses: Vec<u64> = (0..10)
+        .map(|_| backoff.after(true, now).as_secs())
+        .collect();
+    assert_eq!(pauses, [0; 10]);
+    for _ in 0..5 {
+        let pause = backoff.after(true, now);
+        assert_eq!(pause, Duration::from_secs(1));
+        now += pause;
+    }
+    now += Duration::from_secs(60);
+    assert_eq!(backoff.after(true, now), Duration::ZERO);
+    assert_eq!(backoff.early_deaths(), 0);
+}
+
+#[test]
+fn workers_that_never_come_up_are_tried_ever_more_seldom() {
+    let mut backoff = Backoff::default();
+    let early = Instant::now();
+    let pauses: Vec<u128> = (0..10)
+        .map(|_| backoff.after(false, early).as_millis())
+        .collect();
     assert_eq!(
         pauses,
         [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
     );
     for _ in 0..100 {
-        assert_eq!(backoff.died(early), Duration::from_secs(10));
+        assert_eq!(backoff.after(false, early), Duration::from_secs(10));
     }
-    assert_eq!(backoff.died(Duration::from_secs(60)), Duration::ZERO);
-    assert_eq!(backoff.died(early), Duration::ZERO);
-    assert_eq!(backoff.died(early), Duration::from_millis(100));
+    assert_eq!(backoff.early_deaths(), 110);
+    // One that came up tells that starting works.
+    assert_eq!(backoff.after(true, early), Duration::ZERO);
+    assert_eq!(backoff.after(false, early), Duration::ZERO);
+    assert_eq!(backoff.after(false, early), Duration::from_millis(100));
 }
 
 #[test]

@@ -50,7 +50,6 @@ impl Zygote<'_> {
                             loaded: false,
                             up: 0,
                             suspects: Vec::new(),
-                            born: Instant::now(),
                             kill_at: None,
                             reason: None,
                         });

@@ -43,7 +43,6 @@ struct Child {
     loaded: bool,
     /// Seats with somebody in them.
     up: usize,
-    born: Instant,
     /// Threads that were interrupted.
     suspects: Vec<Suspect>,
     /// To be killed then, its stack having been asked for.
@@ -79,9 +78,7 @@ impl Place {
             retiring: false,
         }
     }
-}
 
-impl Place {
     fn indexes(&self) -> impl Iterator<Item = u16> {
         self.seats.iter().map(|(seat, _)| seat.index)
     }
@@ -393,7 +390,15 @@ impl Zygote<'_> {
             for (seat, _) in &mut place.seats {
                 seat.incarnation = seat.incarnation.wrapping_add(1);
             }
-            place.fork_at = Some(Instant::now() + place.backoff.died(child.born.elapsed()));
+            let now = Instant::now();
+            let pause = place.backoff.after(child.up > 0, now);
+            if !pause.is_zero() {
+                let (index, seconds) = (place.seats[0].0.index, pause.as_secs_f32());
+                eprintln!(
+                    "ringgate: worker {index} keeps ending; another starts in {seconds:.1} s"
+                );
+            }
+            place.fork_at = Some(now + pause);
         }
         let hopeless = self.places[index..]
             .first()
