@@ -245,11 +245,11 @@ fn exit_codes_are_gunicorns() {
 
 #[test]
 fn what_has_no_effect_is_one_warning_at_the_start() {
-    let file = "statsd_host = 'localhost:8125'\nworker = 3\nwsgi_app = 'site_app'\n";
+    let file = "spew = True\nworker = 3\nwsgi_app = 'site_app'\n";
     let server = setup(&[("gunicorn.conf.py", file)]).start();
     server.wait_log("gunicorn.conf.py: worker is no setting; did you mean 'workers'?");
     let (_, log) = server.stop();
-    let lines = log.lines().filter(|line| line.contains("statsd_host"));
+    let lines = log.lines().filter(|line| line.contains("spew"));
     assert_eq!(lines.count(), 1, "{log}");
 }
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 mod apps;
 mod listening;
 mod logs;
+mod remote;
 
 /// What a check may know about where it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         raw.one(name).map(|path| value::absolute(path, base))
     };
     let (binds, inherited) = listening::binds(raw, around)?;
+    let syslog = remote::syslog(raw, &apps)?;
     let config = Config {
         binds,
         inherited,
@@ -84,6 +86,8 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
             "critical" => LogLevel::Critical,
             _ => LogLevel::Info,
         },
+        statsd: remote::statsd(raw)?,
+        syslog,
         control_socket: path("control-socket").unwrap_or_else(|| default_control_socket(around)),
         control_socket_chosen: raw.one("control-socket").is_some(),
         env: apps::variables(raw, raw.many("env"))?,
@@ -313,11 +317,6 @@ fn choice(raw: &Raw, name: &str) -> Result<&'static str, Mistake> {
 /// What is accepted and not carried out whole.
 fn notes(raw: &Raw) -> Vec<String> {
     let mut notes = raw.notes.clone();
-    let format = raw.one("access-log-format").unwrap_or_default();
-    if format.contains("}o)") {
-        let label = raw.label("access-log-format");
-        notes.push(format!("{label}: response headers are shown as '-'"));
-    }
     let class = raw.one("worker-class").unwrap_or_default();
     if crate::doors::gunicorn::is_own_uvicorn(class) {
         let label = raw.label("worker-class");

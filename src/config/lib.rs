@@ -1,6 +1,6 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! Floors inside: `files`, `app`, `model`, `options`, `value` | `document` | `raw` | `doors` (the words of other servers) | `check`, `help`,
+//! Floors inside: `files`, `app`, `remote`, `model`, `options`, `value` | `document` | `raw` | `doors` (the words of other servers) | `check`, `help`,
 //! `printed` | `cli`. `cli::parse` turns arguments and environment into an [`Invocation`]; what it needs of the world it asks its
 //! [`Outside`]. `world::check` looks whether what is named is there.
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod options;
 mod printed;
 pub mod raw;
 mod reference;
+pub mod remote;
 pub mod value;
 pub mod world;
 
@@ -35,6 +36,7 @@ pub use model::{
     Address, App, Config, Forwarded, Identity, Kind, KindChoice, Limits, LogFormat, LogLevel,
     LogTarget, Network, Piece, Timeouts, Trusted,
 };
+pub use remote::{Remote, Statsd, Syslog};
 
 /// Something the user got wrong: what, and what to do. The message is complete; nothing needs to be put around it.
 #[derive(Debug, Clone, PartialEq, Eq)]

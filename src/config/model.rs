@@ -7,6 +7,7 @@
 
 use crate::app::AppOptions;
 use crate::files::StaticMount;
+use crate::remote::{Statsd, Syslog};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -41,6 +42,10 @@ pub struct Config {
     pub access_log_format: LogFormat,
     pub error_log: LogTarget,
     pub log_level: LogLevel,
+    #[serde(default)]
+    pub statsd: Option<Statsd>,
+    #[serde(default)]
+    pub syslog: Option<Syslog>,
     /// The unix socket on which `ringgate status` asks.
     pub control_socket: PathBuf,
     /// The user named it, so another one will not do.
@@ -370,6 +375,11 @@ impl LogLevel {
 }
 
 impl Config {
+    /// Whether somebody reads a line for every request.
+    pub fn logs_requests(&self) -> bool {
+        self.access_log.is_some() || self.syslog.as_ref().is_some_and(|syslog| syslog.access)
+    }
+
     /// Where the app runs and is imported from.
     pub fn chdir_of<'c>(&'c self, app: &'c App) -> &'c Path {
         app.options.chdir.as_deref().unwrap_or(&self.chdir)
@@ -401,6 +411,8 @@ impl Config {
             access_log_format: LogFormat::Combined,
             error_log: LogTarget::Stderr,
             log_level: LogLevel::Info,
+            statsd: None,
+            syslog: None,
             control_socket: PathBuf::from("/tmp/ringgate.sock"),
             control_socket_chosen: false,
             chdir: PathBuf::from("/"),

@@ -6,6 +6,7 @@
 mod application;
 mod asgi;
 mod http;
+mod logs;
 mod operation;
 mod workers;
 
@@ -188,6 +189,7 @@ pub fn all() -> impl Iterator<Item = &'static Opt> {
         workers::ROWS,
         asgi::ROWS,
         http::ROWS,
+        logs::ROWS,
         operation::ROWS,
     ]
     .into_iter()

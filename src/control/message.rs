@@ -3,7 +3,7 @@
 //! Invariant: a message fits [`crate::channel::MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
 //! Knows neither when a message is due nor what follows from it.
 
-use config::{Address, AppOptions, Config, Interface, Kind, StaticMount, Timeouts};
+use config::{Address, AppOptions, Config, Interface, Kind, LogLevel, StaticMount, Timeouts};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -76,6 +76,12 @@ pub enum ToEdge {
     /// Start accepting.
     Go,
     ReopenLogs,
+    /// A line that the supervisor has put into the error log, for those who are told beside it.
+    Said {
+        level: LogLevel,
+        origin: String,
+        text: String,
+    },
     /// Graceful stop: close listeners, finish requests, answer `Connection: close`, then `Drained` and exit 0.
     Drain {
         grace_ms: u64,

@@ -21,6 +21,8 @@ const LINES_PER_SECOND_MAX: u32 = 200;
 pub enum Origin {
     Edge,
     Ring(usize),
+    /// As another process calls itself.
+    Other(String),
     /// An app by name and generation; `worker` as the host names it (`w3`), "" if it is the host itself.
     App {
         name: String,
@@ -33,6 +35,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Edge => f.write_str("edge"),
+            Origin::Other(name) => f.write_str(name),
             Origin::Ring(index) => write!(f, "ring {index}"),
             Origin::App {
                 name,
@@ -60,12 +63,27 @@ pub struct Line {
 }
 
 impl Line {
+    /// The control thread's own.
+    pub fn of_edge(level: LogLevel, message: String) -> Line {
+        Line {
+            wall_ns: sys::clock::wall_ns(),
+            level,
+            origin: Origin::Edge,
+            message,
+        }
+    }
+
     /// Appends the line; control characters (terminal escapes of an app, say) are made visible.
     pub fn format(&self, stamp: &mut Timestamp, out: &mut Vec<u8>) {
         stamp.iso(self.wall_ns, out);
         out.push(b' ');
         out.extend_from_slice(self.level.as_str().as_bytes());
         out.push(b' ');
+        self.format_bare(out);
+    }
+
+    /// As `format`, for readers that are told time and level in a way of their own.
+    pub fn format_bare(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.origin.to_string().as_bytes());
         out.push(b':');
         let mut message = self.message.as_str();

@@ -8,6 +8,7 @@
 use crate::error_log::Line;
 use crate::gate::{Permit, Reach, Ticket};
 use crate::snapshot::Snapshot;
+use crate::tally::Answer;
 use crate::worker_socket::WorkerSocket;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -125,6 +126,8 @@ pub enum FromRing {
     Failed { ring: usize, message: String },
     /// Whole access-log lines.
     AccessLog(Vec<u8>),
+    /// Answered requests, for statsd.
+    Answers(Vec<Answer>),
     /// A line for the error log.
     Log(Line),
     /// A request ran over its time and got its 504.

@@ -11,6 +11,7 @@ use crate::mailbox::{FromRing, Outbox};
 use crate::respond::Common;
 use crate::route::Routes;
 use crate::stats::RingStats;
+use crate::tally::Tally;
 use config::{Config, LogLevel};
 use proto::date::DateCache;
 use proto::websocket::deflate::Machines;
@@ -90,6 +91,7 @@ pub struct Ring {
     pub apps: Vec<Rc<App>>,
     pub stats: Arc<RingStats>,
     pub access: RefCell<AccessLog>,
+    pub tally: RefCell<Tally>,
     logger: Logger,
     outbox: Outbox,
     date: RefCell<DateCache>,
@@ -119,8 +121,7 @@ impl Ring {
         outbox: Outbox,
     ) -> io::Result<Ring> {
         let format = config
-            .access_log
-            .is_some()
+            .logs_requests()
             .then(|| config.access_log_format.clone());
         let apps = config
             .apps
@@ -140,6 +141,7 @@ impl Ring {
             apps,
             stats,
             access: RefCell::new(AccessLog::new(format, outbox.clone())),
+            tally: RefCell::new(Tally::new(config.statsd.is_some(), outbox.clone())),
             logger: Logger::new(index, config.log_level, outbox.clone()),
             outbox,
             date: RefCell::new(DateCache::new()),

@@ -97,6 +97,7 @@ async fn live(spec: Spec) -> io::Result<()> {
         ring.tell(FromRing::Drained { ring: ring.index });
     }
     ring.access.borrow_mut().flush();
+    ring.tally.borrow_mut().flush();
     Ok(())
 }
 
@@ -290,9 +291,11 @@ impl Outside {
         Park::Stay
     }
 
-    /// How long the access log's lines may still wait.
+    /// How long what is for the control thread may still wait.
     fn log_due_ns(&self) -> Option<u64> {
-        let due_ns = self.house.ring.access.borrow().due_ns()?;
+        let ring = &self.house.ring;
+        let (lines_ns, numbers_ns) = (ring.access.borrow().due_ns(), ring.tally.borrow().due_ns());
+        let due_ns = lines_ns.into_iter().chain(numbers_ns).min()?;
         Some(due_ns.saturating_sub(uring::now()))
     }
 }
@@ -311,6 +314,7 @@ impl Poller for Outside {
         }
         let now_ns = uring::now();
         ring.access.borrow_mut().flush_due(now_ns);
+        ring.tally.borrow_mut().flush_due(now_ns);
         if now_ns >= self.figures_due_ns {
             self.figures_due_ns = now_ns + FIGURES_NS;
             let figures = uring::stats();

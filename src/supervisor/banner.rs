@@ -83,8 +83,9 @@ pub fn text(
     rows.push((
         "logs",
         format!(
-            "requests: {access}, errors: {}",
-            target_text(&config.error_log)
+            "requests: {access}, errors: {}{}",
+            target_text(&config.error_log),
+            others(config)
         ),
     ));
     rows.push((
@@ -149,6 +150,14 @@ fn control_hint(config: &Config, control: &Path) -> String {
     } else {
         format!(" --control-socket {}", control.display())
     }
+}
+
+/// Who is told beside the logs.
+fn others(config: &Config) -> String {
+    let syslog = config.syslog.as_ref().map(|syslog| ("syslog", &syslog.to));
+    let statsd = config.statsd.as_ref().map(|statsd| ("statsd", &statsd.to));
+    let others = [syslog, statsd].into_iter().flatten();
+    others.map(|(name, to)| format!(", {name}: {to}")).collect()
 }
 
 fn target_text(target: &LogTarget) -> String {

@@ -115,7 +115,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     if let Some(identity) = &identity {
         identity::hand_over(&config, identity)?;
     }
-    let mut log = Log::open(&config.error_log, config.log_level)
+    let mut log = Log::open(&config)
         .map_err(|error| Mistake(format!("--error-log: {}", config::world::plain(&error))))?;
     for note in &config.notes {
         log.say(LogLevel::Warning, note);

@@ -2,7 +2,8 @@
 //!
 //! One write per entry on a descriptor opened for appending, so lines of several processes do not mix.
 
-use config::{LogLevel, LogTarget};
+use config::{Config, LogLevel, LogTarget};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
@@ -10,14 +11,28 @@ pub struct Log {
     target: LogTarget,
     level: LogLevel,
     file: Option<File>,
+    /// What the edge has not been told yet; `None`: nobody there wants it.
+    untold: Option<VecDeque<Said>>,
 }
 
+/// A line for those who are told beside the error log: the edge knows them.
+pub struct Said {
+    pub level: LogLevel,
+    pub origin: String,
+    pub text: String,
+}
+
+/// While there is no edge.
+const UNTOLD_MAX: usize = 256;
+
 impl Log {
-    pub fn open(target: &LogTarget, level: LogLevel) -> std::io::Result<Log> {
+    pub fn open(config: &Config) -> std::io::Result<Log> {
+        let told = config.syslog.is_some() || config.statsd.is_some();
         let mut log = Log {
-            target: target.clone(),
-            level,
+            target: config.error_log.clone(),
+            level: config.log_level,
             file: None,
+            untold: told.then(VecDeque::new),
         };
         log.reopen()?;
         Ok(log)
@@ -38,7 +53,21 @@ impl Log {
     pub fn write(&mut self, level: LogLevel, origin: &str, text: &str) {
         if level >= self.level {
             self.raw(&entry(sys::clock::wall_ns(), level, origin, text));
+            if let Some(untold) = &mut self.untold
+                && untold.len() < UNTOLD_MAX
+            {
+                untold.push_back(Said {
+                    level,
+                    origin: origin.to_owned(),
+                    text: text.to_owned(),
+                });
+            }
         }
+    }
+
+    /// The next line that the edge is to hear of.
+    pub fn take_untold(&mut self) -> Option<Said> {
+        self.untold.as_mut()?.pop_front()
     }
 
     fn raw(&mut self, text: &str) {

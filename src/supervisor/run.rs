@@ -8,13 +8,13 @@ mod hosts;
 use crate::banner;
 use crate::child::{self, Child, News};
 use crate::daemon::Waiting;
-use crate::log::Log;
+use crate::log::{Log, Said};
 use crate::policy::{Action, End, Event, HostId, HostOrder, Policy};
 use crate::python::Python;
 use crate::resources::Resources;
 use crate::watch::Watch;
 use config::{Config, LogLevel, Mistake};
-use control::message::{FromEdge, ToEdge};
+use control::message::{FromEdge, ToEdge, clip};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Write};
@@ -65,6 +65,8 @@ pub struct EdgeProcess {
     child: Child,
     /// What it has not taken yet.
     queue: VecDeque<ToEdge>,
+    /// Its first message stands in the queue, or has left.
+    greeted: bool,
 }
 
 pub struct HostProcess {
@@ -121,6 +123,7 @@ impl Supervisor {
             Action::StartEdge => self.start_edge(),
             Action::ToEdge(message) => {
                 if let Some(edge) = &mut self.edge {
+                    edge.greeted |= matches!(message, ToEdge::Start { .. });
                     edge.queue.push_back(message);
                 }
             }
@@ -188,6 +191,7 @@ impl Supervisor {
                 self.edge = Some(EdgeProcess {
                     child,
                     queue: VecDeque::new(),
+                    greeted: false,
                 });
             }
             Err(error) => self
@@ -232,6 +236,20 @@ impl Supervisor {
     /// Sends what the edge takes now; the rest waits for room.
     fn flush_edge(&mut self) {
         let Some(edge) = &mut self.edge else { return };
+        while edge.greeted
+            && let Some(Said {
+                level,
+                origin,
+                text,
+            }) = self.log.take_untold()
+        {
+            let text = clip(&text);
+            edge.queue.push_back(ToEdge::Said {
+                level,
+                origin,
+                text,
+            });
+        }
         while let Some(message) = edge.queue.front() {
             let sent = match self.resources.beside(message) {
                 Ok(Some(descriptors)) => edge.child.send(message, &descriptors),

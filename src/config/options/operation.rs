@@ -1,54 +1,8 @@
-//! Logs, and how the running server is asked and stopped.
+//! How the running server is asked and stopped, and who it is.
 
 use super::{Form, Group, Opt, PLAIN};
 
 pub const ROWS: &[Opt] = &[
-    Opt {
-        name: "access-log",
-        aliases: &["access-logfile"],
-        value: "PATH",
-        form: Form::Path,
-        default: Some("off"),
-        group: Group::Logs,
-        help: "Log every request to a file; - is stdout; off: none",
-        ..PLAIN
-    },
-    Opt {
-        name: "access-log-format",
-        value: "FORMAT",
-        aliases: &["access-logformat"],
-        default: Some("combined"),
-        group: Group::Logs,
-        help: "combined (as Apache and nginx write it, with times added), json, or a text with gunicorn's atoms",
-        more: "E.g. `%(h)s %(t)s \"%(r)s\" %(s)s %(b)s %(M)s`. The atoms: h address, l and u `-`, t time, m method, U path, q query, H protocol, \
-               r request line, s status, B and b bytes (b: `-` for none), f referer, a user agent, T seconds, M milliseconds, D microseconds, \
-               L seconds with a fraction, p `<worker>`, {name}i request header, {name}o response header, {name}e environ.",
-        ..PLAIN
-    },
-    Opt {
-        name: "error-log",
-        aliases: &["error-logfile", "log-file"],
-        value: "PATH",
-        form: Form::Path,
-        default: Some("-"),
-        group: Group::Logs,
-        help: "Log errors and what the applications print to a file; - is stderr",
-        ..PLAIN
-    },
-    Opt {
-        name: "log-level",
-        value: "LEVEL",
-        form: Form::Choice(&["debug", "info", "warning", "error", "critical"]),
-        synonyms: &[
-            ("trace", "debug"),
-            ("warn", "warning"),
-            ("fatal", "critical"),
-        ],
-        default: Some("info"),
-        group: Group::Logs,
-        help: "Least severe lines of the error log: debug, info, warning, error or critical",
-        ..PLAIN
-    },
     Opt {
         name: "control-socket",
         aliases: &["control"],

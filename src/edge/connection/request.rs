@@ -115,7 +115,7 @@ impl Connection {
         self.ring
             .log(LogLevel::Debug, format_args!("refused: {reject}"));
         let sent = self.page(reject.status, reject.reason, Manner::LAST, out);
-        self.count(reject.status, sent);
+        self.count(reject.status, sent, self.started_ns);
         if self.ring.access.borrow().is_on() {
             let remote = AddressText::of(self.peer().map(|peer| peer.ip()));
             let entry = Entry {
@@ -224,7 +224,7 @@ impl Connection {
         body_bytes: u64,
         is_static: bool,
     ) -> Verdict {
-        self.count(status, body_bytes);
+        self.count(status, body_bytes, self.started_ns);
         if is_static {
             self.ring.stats.static_requests.add(1);
         }
@@ -339,7 +339,7 @@ impl Connection {
         body_bytes: u64,
         app: Option<(&str, Served)>,
     ) {
-        self.count(status, body_bytes);
+        self.count(status, body_bytes, open.started_ns);
         if self.ring.access.borrow().is_on() {
             self.write_log(
                 open.record.entry(),
@@ -353,9 +353,13 @@ impl Connection {
     }
 
     #[inline]
-    fn count(&self, status: u16, body_bytes: u64) {
+    fn count(&self, status: u16, body_bytes: u64, started_ns: u64) {
         self.ring.stats.answered(status);
         self.ring.stats.bytes_out.add(body_bytes);
+        if self.ring.tally.borrow().is_on() {
+            let mut tally = self.ring.tally.borrow_mut();
+            tally.count(status, started_ns, uring::now());
+        }
     }
 
     fn write_log(

@@ -1,10 +1,12 @@
 //! The access log and the error log of this edge, and what feeds the error log from app hosts.
 //!
-//! Owns the writers and the host pipes' tasks. Invariant: two logs with one target share one writer, so their lines never mix.
+//! Owns the writers, the ways to syslog and statsd, and the host pipes' tasks. Invariant: two logs with one target share one writer, so their lines never mix.
 //! Must not know what is worth saying.
 
 use super::host_log::{Cutter, Entry, HOLD_NS};
 use super::log_writer::LogWriter;
+use super::statsd::Statsd;
+use super::syslog::Syslog;
 use crate::error_log::{Line, Origin};
 use crate::mailbox::Recycler;
 use crate::timestamp::Timestamp;
@@ -23,6 +25,9 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// Reads from a pipe at the stop, at most: an app that never stops printing must not stop the stop.
 const LAST_READS_MAX: usize = 64;
 
+/// How long a syslog or statsd may hold up the exit.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// No timer is that long; it only has to be there.
 const FOREVER: Duration = Duration::from_secs(86_400);
 
@@ -36,6 +41,14 @@ pub struct Logs {
 
 #[derive(Clone)]
 struct ErrorLog {
+    own: OwnLog,
+    syslog: Option<Rc<Syslog>>,
+    statsd: Option<Rc<Statsd>>,
+}
+
+/// The error log alone, without who is told beside it.
+#[derive(Clone)]
+struct OwnLog {
     writer: LogWriter,
     level: LogLevel,
     stamp: Rc<RefCell<Timestamp>>,
@@ -54,12 +67,24 @@ impl Logs {
                     .map_err(|error| cannot_open("access", target, &error))?,
             ),
         };
+        let own = OwnLog {
+            writer,
+            level: config.log_level,
+            stamp: Rc::default(),
+        };
+        // What becomes of them is said here only: they could not be told of their own absence.
+        let voice = || {
+            let own = own.clone();
+            move |level, message| own.write(&Line::of_edge(level, message))
+        };
+        let syslog = config.syslog.as_ref();
+        let statsd = config.statsd.as_ref();
         Ok(Logs {
             access,
             error: ErrorLog {
-                writer,
-                level: config.log_level,
-                stamp: Rc::default(),
+                syslog: syslog.map(|syslog| Rc::new(Syslog::start(syslog, voice()))),
+                statsd: statsd.map(|statsd| Rc::new(Statsd::start(statsd, voice()))),
+                own,
             },
             stopping: watch::Sender::new(false),
             hosts: RefCell::default(),
@@ -68,36 +93,48 @@ impl Logs {
 
     /// Whole lines of the access log.
     pub fn access(&self, lines: Vec<u8>) {
+        if let Some(syslog) = &self.error.syslog {
+            syslog.access(&lines);
+        }
         if let Some(writer) = &self.access {
             writer.write(lines);
         }
     }
 
+    /// Where numbers go besides the status, if anywhere.
+    pub fn statsd(&self) -> Option<&Statsd> {
+        self.error.statsd.as_deref()
+    }
+
     /// A line of this thread's own.
     pub fn say(&self, level: LogLevel, message: String) {
-        self.write(&Line {
-            wall_ns: sys::clock::wall_ns(),
-            level,
-            origin: Origin::Edge,
-            message,
-        });
+        self.write(&Line::of_edge(level, message));
+    }
+
+    /// A line that somebody else has written into the error log.
+    pub fn tell(&self, level: LogLevel, origin: String, message: String) {
+        let line = Line {
+            origin: Origin::Other(origin),
+            ..Line::of_edge(level, message)
+        };
+        self.error.tell(&line);
     }
 
     /// A line that somebody else has made.
     pub fn write(&self, line: &Line) {
-        if line.level >= self.error.level {
+        if line.level >= self.error.own.level {
             self.error.write(line);
         }
     }
 
     pub fn take_lost_lines(&self) -> u64 {
         self.access.as_ref().map_or(0, LogWriter::take_lost_lines)
-            + self.error.writer.take_lost_lines()
+            + self.error.own.writer.take_lost_lines()
     }
 
     /// Opens both again; whichever cannot be opened goes on as it was, and that is said.
     pub async fn reopen(&self) {
-        let error_log = &self.error.writer;
+        let error_log = &self.error.own.writer;
         if let Err(error) = error_log.reopen().await {
             self.say(
                 LogLevel::Error,
@@ -151,11 +188,42 @@ impl Logs {
         if let Some(access) = &self.access {
             access.stop().await;
         }
-        self.error.writer.stop().await;
+        self.error.stop().await;
     }
 }
 
 impl ErrorLog {
+    fn write(&self, line: &Line) {
+        self.own.write(line);
+        self.tell(line);
+    }
+
+    /// Those beside the log.
+    fn tell(&self, line: &Line) {
+        if let Some(syslog) = &self.syslog {
+            syslog.error(line);
+        }
+        if let Some(statsd) = &self.statsd {
+            statsd.logged(line);
+        }
+    }
+
+    async fn stop(&self) {
+        let others = async {
+            if let Some(syslog) = &self.syslog {
+                syslog.stop().await;
+            }
+            if let Some(statsd) = &self.statsd {
+                statsd.stop().await;
+            }
+        };
+        // What they do not take in that time is lost.
+        drop(tokio::time::timeout(OTHERS_PATIENCE, others).await);
+        self.own.writer.stop().await;
+    }
+}
+
+impl OwnLog {
     fn write(&self, line: &Line) {
         let mut bytes = Vec::with_capacity(line.message.len() + 64);
         line.format(&mut self.stamp.borrow_mut(), &mut bytes);

@@ -11,14 +11,18 @@
 mod host_log;
 mod log_writer;
 mod logs;
+mod outlet;
 mod server;
+mod statsd;
 mod status;
 mod supervisor;
+mod syslog;
 mod world;
 
 use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, OutboxReceiver, outbox};
 use crate::stats::RingStats;
+use crate::tally::Answer;
 use crate::thread;
 use config::{Config, LogLevel};
 use control::Channel;
@@ -149,6 +153,14 @@ struct Commands {
     waiting: HashMap<u64, oneshot::Sender<(bool, String)>>,
 }
 
+impl Control {
+    fn count(&self, answers: &[Answer]) {
+        if let Some(statsd) = self.logs.statsd() {
+            statsd.answered(answers);
+        }
+    }
+}
+
 async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
     let (out, mut from_rings) = outbox();
     let supervisor = match Supervisor::new(channel) {
@@ -275,6 +287,7 @@ async fn obey(control: &Rc<Control>, effect: Effect) -> Option<Duration> {
     match effect {
         Effect::None => {}
         Effect::Say(level, text) => control.logs.say(level, text),
+        Effect::Tell(level, origin, text) => control.logs.tell(level, origin, text),
         Effect::HostLog {
             app,
             generation,
@@ -308,6 +321,7 @@ async fn obey(control: &Rc<Control>, effect: Effect) -> Option<Duration> {
 async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
     match message {
         FromRing::AccessLog(lines) => control.logs.access(lines),
+        FromRing::Answers(answers) => control.count(&answers),
         FromRing::Log(line) => control.logs.write(&line),
         FromRing::Up { ring } => {
             let all_up = {
@@ -357,6 +371,9 @@ async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
 fn look_after(control: &Control, from_rings: &OutboxReceiver) -> Result<(), Stopped> {
     let lost = from_rings.take_dropped_lines() + control.logs.take_lost_lines();
     let mut world = control.world.borrow_mut();
+    if let Some(statsd) = control.logs.statsd() {
+        statsd.stands(world.workers(), world.waiting());
+    }
     if lost > 0 {
         world.lost_lines += lost;
         let total = world.lost_lines;
@@ -407,6 +424,7 @@ async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
     while let Some(message) = from_rings.try_next() {
         match message {
             FromRing::AccessLog(lines) => control.logs.access(lines),
+            FromRing::Answers(answers) => control.count(&answers),
             FromRing::Log(line) => control.logs.write(&line),
             _ => {}
         }

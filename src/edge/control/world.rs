@@ -50,6 +50,8 @@ pub enum Effect {
     None,
     /// A line for the error log.
     Say(config::LogLevel, String),
+    /// A line that stands in the error log already, for those who are told beside it: level, origin and text.
+    Tell(config::LogLevel, String, String),
     /// Read this pipe: what the app's host prints.
     HostLog {
         app: usize,
@@ -83,6 +85,24 @@ impl World {
             draining: false,
             lost_lines: 0,
         }
+    }
+
+    /// Workers that are up: processes or interpreters, not their threads.
+    pub fn workers(&self) -> usize {
+        let apps = self.config.apps.iter().zip(&self.snapshot.apps);
+        let counts = apps.map(|(app, view)| {
+            let asgi = |worker: &&WorkerView| worker.interface == config::Interface::Asgi;
+            let looped = view.workers.iter().filter(asgi).count();
+            let threads = app.options.seats_per_worker();
+            looped + (view.workers.len() - looped).div_ceil(threads)
+        });
+        counts.sum()
+    }
+
+    /// Requests that wait for a worker.
+    pub fn waiting(&self) -> usize {
+        let segments = self.segments.iter().flatten();
+        segments.map(|segment| segment.queue_len()).sum()
     }
 
     /// Takes in one message with its descriptors.
@@ -185,6 +205,11 @@ impl World {
                 Effect::None
             }
             ToEdge::ReopenLogs => Effect::ReopenLogs,
+            ToEdge::Said {
+                level,
+                origin,
+                text,
+            } => Effect::Tell(level, origin, text),
             ToEdge::Drain { grace_ms } => {
                 self.draining = true;
                 self.post_all(|| ToRing::Drain { grace_ms });

@@ -6,8 +6,6 @@ use Fate::*;
 
 const TLS: &str = "TLS is not there yet; let a server in front end it, or leave the setting out";
 const HTTP2: &str = "HTTP/1.1 only, so far";
-const SYSLOG: &str = "no syslog; name files, or let systemd collect stdout and stderr";
-const STATSD: &str = "no statsd; `ringgate status --json` has the numbers";
 const DIRTY: &str = "there are no dirty workers";
 const PARSER: &str = "HTTP is read strictly, as RFC 9112 says";
 const CONTROL: &str = "the control socket is ringgate's own: --control-socket";
@@ -83,11 +81,7 @@ pub const WORDS: &[Word] = &[
     word("secure_scheme_headers", Ours("secure-scheme-headers")),
     word("forwarded_allow_ips", Ours("forwarded-allow-ips")),
     word("accesslog", Ours("access-log")),
-    word(
-        "disable_redirect_access_to_syslog",
-        AsIs("there is no syslog"),
-    )
-    .flag(&["disable-redirect-access-to-syslog"]),
+    word("disable_redirect_access_to_syslog", Ours("disable-redirect-access-to-syslog")),
     word("access_log_format", Ours("access-log-format")),
     word("errorlog", Ours("error-log")),
     word("loglevel", Ours("log-level")),
@@ -108,20 +102,20 @@ pub const WORDS: &[Word] = &[
         AsIs("applied in the application's interpreters"),
     ),
     word("logconfig_json", Ours("log-config")).value(&["log-config-json"]),
-    word("syslog_addr", Ignored(SYSLOG)).value(&["log-syslog-to"]),
-    word("syslog", Ignored(SYSLOG)).flag(&["log-syslog"]),
-    word("syslog_prefix", Ignored(SYSLOG)).value(&["log-syslog-prefix"]),
-    word("syslog_facility", Ignored(SYSLOG)).value(&["log-syslog-facility"]),
+    word("syslog_addr", Ours("log-syslog-to")),
+    word("syslog", Ours("log-syslog")),
+    word("syslog_prefix", Ours("log-syslog-prefix")),
+    word("syslog_facility", Ours("log-syslog-facility")),
     word(
         "enable_stdio_inheritance",
         AsIs("what the application prints is in the error log always"),
     )
     .flag(&["enable-stdio-inheritance"])
     .short('R'),
-    word("statsd_host", Ignored(STATSD)).value(&["statsd-host"]),
-    word("dogstatsd_tags", Ignored(STATSD)).value(&["dogstatsd-tags"]),
-    word("statsd_prefix", Ignored(STATSD)).value(&["statsd-prefix"]),
-    word("enable_backlog_metric", Ignored(STATSD)).flag(&["enable-backlog-metric"]),
+    word("statsd_host", Ours("statsd-host")),
+    word("dogstatsd_tags", Ours("dogstatsd-tags")),
+    word("statsd_prefix", Ours("statsd-prefix")),
+    word("enable_backlog_metric", Ours("enable-backlog-metric")),
     word(
         "proc_name",
         Ignored("processes are named after the application's name"),
