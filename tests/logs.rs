@@ -226,3 +226,60 @@ fn levels_hide_what_is_below() {
     let log = server.dir().read("error.log");
     assert!(!log.contains(" info ") && !log.contains(" debug "), "{log}");
 }
+
+/// Every atom of gunicorn's, as it shows them for the same requests (27.0), but where docs/migrating.md says otherwise.
+#[test]
+fn atoms_show_what_gunicorn_shows() {
+    let format = "%(h)s %(l)s %(u)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %({x-id}i)s %({X-ID}i)s %({x-out}o)s \
+                  %({Content-Type}o)s %({x}o)s %({remote_addr}e)s %({RAW_URI}e)s %({path_info}e)s %({wsgi.url_scheme}e)s %({content_length}e)s \
+                  %({content_type}e)s %({request_method}e)s %({x.y}e)s %(z)s 100%%";
+    let setup = Setup::bare();
+    setup.dir().write(
+        "atoms_app.py",
+        "def application(environ, start_response):\n    \
+             body = b'' if environ['PATH_INFO'] == '/empty' else b'body'\n    \
+             start_response('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', str(len(body))), ('X-Out', 'a b')])\n    \
+             return [body]\n",
+    );
+    setup.dir().write("files/a.txt", "file");
+    let files = format!("/static={}", setup.dir().path().join("files").display());
+    let server = setup
+        .arg("atoms_app")
+        .option("--static", files)
+        .option("--access-logfile", "access.log")
+        .option("--access-logformat", format)
+        .start();
+    let mut client = server.client();
+    let headers =
+        "X-Id: 7\r\nUser-Agent: ua\r\nReferer: ref\r\nAuthorization: Basic Ym9iOnNlY3JldA==\r\n";
+    client
+        .request("GET", "/a%20b%C3%A9?x=%20", headers, b"")
+        .expect(200);
+    let headers = "Content-Type: text/x\r\nAuthorization: Bearer x\r\n";
+    client
+        .request("POST", "/empty", headers, b"1234")
+        .expect(200);
+    client.request("GET", "/static/a.txt", "", b"").expect(200);
+    client.request("GET", "/static/none", "", b"").expect(404);
+    let lines = lines(&server, 4);
+    assert_eq!(
+        lines[0],
+        "127.0.0.1 - bob GET /a%20b%C3%A9?x=%20 HTTP/1.1 GET /a b\\xc3\\xa9 x=%20 HTTP/1.1 200 4 4 ref ua 0 7 7 a b text/plain - \
+         127.0.0.1 /a%20b%C3%A9?x=%20 /a b\\xc3\\xa9 http - - GET - - 100%"
+    );
+    assert_eq!(
+        lines[1],
+        "127.0.0.1 - - POST /empty HTTP/1.1 POST /empty  HTTP/1.1 200 0 0 - - 0 - - a b text/plain - \
+         127.0.0.1 /empty /empty http 4 text/x POST - - 100%"
+    );
+    assert!(
+        lines[2].contains("200 4 4 - - 0 - - - text/plain; charset=utf-8 -"),
+        "{}",
+        lines[2]
+    );
+    assert!(
+        lines[3].contains("- text/html; charset=utf-8 -"),
+        "{}",
+        lines[3]
+    );
+}

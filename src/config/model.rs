@@ -323,18 +323,18 @@ pub enum Piece {
     RequestLine,
     /// `%(m)s`
     Method,
-    /// `%(U)s`: the path, without the query.
+    /// `%(U)s`: the path, without the query, percent-decoded.
     Path,
+    /// `%({raw_uri}e)s`
+    Target,
     /// `%(q)s`
     Query,
     /// `%(H)s`
     Protocol,
     /// `%(s)s`
     Status,
-    /// `%(B)s`, and `%(b)s`, which shows nothing as `-`.
-    Bytes {
-        dash: bool,
-    },
+    /// `%(B)s`, and `%(b)s`, for which gunicorn writes 0 as well.
+    Bytes,
     /// `%(T)s` seconds, `%(M)s` milliseconds, `%(D)s` microseconds.
     Whole {
         per_second: u32,
@@ -343,6 +343,15 @@ pub enum Piece {
     Seconds,
     /// `%(p)s`: `<app/worker>`.
     Worker,
+    /// `%(u)s`: the name in Basic credentials.
+    User,
+    /// `%({remote_port}e)s`
+    Port,
+    /// `%({wsgi.url_scheme}e)s`
+    Scheme,
+    /// `%({server_name}e)s`, `%({server_port}e)s`: where the client was accepted.
+    ServerName,
+    ServerPort,
     /// `%({name}i)s`, lower case; also `%(f)s` and `%(a)s`.
     RequestHeader(String),
     /// `%({name}o)s`, lower case.

@@ -32,8 +32,15 @@ pub struct Entry<'a> {
     pub host: &'a [u8],
     pub referer: &'a [u8],
     pub user_agent: &'a [u8],
-    /// Values of [`AccessLog::wanted`], in that order.
+    /// The client's port; 0 where nobody says.
+    pub port: u16,
+    pub https: bool,
+    /// Where the client was accepted; "" for none.
+    pub server: (&'a str, u16),
+    /// Values of [`Wanted::request`], in that order.
     pub extras: Extras<'a>,
+    /// Values of [`Wanted::response`], in that order.
+    pub response: Extras<'a>,
     pub status: u16,
     /// Bytes of the body that were handed to the socket.
     pub body_bytes: u64,
@@ -41,6 +48,19 @@ pub struct Entry<'a> {
     pub total_ns: u64,
     /// What the exchange says, for requests that an app answered.
     pub app: Option<AppTimes<'a>>,
+}
+
+/// Headers that a format shows beyond those of every [`Entry`], by their lower-case names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub request: Vec<String>,
+    pub response: Vec<String>,
+}
+
+impl Wanted {
+    pub fn is_empty(&self) -> bool {
+        self.request.is_empty() && self.response.is_empty()
+    }
 }
 
 /// Texts back to back.
@@ -52,6 +72,12 @@ pub struct Extras<'a> {
 }
 
 impl<'a> Extras<'a> {
+    /// The value of a header, of those in `names`.
+    fn named(self, name: &str, names: &[String]) -> &'a [u8] {
+        let index = names.iter().position(|each| each == name);
+        index.map_or(b"", |index| self.get(index))
+    }
+
     fn get(self, index: usize) -> &'a [u8] {
         let end = |index: usize| self.ends.get(index).map(|end| *end as usize);
         let start = index.checked_sub(1).and_then(end).unwrap_or_default();
@@ -77,7 +103,7 @@ pub struct AppTimes<'a> {
 pub struct AccessLog {
     /// `None`: nothing is logged.
     format: Option<LogFormat>,
-    wanted: Vec<String>,
+    wanted: Wanted,
     outbox: Outbox,
     batch: Vec<u8>,
     /// When the batch must leave, ring time; meaningful while the batch is not empty.
@@ -89,7 +115,7 @@ impl AccessLog {
     /// `format` is `None` if there is to be no access log.
     pub fn new(format: Option<LogFormat>, outbox: Outbox) -> AccessLog {
         AccessLog {
-            wanted: format.as_ref().map_or(Vec::new(), atoms::wanted),
+            wanted: format.as_ref().map_or(Wanted::default(), atoms::wanted),
             format,
             outbox,
             batch: Vec::new(),
@@ -103,8 +129,8 @@ impl AccessLog {
         self.format.is_some()
     }
 
-    /// Lower-case names of request headers that the format shows beyond those of every [`Entry`].
-    pub fn wanted(&self) -> &[String] {
+    /// What the format shows beyond what is in every [`Entry`].
+    pub fn wanted(&self) -> &Wanted {
         &self.wanted
     }
 

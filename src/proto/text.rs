@@ -99,6 +99,34 @@ pub fn append_hex(out: &mut Vec<u8>, number: u64) {
     }
 }
 
+/// The bytes behind base64 (RFC 4648 section 4), with or without its padding; `None` for what is none.
+pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    for group in text.chunks(4) {
+        let mut bits = 0u32;
+        for &character in group {
+            let value = match character {
+                b'A'..=b'Z' => character - b'A',
+                b'a'..=b'z' => character - b'a' + 26,
+                b'0'..=b'9' => character - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        bits <<= 6 * (4 - group.len());
+        let whole = match group.len() {
+            1 => return None,
+            length => length - 1,
+        };
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..=whole]);
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +216,23 @@ mod tests {
     fn lists() {
         assert_eq!(list(b" a, ,b\t,,c").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
         assert_eq!(list(b"").count(), 0);
+    }
+
+    #[test]
+    fn base64_is_read_with_and_without_padding() {
+        for (text, bytes) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zg", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Ym9iOnNlY3JldA==", "bob:secret"),
+        ] {
+            let expected = Some(bytes.as_bytes().to_vec());
+            assert_eq!(decode_base64(text.as_bytes()), expected, "{text}");
+        }
+        for wrong in ["Z", "Zm9v!", "Z===", "Zm 8="] {
+            assert_eq!(decode_base64(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 }

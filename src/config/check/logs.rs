@@ -89,8 +89,8 @@ fn atom(name: &str) -> Piece {
         "q" => Piece::Query,
         "H" => Piece::Protocol,
         "s" => Piece::Status,
-        "B" => Piece::Bytes { dash: false },
-        "b" => Piece::Bytes { dash: true },
+        "B" | "b" => Piece::Bytes,
+        "u" => Piece::User,
         "f" => Piece::RequestHeader("referer".into()),
         "a" => Piece::RequestHeader("user-agent".into()),
         "T" => Piece::Whole { per_second: 1 },
@@ -104,7 +104,7 @@ fn atom(name: &str) -> Piece {
     }
 }
 
-/// `{name}i`, `{name}o`; the environ's `{name}e` only where it is a request header.
+/// `{name}i`, `{name}o`, and of the environ's `{name}e` what the edge knows.
 fn header_atom(name: &str) -> Option<Piece> {
     let (header, kind) = name.strip_prefix('{')?.split_once('}')?;
     let header = header.to_ascii_lowercase();
@@ -114,7 +114,16 @@ fn header_atom(name: &str) -> Option<Piece> {
         "e" => Some(match header.as_str() {
             "remote_addr" => Piece::Address,
             "request_method" => Piece::Method,
-            "path_info" | "raw_uri" => Piece::Path,
+            "remote_port" => Piece::Port,
+            "path_info" => Piece::Path,
+            "raw_uri" => Piece::Target,
+            "wsgi.url_scheme" => Piece::Scheme,
+            "server_name" => Piece::ServerName,
+            "server_port" => Piece::ServerPort,
+            "server_software" => {
+                Piece::Text(concat!("ringgate/", env!("CARGO_PKG_VERSION")).into())
+            }
+            "content_type" | "content_length" => Piece::RequestHeader(header.replace('_', "-")),
             "query_string" => Piece::Query,
             "server_protocol" => Piece::Protocol,
             _ => Piece::RequestHeader(header.strip_prefix("http_")?.replace('_', "-")),

@@ -20,9 +20,10 @@ pub const ROWS: &[Opt] = &[
         default: Some("combined"),
         group: Group::Logs,
         help: "combined (as Apache and nginx write it, with times added), json, or a text with gunicorn's atoms",
-        more: "E.g. `%(h)s %(t)s \"%(r)s\" %(s)s %(b)s %(M)s`. The atoms: h address, l and u `-`, t time, m method, U path, q query, H protocol, \
-               r request line, s status, B and b bytes (b: `-` for none), f referer, a user agent, T seconds, M milliseconds, D microseconds, \
-               L seconds with a fraction, p `<worker>`, {name}i request header, {name}o response header, {name}e environ.",
+        more: "E.g. `%(h)s %(t)s \"%(r)s\" %(s)s %(b)s %(M)s`. The atoms: h address, l `-`, u user, t time, m method, U path, q query, H protocol, \
+               r request line, s status, B and b bytes, f referer, a user agent, T seconds, M milliseconds, D microseconds, \
+               L seconds with a fraction, p `<worker>`, {name}i request header, {name}o response header, {name}e what of \
+               the environ follows from the request alone; what is not there is `-`.",
         ..PLAIN
     },
     Opt {

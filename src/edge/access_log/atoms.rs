@@ -1,25 +1,32 @@
 //! A line of the access log as gunicorn's atoms make it.
 
-use super::{Entry, quoted, quoted_or_dash, seconds, split_line};
+use super::{Entry, Wanted, quoted, quoted_or_dash, seconds, split_line};
 use crate::timestamp::Timestamp;
 use config::{LogFormat, Piece};
-use proto::text::append_decimal;
+use proto::text::{append_decimal, decode_base64};
 
 /// Request headers that are part of every entry.
 const USUAL: &[&str] = &["host", "referer", "user-agent"];
 
-/// The other request headers that the format shows, each once.
-pub fn wanted(format: &LogFormat) -> Vec<String> {
+/// Where `%(u)s` comes from.
+const CREDENTIALS: &str = "authorization";
+
+/// The other headers that the format shows, each once.
+pub fn wanted(format: &LogFormat) -> Wanted {
+    let mut wanted = Wanted::default();
     let LogFormat::Atoms(pieces) = format else {
-        return Vec::new();
+        return wanted;
     };
-    let mut wanted: Vec<String> = Vec::new();
     for piece in pieces {
-        if let Piece::RequestHeader(name) = piece
-            && !USUAL.contains(&name.as_str())
-            && !wanted.contains(name)
-        {
-            wanted.push(name.clone());
+        let (names, name) = match piece {
+            Piece::RequestHeader(name) if USUAL.contains(&name.as_str()) => continue,
+            Piece::RequestHeader(name) => (&mut wanted.request, name.as_str()),
+            Piece::User => (&mut wanted.request, CREDENTIALS),
+            Piece::ResponseHeader(name) => (&mut wanted.response, name.as_str()),
+            _ => continue,
+        };
+        if !names.iter().any(|each| each == name) {
+            names.push(name.to_owned());
         }
     }
     wanted
@@ -28,7 +35,7 @@ pub fn wanted(format: &LogFormat) -> Vec<String> {
 /// Appends the line and its end. What comes from outside is escaped as in the combined format.
 pub fn line(
     pieces: &[Piece],
-    wanted: &[String],
+    wanted: &Wanted,
     entry: &Entry<'_>,
     (wall_ns, stamp): (u64, &mut Timestamp),
     out: &mut Vec<u8>,
@@ -50,12 +57,12 @@ pub fn line(
             }
             Piece::RequestLine => quoted_or_dash(entry.line, out),
             Piece::Method => quoted_or_dash(method, out),
-            Piece::Path => quoted_or_dash(path, out),
+            Piece::Path => decoded(path, out),
+            Piece::Target => quoted_or_dash(target, out),
             Piece::Query => quoted(query, out),
             Piece::Protocol => quoted_or_dash(protocol, out),
             Piece::Status => append_decimal(out, u64::from(entry.status)),
-            Piece::Bytes { dash: true } if entry.body_bytes == 0 => out.push(b'-'),
-            Piece::Bytes { .. } => append_decimal(out, entry.body_bytes),
+            Piece::Bytes => append_decimal(out, entry.body_bytes),
             Piece::Whole { per_second } => {
                 let one_ns = 1_000_000_000 / u64::from((*per_second).max(1));
                 append_decimal(out, entry.total_ns / one_ns);
@@ -65,7 +72,17 @@ pub fn line(
             Piece::RequestHeader(name) => {
                 quoted_or_dash(request_header(name, wanted, entry), out);
             }
-            Piece::ResponseHeader(_) | Piece::Dash => out.push(b'-'),
+            Piece::ResponseHeader(name) => {
+                quoted_or_dash(entry.response.named(name, &wanted.response), out);
+            }
+            Piece::User => user(entry.extras.named(CREDENTIALS, &wanted.request), out),
+            Piece::Port => append_decimal(out, u64::from(entry.port)),
+            Piece::Scheme => {
+                out.extend_from_slice(if entry.https { b"https" } else { b"http" });
+            }
+            Piece::ServerName => quoted_or_dash(entry.server.0.as_bytes(), out),
+            Piece::ServerPort => append_decimal(out, u64::from(entry.server.1)),
+            Piece::Dash => out.push(b'-'),
         }
     }
     out.push(b'\n');
@@ -86,14 +103,46 @@ fn worker(entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.push(b'>');
 }
 
-fn request_header<'a>(name: &str, wanted: &[String], entry: &Entry<'a>) -> &'a [u8] {
+fn request_header<'a>(name: &str, wanted: &Wanted, entry: &Entry<'a>) -> &'a [u8] {
     match name {
         "host" => entry.host,
         "referer" => entry.referer,
         "user-agent" => entry.user_agent,
-        _ => wanted
-            .iter()
-            .position(|each| each == name)
-            .map_or(b"", |index| entry.extras.get(index)),
+        _ => entry.extras.named(name, &wanted.request),
     }
+}
+
+/// A path as WSGI's PATH_INFO has it; what is malformed stays as it came.
+fn decoded(path: &[u8], out: &mut Vec<u8>) {
+    if !path.contains(&b'%') {
+        return quoted_or_dash(path, out);
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&first, behind)) = rest.split_first() {
+        let digit = |at: usize| behind.get(at).and_then(|byte| (*byte as char).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &behind[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    quoted(&bytes, out);
+}
+
+/// The name in `Basic NAME:PASSWORD`, which is in base64.
+fn user(credentials: &[u8], out: &mut Vec<u8>) {
+    const SCHEME: &[u8] = b"basic ";
+    let known = credentials
+        .split_at_checked(SCHEME.len())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
+        .and_then(|(_, token)| decode_base64(token.trim_ascii()));
+    let pair = known.unwrap_or_default();
+    let name = pair.split(|byte| *byte == b':').next().unwrap_or_default();
+    quoted_or_dash(name, out);
 }

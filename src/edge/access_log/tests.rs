@@ -9,12 +9,11 @@ fn entry() -> Entry<'static> {
         line: b"GET /a?b=c HTTP/1.1",
         host: b"example.org",
         referer: b"",
-        extras: Extras::default(),
         user_agent: b"curl/8.5",
         status: 200,
         body_bytes: 1234,
         total_ns: 1_234_567_890,
-        app: None,
+        ..Entry::default()
     }
 }
 
@@ -258,16 +257,31 @@ fn atoms_are_gunicorns() {
         Piece::Text(" ".into()),
         header("x-none"),
         Piece::Text(" ".into()),
-        Piece::Bytes { dash: true },
+        Piece::Bytes,
+        Piece::Text(" ".into()),
+        Piece::ResponseHeader("x-out".into()),
+        Piece::Text(" ".into()),
+        Piece::ResponseHeader("x-none".into()),
+        Piece::Text(" ".into()),
+        Piece::User,
+        Piece::Text(" ".into()),
+        Piece::Scheme,
+        Piece::Text(" ".into()),
+        Piece::Port,
     ];
     let mut entry = entry();
-    entry.line = b"GET /a?b=\"c HTTP/1.1";
+    entry.line = b"GET /a%20%41%0a%c3%a9%zz?b=\"c HTTP/1.1";
     entry.body_bytes = 0;
     entry.total_ns = 1_234_567_890;
     entry.extras = Extras {
-        bytes: b"7",
-        ends: &[1, 1],
+        bytes: b"7BASIC Ym9iOnNlY3JldA==",
+        ends: &[1, 1, 23],
     };
+    entry.response = Extras {
+        bytes: b"out",
+        ends: &[3, 3],
+    };
+    (entry.https, entry.port) = (true, 99);
     entry.app = None;
     let text = line(LogFormat::Atoms(pieces), &entry);
     let remote = entry.remote;
@@ -279,6 +293,8 @@ fn atoms_are_gunicorns() {
         .expect("a time");
     assert_eq!(
         text,
-        format!("{remote} [{stamp}] GET /a?b=\\x22c 1234 - 7 {host} - -\n")
+        format!(
+            "{remote} [{stamp}] GET /a A\\x0a\\xc3\\xa9%zz?b=\\x22c 1234 - 7 {host} - 0 out - bob https 99\n"
+        )
     );
 }

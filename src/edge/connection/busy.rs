@@ -165,7 +165,7 @@ impl Connection {
     /// Waits for the disk, then answers as if it had been in the cache.
     async fn look_for_file(
         &mut self,
-        open: Open,
+        mut open: Open,
         cold: files::Cold,
         input: &mut Input,
         out: &mut Output,
@@ -175,8 +175,9 @@ impl Connection {
             return Ended::Cut;
         }
         let ready = cold.wait().await;
-        let date = self.ring.date();
+        let (date, at) = (self.ring.date(), out.position());
         let answer = ready.answer(self.ring.common(&date), open.manner, out.buffer());
+        self.note_answer(&mut open, out.since(at));
         match answer {
             files::Answer::Whole { status, body_bytes } => {
                 let keep_alive = open.manner.keep_alive;
@@ -251,7 +252,7 @@ impl Connection {
 
     async fn upload_then_call(
         &mut self,
-        open: Open,
+        mut open: Open,
         upload: &Upload,
         input: &mut Input,
         out: &mut Output,
@@ -267,6 +268,7 @@ impl Connection {
             }
             Err(Failed::Answer(status, detail, complete)) => {
                 let keep_alive = open.manner.keep_alive && complete;
+                let at = out.position();
                 let sent = self.page(
                     status,
                     detail,
@@ -276,6 +278,7 @@ impl Connection {
                     },
                     out,
                 );
+                self.note_answer(&mut open, out.since(at));
                 self.close_request(open, status, sent, None);
                 match (keep_alive, complete) {
                     (true, _) => Ended::Stay,

@@ -83,7 +83,7 @@ impl Connection {
     pub(super) async fn exchange(
         &mut self,
         mut call: Call,
-        open: Open,
+        mut open: Open,
         Extras { mut body, socket }: Extras<'_>,
         input: &mut Input,
         out: &mut Output,
@@ -92,6 +92,7 @@ impl Connection {
             socket,
             trailers: open.trailers,
             timing: call.app().server_timing,
+            head: !self.ring.access.borrow().wanted().response.is_empty(),
         };
         if body.is_none() {
             input.own();
@@ -117,6 +118,9 @@ impl Connection {
             }
             let date = self.ring.date();
             let pull = reply.pull(&mut call, &self.socket, out, self.ring.common(&date));
+            if let Some(head) = reply.head.take() {
+                self.note_answer(&mut open, &head);
+            }
             pace.full = match pull {
                 Ok(Pull::Waiting) => false,
                 Ok(Pull::Full) => true,

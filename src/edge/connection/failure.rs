@@ -187,7 +187,7 @@ impl Connection {
     /// Puts a page in the place of an answer of which nothing has left; else breaks it off.
     pub(super) fn answer_instead(
         &mut self,
-        open: Open,
+        mut open: Open,
         reply: &mut Reply,
         status: u16,
         detail: &str,
@@ -200,7 +200,9 @@ impl Connection {
         }
         let mut manner = open.manner;
         manner.keep_alive &= !reply.body_is_far;
+        let at = out.position();
         let sent = self.page(status, detail, manner, out);
+        self.note_answer(&mut open, out.since(at));
         self.close_request(open, status, sent, Some(app));
         if manner.keep_alive {
             Ended::Stay

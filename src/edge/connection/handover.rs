@@ -303,7 +303,7 @@ impl Connection {
     /// Puts the app's fields into the file's head, and sends both.
     async fn send_found(
         &mut self,
-        open: Open,
+        mut open: Open,
         handover: Handover,
         (answer, mut bytes): (Answer, Vec<u8>),
         out: &mut Output,
@@ -333,7 +333,9 @@ impl Connection {
                 ),
             );
         }
+        let at = out.position();
         append_with(&bytes, status, &handover.kept, out.buffer());
+        self.note_answer(&mut open, out.since(at));
         match body {
             Some(body) => self.send_body(open, status, body, out, Some(app)).await,
             None => {

@@ -77,6 +77,13 @@ impl Output {
         self.before + self.bytes.len() as u64
     }
 
+    /// What was appended since `position`, as long as none of it has left.
+    pub fn since(&self, position: u64) -> &[u8] {
+        let start = position.checked_sub(self.before);
+        let bytes = start.and_then(|start| self.bytes.get(start as usize..));
+        bytes.unwrap_or_default()
+    }
+
     /// Forgets what was appended since `position`; false if some of it has left.
     pub fn rewind(&mut self, position: u64) -> bool {
         let Some(length) = position.checked_sub(self.before) else {

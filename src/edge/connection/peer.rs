@@ -1,8 +1,9 @@
-//! The client's address, in few bytes: every connection at rest has one.
+//! The client's address, in few bytes: every connection at rest has one. And as text.
 //!
 //! Must not know what it is for.
 
 use std::cell::Cell;
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use uring::net::Socket;
 
@@ -48,6 +49,53 @@ impl Known {
             Known::V6(octets, port) => (IpAddr::V6(Ipv6Addr::from(octets)), port),
         };
         Some(SocketAddr::new(ip, u16::from_ne_bytes(port)))
+    }
+}
+
+/// An address as text, without the heap.
+pub struct AddressText {
+    bytes: [u8; 46],
+    length: usize,
+}
+
+impl Default for AddressText {
+    fn default() -> AddressText {
+        AddressText {
+            bytes: [0; 46],
+            length: 0,
+        }
+    }
+}
+
+impl AddressText {
+    /// Empty for a unix socket.
+    pub fn of(address: Option<IpAddr>) -> AddressText {
+        let mut text = AddressText::default();
+        if let Some(address) = address {
+            // Fits: the longest IPv6 address has 45 characters.
+            write!(text, "{address}").ok();
+        }
+        text
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+}
+
+impl Write for AddressText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 

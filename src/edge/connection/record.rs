@@ -3,7 +3,9 @@
 //! Owns copies, because the receive buffer is given back long before the answer ends. Gathered only when there is an access
 //! log.
 
+use super::peer::AddressText;
 use crate::access_log::{Entry, Extras};
+use crate::forwarded::Client;
 use proto::Head;
 
 /// A longer request line is cut in the log, like the log's own bound on fields.
@@ -17,13 +19,20 @@ pub struct Record {
     ends: [u32; 5],
     /// Further headers, counted from the fifth end.
     extra_ends: Vec<u32>,
+    port: u16,
+    https: bool,
+    /// Headers of the answer.
+    answer: Vec<u8>,
+    answer_ends: Vec<u32>,
 }
 
 impl Record {
     /// Replaces what was there. `wanted`: lower-case names of further headers.
-    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>, remote: &[u8], wanted: &[String]) {
-        self.bytes.clear();
-        self.extra_ends.clear();
+    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>, client: Client, wanted: &[String]) {
+        self.clear();
+        let address = AddressText::of(client.address);
+        let remote = address.as_bytes();
+        (self.port, self.https) = (client.port, client.https);
         let (referer, user_agent) = from_whom(head);
         let host = head.host.map_or(&b""[..], |host| host.raw.as_bytes());
         for (index, field) in [line, host, referer, user_agent, remote].iter().enumerate() {
@@ -41,10 +50,26 @@ impl Record {
 
     /// The line alone, to name the request in messages.
     pub fn fill_line(&mut self, line: &[u8]) {
-        self.bytes.clear();
-        self.extra_ends.clear();
+        self.clear();
         self.bytes.extend_from_slice(cut(line));
         self.ends = [self.bytes.len() as u32; 5];
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.extra_ends.clear();
+        self.answer.clear();
+        self.answer_ends.clear();
+    }
+
+    /// Takes in the head of an answer, as it stands before the body; in the place of one that came before.
+    pub fn note_answer(&mut self, head: &[u8], wanted: &[String]) {
+        self.answer.clear();
+        self.answer_ends.clear();
+        for name in wanted {
+            self.answer.extend_from_slice(cut(field(head, name)));
+            self.answer_ends.push(self.answer.len() as u32);
+        }
     }
 
     /// What is known before the answer.
@@ -59,6 +84,12 @@ impl Record {
                 bytes: &self.bytes[self.ends[4] as usize..],
                 ends: &self.extra_ends,
             },
+            port: self.port,
+            https: self.https,
+            response: Extras {
+                bytes: &self.answer,
+                ends: &self.answer_ends,
+            },
             ..Entry::default()
         }
     }
@@ -70,6 +101,18 @@ impl Record {
     pub fn line(&self) -> &[u8] {
         &self.bytes[..self.ends[0] as usize]
     }
+}
+
+/// The value of a field of a head as we write them: `Name: value`, one a line.
+fn field<'h>(head: &'h [u8], name: &str) -> &'h [u8] {
+    let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap_or(head.len());
+    let mut lines = head[..end].split(|byte| *byte == b'\n').skip(1);
+    let value = lines.find_map(|line| {
+        let (given, rest) = line.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b":")?;
+        given.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    });
+    value.unwrap_or_default().trim_ascii()
 }
 
 fn cut(field: &[u8]) -> &[u8] {
@@ -111,10 +154,15 @@ mod tests {
         else {
             panic!("a good head")
         };
+        let client = Client {
+            address: Some([1, 2, 3, 4].into()),
+            port: 5,
+            https: true,
+        };
         let mut record = Record::default();
         let wanted = ["x-id".to_owned(), "none".to_owned(), "host".to_owned()];
         for _ in 0..2 {
-            record.fill(first_line(bytes), &head, b"1.2.3.4", &wanted);
+            record.fill(first_line(bytes), &head, client, &wanted);
             let entry = record.entry();
             assert_eq!(entry.line, b"GET /a HTTP/1.1");
             assert_eq!(
@@ -126,6 +174,12 @@ mod tests {
                 (entry.extras.bytes, entry.extras.ends),
                 (&b"7x"[..], &[1, 1, 2][..])
             );
+            assert!(entry.port == 5 && entry.https && entry.response.bytes.is_empty());
+            let head = b"HTTP/1.1 200 OK\r\nX-Id: 8\r\nHost:9 \r\n\r\nNone: body";
+            record.note_answer(b"HTTP/1.1 404 Not Found\r\nX-Id: 7\r\n\r\n", &wanted);
+            record.note_answer(head, &wanted);
+            let answer = record.entry().response;
+            assert_eq!((answer.bytes, answer.ends), (&b"89"[..], &[1, 1, 2][..]));
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Asks {
     pub trailers: bool,
     /// `Server-Timing`.
     pub timing: bool,
+    /// The access log shows headers of answers.
+    pub head: bool,
 }
 
 /// One answer under way.
@@ -65,6 +67,8 @@ pub struct Reply {
     trailers: Option<Vec<u8>>,
     /// How the request has fared so far, if the client is to know.
     timing: Option<Served>,
+    /// As it was written, until the access log has seen it.
+    pub head: Option<Vec<u8>>,
 }
 
 /// Why the pulling stopped.
@@ -143,6 +147,7 @@ impl Reply {
             blocked: false,
             trailers: None,
             timing: None,
+            head: None,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::input::Input;
 use super::output::Output;
+use super::peer::AddressText;
 use super::record::{self, Record};
 use super::stream_body::StreamBody;
 use super::submission::Upload;
@@ -20,8 +21,6 @@ use proto::path::{self, Path};
 use proto::target::Form;
 use proto::websocket::handshake::Offer;
 use proto::{Body, Head, HeaderStorage, Method, Reject};
-use std::fmt::Write;
-use std::net::IpAddr;
 
 /// What a request whose answer is not complete yet leaves behind.
 pub struct Open {
@@ -145,12 +144,13 @@ impl Connection {
             head,
             len,
             manner,
+            at: out.position(),
         };
         if head.target.form == Form::Asterisk {
             let (manner, used) = asked.without_body();
             let date = self.ring.date();
             respond::options(out.buffer(), manner, self.ring.common(&date));
-            return (self.answered(&asked, manner, 200, 0, false), used);
+            return (self.answered(&asked, manner, 200, 0, out), used);
         }
         let mut scratch = self.ring.scratch.borrow_mut();
         let path = match path::normalise(head.target.path, &mut scratch) {
@@ -187,7 +187,7 @@ impl Connection {
     ) -> (Verdict, usize) {
         let (manner, used) = asked.without_body();
         let sent = self.page(status, detail, manner, out);
-        (self.answered(asked, manner, status, sent, false), used)
+        (self.answered(asked, manner, status, sent, out), used)
     }
 
     /// With `--reload`: the traceback of code that cannot be loaded.
@@ -201,7 +201,7 @@ impl Connection {
         let (manner, used) = asked.without_body();
         let date = self.ring.date();
         let sent = respond::trouble(out.buffer(), text, manner, self.ring.common(&date));
-        (self.answered(asked, manner, 500, sent, false), used)
+        (self.answered(asked, manner, 500, sent, out), used)
     }
 
     /// Appends an error page; the bytes of its body.
@@ -222,14 +222,11 @@ impl Connection {
         manner: Manner,
         status: u16,
         body_bytes: u64,
-        is_static: bool,
+        out: &Output,
     ) -> Verdict {
         self.count(status, body_bytes, self.started_ns);
-        if is_static {
-            self.ring.stats.static_requests.add(1);
-        }
         if self.ring.access.borrow().is_on() {
-            self.log_answered(asked, status, body_bytes);
+            self.log_answered(asked, status, body_bytes, out.since(asked.at));
         }
         if manner.keep_alive {
             Verdict::Answered
@@ -266,13 +263,14 @@ impl Connection {
                 .answer(&request, self.ring.common(&date), manner, out.buffer());
         let verdict = match answer {
             files::Answer::Whole { status, body_bytes } => {
-                self.answered(asked, manner, status, body_bytes, true)
+                self.ring.stats.static_requests.add(1);
+                self.answered(asked, manner, status, body_bytes, out)
             }
-            files::Answer::Body { status, body } => Verdict::Step(Step::File {
-                open: self.open(asked, manner),
-                status,
-                body,
-            }),
+            files::Answer::Body { status, body } => {
+                let mut open = self.open(asked, manner);
+                self.note_answer(&mut open, out.since(asked.at));
+                Verdict::Step(Step::File { open, status, body })
+            }
             files::Answer::Cold(cold) => Verdict::Step(Step::Cold {
                 open: self.open(asked, manner),
                 cold,
@@ -298,11 +296,12 @@ impl Connection {
         }
     }
 
-    fn log_answered(&self, asked: &Asked<'_, '_, '_>, status: u16, body_bytes: u64) {
+    fn log_answered(&self, asked: &Asked<'_, '_, '_>, status: u16, body_bytes: u64, head: &[u8]) {
         let started_ns = self.started_ns;
         if !self.ring.access.borrow().wanted().is_empty() {
             let mut record = self.ring.take_record();
             self.remember(&mut record, asked);
+            record.note_answer(head, &self.ring.access.borrow().wanted().response);
             self.write_log(record.entry(), started_ns, status, body_bytes, None);
             self.ring.give_record(record);
             return;
@@ -317,6 +316,8 @@ impl Connection {
             referer,
             user_agent,
             remote: remote.as_str(),
+            port: client.port,
+            https: client.https,
             ..Entry::default()
         };
         self.write_log(entry, started_ns, status, body_bytes, None);
@@ -325,10 +326,18 @@ impl Connection {
     /// What the log will want to know.
     fn remember(&self, record: &mut Record, asked: &Asked<'_, '_, '_>) {
         let client = Client::of(asked.head, self.peer(), &self.ring.config.forwarded);
-        let remote = AddressText::of(client.address);
         let access = self.ring.access.borrow();
         let line = record::first_line(asked.bytes);
-        record.fill(line, asked.head, remote.as_bytes(), access.wanted());
+        record.fill(line, asked.head, client, &access.wanted().request);
+    }
+
+    /// Keeps what the log will want to know of an answer whose head has just been written.
+    pub(super) fn note_answer(&self, open: &mut Open, head: &[u8]) {
+        let access = self.ring.access.borrow();
+        let wanted = &access.wanted().response;
+        if !wanted.is_empty() {
+            open.record.note_answer(head, wanted);
+        }
     }
 
     /// Counts and logs the answer to an open request.
@@ -382,6 +391,7 @@ impl Connection {
             status,
             body_bytes,
             total_ns,
+            server: (&self.entrance.listener, self.entrance.server_port),
             app,
             ..entry
         };
@@ -398,6 +408,8 @@ pub(super) struct Asked<'a, 'h, 'b> {
     pub head: &'a Head<'h, 'b>,
     pub len: usize,
     pub manner: Manner,
+    /// Where an answer to it begins in the output.
+    pub at: u64,
 }
 
 impl<'a> Asked<'a, '_, '_> {
@@ -423,52 +435,5 @@ impl<'a> Asked<'a, '_, '_> {
                 self.bytes.len(),
             ),
         }
-    }
-}
-
-/// An address as text, without the heap.
-pub(super) struct AddressText {
-    bytes: [u8; 46],
-    length: usize,
-}
-
-impl Default for AddressText {
-    fn default() -> AddressText {
-        AddressText {
-            bytes: [0; 46],
-            length: 0,
-        }
-    }
-}
-
-impl AddressText {
-    /// Empty for a unix socket.
-    pub fn of(address: Option<IpAddr>) -> AddressText {
-        let mut text = AddressText::default();
-        if let Some(address) = address {
-            // Fits: the longest IPv6 address has 45 characters.
-            write!(text, "{address}").ok();
-        }
-        text
-    }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or("")
-    }
-}
-
-impl Write for AddressText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        self.bytes
-            .get_mut(self.length..end)
-            .ok_or(std::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
     }
 }

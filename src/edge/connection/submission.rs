@@ -4,7 +4,8 @@
 
 use super::Connection;
 use super::output::Output;
-use super::request::{AddressText, Asked, Step, Verdict};
+use super::peer::AddressText;
+use super::request::{Asked, Step, Verdict};
 use super::stream_body::StreamBody;
 use crate::app::{App, Call, Refusal};
 use crate::forwarded::Client;

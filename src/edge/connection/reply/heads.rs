@@ -99,6 +99,7 @@ impl Reply {
             .framing(framing)
             .connection(self.manner.version, !self.close)
             .finish();
+        self.head = self.asks.head.then(|| out[start..].to_vec());
         self.left = if let Framing::Length(length) = framing {
             length
         } else {
@@ -168,6 +169,7 @@ impl Reply {
         let Some(offer) = self.asks.socket.as_ref().filter(|_| self.framing.is_none()) else {
             return Err(Fault::Order("a WebSocket that nobody asked for"));
         };
+        let start = out.len();
         let mut writer = Writer::start(out, 101);
         writer
             .header(b"Upgrade", b"websocket")
@@ -190,6 +192,7 @@ impl Reply {
             writer.date(common.date);
         }
         writer.finish();
+        self.head = self.asks.head.then(|| out[start..].to_vec());
         self.status = 101;
         self.framing = Some(Framing::NoBody { announced: None });
         Ok(())
