@@ -242,6 +242,8 @@ impl EdgeRing {
     /// Calls `changed` for every submitted slot of this ring about which a worker has published something since the last call. May call it for a slot
     /// where nothing is new. Slots that were cancelled are dealt with here and not reported.
     pub fn dirty(&mut self, mut changed: impl FnMut(SlotId)) {
+        // What the last look found has been read since.
+        self.sleeper.looked();
         self.take_returned();
         let look_at_all = std::mem::take(&mut self.look_at_all);
         for index in 0..self.segment.layout().dirty_words() {

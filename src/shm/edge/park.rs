@@ -56,6 +56,12 @@ impl Sleeper {
         }
     }
 
+    /// The answers of one look at the slots have been read.
+    #[inline]
+    pub fn looked(&mut self) {
+        self.pace.fold();
+    }
+
     #[inline]
     pub fn stir(&mut self) {
         self.stirred = true;
@@ -69,34 +75,102 @@ impl Sleeper {
 }
 
 /// How quickly answers come while there are requests to answer: of one worker or of many, that is all the same to the sleeper.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pace {
     /// The last answer's end.
     ended_ns: u64,
-    /// The mean gap; new ones count for an eighth.
-    gap_ns: u64,
+    /// From answer to answer; a new one counts for an eighth.
+    gap: Mean<8>,
     /// The last claim.
     claimed_ns: u64,
-    /// The mean time from claim to claim while there was something to claim; new ones count for a sixteenth. (How answers end says nothing of
+    /// From claim to claim while there was something to claim; a new one counts for a sixteenth. (How answers end says nothing of
     /// how the queue moves: an event loop claims while it answers others, for hours where they are WebSockets.)
-    claim_gap_ns: u64,
+    claim_gap: Mean<16>,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            ended_ns: 0,
+            gap: Mean::new(GAP_MAX_NS),
+            claimed_ns: 0,
+            claim_gap: Mean::new(CLAIM_GAP_MAX_NS),
+        }
+    }
 }
 
 impl Pace {
     /// The gap begins at the answer before, or with the request if nothing was to be done before it.
     #[inline]
     fn learn(&mut self, queued_ns: u64, claimed_ns: u64, ended_ns: u64) {
-        let gap = ended_ns.saturating_sub(self.ended_ns.max(queued_ns));
+        self.gap
+            .add(ended_ns.saturating_sub(self.ended_ns.max(queued_ns)));
         self.ended_ns = self.ended_ns.max(ended_ns);
-        self.gap_ns = self.gap_ns - self.gap_ns / 8 + gap.min(GAP_MAX_NS) / 8;
-        let gap = claimed_ns.saturating_sub(self.claimed_ns.max(queued_ns));
+        self.claim_gap
+            .add(claimed_ns.saturating_sub(self.claimed_ns.max(queued_ns)));
         self.claimed_ns = self.claimed_ns.max(claimed_ns);
-        self.claim_gap_ns =
-            self.claim_gap_ns - self.claim_gap_ns / 16 + gap.min(CLAIM_GAP_MAX_NS) / 16;
+    }
+
+    fn fold(&mut self) {
+        self.gap.fold();
+        self.claim_gap.fold();
     }
 
     fn is_quick(&self) -> bool {
-        self.gap_ns < NAP_GAP_NS
+        self.gap.ns() < NAP_GAP_NS
+    }
+}
+
+/// A sliding mean in which a new value counts for one `OF`th.
+///
+/// Values that come in one look come in no order (slots are looked at by number), so only their sum says something: the one looked at first may have
+/// the whole span, those behind it nothing. Taken one by one, 64 answers of 100 us each would leave a mean of 2 us.
+#[derive(Debug)]
+struct Mean<const OF: u64> {
+    folded_ns: u64,
+    /// Of this look.
+    sum_ns: u64,
+    count: u32,
+    /// Largest value that is believed.
+    max_ns: u64,
+}
+
+/// So many values of one look leave next to nothing of what was before.
+const FOLDED_MAX: u32 = 64;
+
+impl<const OF: u64> Mean<OF> {
+    fn new(max_ns: u64) -> Mean<OF> {
+        Mean {
+            folded_ns: 0,
+            sum_ns: 0,
+            count: 0,
+            max_ns,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, ns: u64) {
+        self.sum_ns = self.sum_ns.saturating_add(ns);
+        self.count += 1;
+    }
+
+    fn ns(&self) -> u64 {
+        if self.count == 0 {
+            return self.folded_ns;
+        }
+        let each_ns = (self.sum_ns / u64::from(self.count)).min(self.max_ns);
+        (0..self.count.min(FOLDED_MAX)).fold(self.folded_ns, |mean_ns, _| {
+            mean_ns - mean_ns / OF + each_ns / OF
+        })
+    }
+
+    /// Ends a look.
+    #[inline]
+    fn fold(&mut self) {
+        if self.count > 0 {
+            self.folded_ns = self.ns();
+            (self.sum_ns, self.count) = (0, 0);
+        }
     }
 }
 
@@ -130,20 +204,20 @@ impl EdgeRing {
     /// taken to be as many.)
     pub fn wait_ns(&self) -> u64 {
         let own = self.segment.queue_len() as u64 / u64::from(self.segment.layout().rings);
-        own.saturating_mul(self.sleeper.pace.claim_gap_ns)
+        own.saturating_mul(self.sleeper.pace.claim_gap.ns())
     }
 
     /// How long nobody need be woken to read one more request: while every worker is busy and requests wait, it could only join them. So far the
     /// next answer is away; further where answers may wait for each other. `None`: a request that came now might be begun at once, or answers
     /// come too quickly or too slowly for the ring thread to gain by it.
     pub fn doze_ns(&self) -> Option<u64> {
-        let gap_ns = self.sleeper.pace.gap_ns;
+        let gap_ns = self.sleeper.pace.gap.ns();
         let saturated =
             self.submitted > 0 && !self.segment.line().is_empty() && self.segment.idle().is_empty();
         if !saturated || gap_ns < NAP_GAP_NS {
             return None;
         }
-        let patience_ns = self.patience_ns();
+        let patience_ns = self.patience_ns(gap_ns);
         let ns = if patience_ns >= 2 * gap_ns {
             patience_ns
         } else {
@@ -154,8 +228,8 @@ impl EdgeRing {
     }
 
     /// How long an answer may wait for the next: a small part of what requests wait in the queue.
-    fn patience_ns(&self) -> u64 {
-        let queue_ns = self.segment.queue_len() as u64 * self.sleeper.pace.gap_ns;
+    fn patience_ns(&self, gap_ns: u64) -> u64 {
+        let queue_ns = self.segment.queue_len() as u64 * gap_ns;
         (queue_ns / PATIENCE).min(DOZE_MAX_NS)
     }
 
@@ -165,7 +239,8 @@ impl EdgeRing {
             return false;
         }
         self.sleeper.stirred = false;
-        let waits = ns >= 2 * self.sleeper.pace.gap_ns && ns <= self.patience_ns();
+        let gap_ns = self.sleeper.pace.gap.ns();
+        let waits = ns >= 2 * gap_ns && ns <= self.patience_ns(gap_ns);
         let bell = if waits { NAPPING } else { SLEEPING };
         self.segment.outbox(self.ring).lie_down(bell)
     }

@@ -96,6 +96,36 @@ fn dozes_while_a_further_request_could_only_wait() {
 }
 
 #[test]
+fn answers_read_in_another_order_than_they_came_tell_the_same_pace() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 50, 100_000);
+    pair.now_ns = now_ns();
+    let slots: Vec<_> = (0..7).map(|_| pair.submit(b"x")).collect();
+    // Looked at once for all of them, and the last one first.
+    for _ in 0..10 {
+        for _ in &slots {
+            let claim = worker.try_claim().unwrap();
+            pass(100_000);
+            answer(claim, b"y");
+        }
+        let mut done = pair.dirty();
+        done.sort_by_key(|slot| std::cmp::Reverse(pair.edge.times(*slot, now_ns()).last_ns));
+        pair.now_ns = now_ns();
+        for slot in done {
+            pair.edge.release(slot);
+            pair.submit(b"x");
+        }
+    }
+    let claim = worker.try_claim().unwrap();
+    let ns = pair.edge.doze_ns().unwrap();
+    assert!(
+        (140_000..=150_000).contains(&ns),
+        "one and a half answers: {ns}"
+    );
+    drop(claim);
+}
+
+#[test]
 fn answers_of_a_long_queue_wait_for_each_other() {
     let (mut pair, mut worker) = start();
     serve(&mut pair, &mut worker, 80, 30_000);
