@@ -265,15 +265,26 @@ impl App {
         ctx.out.push(Action::StartHost(order));
     }
 
-    /// Free seats for a generation; if there are too few, the oldest host that is leaving goes at once and we wait for its end.
+    /// Free seats for a generation. If there are too few, earlier ones are still at their last requests: one that would take over waits for them; where
+    /// nobody serves, or a developer waits for new code, the oldest of them goes at once.
     pub(super) fn take_seats(&mut self, ctx: &mut Context<'_>) -> Option<Vec<WorkerSpec>> {
         let wanted = self.crew.wanted * self.options.seats_per_worker();
         let free = self.free_seats(wanted);
         if free.len() < wanted {
-            let oldest = self.hosts.iter_mut().find(|host| host.is_leaving());
-            if let Some(host) = oldest.filter(|host| host.role != Role::Killed) {
-                host.role = Role::Killed;
-                ctx.out.push(Action::KillHost(host.id));
+            if self.is_serving() && !self.options.reload {
+                if self.pending.is_none_or(|pending| !pending.for_seats) {
+                    let text = format!(
+                        "{}: a new generation waits until an earlier one has finished its requests",
+                        self.name
+                    );
+                    ctx.log(LogLevel::Info, text);
+                }
+            } else {
+                let oldest = self.hosts.iter_mut().find(|host| host.is_leaving());
+                if let Some(host) = oldest.filter(|host| host.role != Role::Killed) {
+                    host.role = Role::Killed;
+                    ctx.out.push(Action::KillHost(host.id));
+                }
             }
             // A far date instead of a spin; the end of the host looks here again.
             self.pending = Some(Pending {

@@ -269,35 +269,56 @@ fn an_old_generation_that_does_not_finish_is_told_to_quit_and_then_killed() {
     assert!(world.host_orders().is_empty());
 }
 
-#[test]
-fn reloads_in_quick_succession_end_with_the_last_code_and_never_run_out_of_seats() {
-    let mut world = World::serving();
-    let mut alive = vec![1];
-    for _ in 0..6 {
+/// Generations that were let in while older ones were still at their requests, the last of them serving.
+fn four_generations(world: &mut World) {
+    for _ in 0..3 {
         world.event(Event::Reload);
-        while world.host_orders().is_empty() {
-            let killed: Vec<HostId> = world
-                .actions
-                .iter()
-                .filter_map(|action| {
-                    if let Action::KillHost(host) = action {
-                        Some(*host)
-                    } else {
-                        None
-                    }
-                })
-                .collect();
-            assert!(!killed.is_empty(), "it waits for nothing");
-            for host in killed {
-                alive.retain(|each| *each != host);
-                world.ended(host, KILLED);
-            }
-        }
         let order = world.host_order();
         world.bring_up(&order);
-        alive.push(order.host);
-        assert!(alive.len() <= 4, "eight seats are four generations");
     }
+    assert_eq!(world.policy.apps[0].hosts.len(), 4, "eight seats");
+}
+
+#[test]
+fn a_reload_waits_for_a_generation_that_finishes_its_requests_and_kills_none() {
+    let mut world = World::serving();
+    four_generations(&mut world);
+    for _ in 0..3 {
+        world.event(Event::Reload);
+        assert!(world.host_orders().is_empty());
+        world.assert_logged("a new generation waits until an earlier one has finished");
+    }
+    world.wait(10_000);
+    let kill = |action: &Action| matches!(action, Action::KillHost(_));
+    assert!(!world.actions.iter().any(kill));
+    world.host(1, FromHost::Drained);
+    world.ended(1, End::Code(0));
+    let order = world.host_order();
+    world.bring_up(&order);
+    assert!(world.policy.apps[0].is_serving());
+}
+
+#[test]
+fn a_developer_does_not_wait_for_requests_of_code_before_the_last() {
+    let mut world = World::serving();
+    world.policy.apps[0].options.reload = true;
+    four_generations(&mut world);
+    world.event(Event::Reload);
+    assert!(world.did(&Action::KillHost(1)));
+    world.ended(1, KILLED);
+    let order = world.host_order();
+    world.bring_up(&order);
+}
+
+#[test]
+fn a_host_that_died_is_replaced_while_a_reload_waits() {
+    let mut world = World::serving();
+    four_generations(&mut world);
+    let serving = world.policy.apps[0].hosts[3].id;
+    world.event(Event::Reload);
+    world.ended(serving, KILLED);
+    let order = world.host_order();
+    world.bring_up(&order);
     assert!(world.policy.apps[0].is_serving());
 }
 
