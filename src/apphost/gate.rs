@@ -1,6 +1,6 @@
 //! Holds the workers of a new generation back until all of them could serve, so that no request is lost to a sibling that fails.
 //!
-//! For threads of one process. Invariant: once open it stays open. (Forked workers wait for the end of a pipe instead, see `zygote`.)
+//! For threads of one process. Invariant: once open it stays open. (Forked workers wait for an eventfd instead, see `zygote`.)
 
 use std::sync::{Condvar, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! A forked worker, from the fork to its end.
 
+use super::Zygote;
 use super::crew::Crew;
-use super::{Gate, Zygote};
 use crate::ffi::Python;
 use crate::load::{self, LoadError, Speaks};
 use crate::threads::{Common, Place, Seen};
@@ -10,10 +10,8 @@ use crate::worker::{Progress, Worker};
 use control::Channel;
 use control::message::FromHost;
 use std::cell::Cell;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use sys::eventfd::EventFd;
-use sys::socket::Watch;
 
 impl Zygote<'_> {
     /// In the child: from the fork to its end.
@@ -62,8 +60,7 @@ impl Zygote<'_> {
             return Err(LoadError::new("worker", "no such seat"));
         };
         self.line.close();
-        // Our hold on the other end goes now, before the application can fork and pass it on.
-        let gate = self.gate.take().map(|Gate { closed, .. }| closed);
+        let gate = self.gate.take();
         let bell: &'static EventFd = Box::leak(Box::new(
             EventFd::new().map_err(|error| system("eventfd", error))?,
         ));
@@ -99,7 +96,7 @@ impl Zygote<'_> {
         let at_gate = |py: Python<'_>| {
             tell(&FromHost::Ready);
             match gate.take() {
-                Some(closed) => wait_for_end(py, closed),
+                Some(gate) => wait_at(py, &gate),
                 None => Ok(()),
             }
         };
@@ -156,14 +153,13 @@ impl Zygote<'_> {
     }
 }
 
-/// Until nobody holds the other end of the pipe any more. The parent closes it, or is gone, and we with it.
-fn wait_for_end(py: Python<'_>, pipe: OwnedFd) -> Result<(), LoadError> {
+/// Until it opens. If the zygote dies before that, so do we.
+fn wait_at(py: Python<'_>, gate: &EventFd) -> Result<(), LoadError> {
     py.detached(|| {
-        let mut watch = [Watch::read(pipe.as_fd())];
-        while !watch[0].readable {
-            sys::socket::poll(&mut watch, None)
-                .map_err(|error| LoadError::new("start", format!("poll: {error}")))?;
-        }
+        while !gate
+            .poll(None)
+            .map_err(|error| LoadError::new("start", format!("poll: {error}")))?
+        {}
         Ok(())
     })
 }

@@ -60,14 +60,6 @@ struct Place {
     retiring: bool,
 }
 
-/// Holds the workers of a generation back until all of them could serve: they wait for the end of a pipe.
-struct Gate {
-    /// The workers' side.
-    closed: OwnedFd,
-    /// Ours; the gate opens when it is closed here, and in every child.
-    _holder: OwnedFd,
-}
-
 impl Place {
     fn new(seats: Vec<(WorkerSpec, SeatEnds)>) -> Place {
         Place {
@@ -103,8 +95,9 @@ struct Zygote<'p> {
     errors: Object,
     hooks: Hooks,
     places: Vec<Place>,
-    /// `None`: open.
-    gate: Option<Gate>,
+    /// Holds the workers of a generation back until all of them could serve: they wait until it is rung, and nobody silences it. (The end of a pipe would
+    /// not do: they would see it when we are killed, a moment before they are killed with us.) `None`: open.
+    gate: Option<EventFd>,
     /// All have loaded, and the supervisor knows it.
     asked: bool,
     afterwork: Afterwork,
@@ -169,11 +162,11 @@ pub fn run(
         let threads = spec.options.seats_per_worker();
         places.push(Place::new(seats.by_ref().take(threads).collect()));
     }
-    let gate = spec.successor.then(|| match sys::socket::pipe() {
-        Ok((closed, _holder)) => Gate { closed, _holder },
+    let gate = spec.successor.then(|| match EventFd::new() {
+        Ok(gate) => gate,
         Err(error) => line.fail(LoadError::new(
             "start",
-            format!("cannot make a pipe: {error}"),
+            format!("cannot make an eventfd: {error}"),
         )),
     });
     let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
@@ -290,7 +283,7 @@ impl Zygote<'_> {
     fn take_order(&mut self) {
         let (order, descriptors) = self.line.receive();
         match order {
-            ToHost::Open => self.gate = None,
+            ToHost::Open => self.open_gate(),
             ToHost::Drain => self.drain(),
             ToHost::Quit => {
                 self.hooks.note(self.py, c"exiting");
@@ -316,9 +309,16 @@ impl Zygote<'_> {
         }
     }
 
+    fn open_gate(&mut self) {
+        if self.gate.take().is_some_and(|gate| gate.ring().is_err()) {
+            self.line
+                .fail(LoadError::new("start", "an eventfd of our own is broken"));
+        }
+    }
+
     fn drain(&mut self) {
         self.draining = true;
-        self.gate = None;
+        self.open_gate();
         for place in &mut self.places {
             place.fork_at = None;
             for index in place.indexes() {
