@@ -21,6 +21,7 @@ pub mod python;
 pub mod response;
 pub mod server;
 pub mod temp;
+pub mod timetable;
 
 pub use client::Client;
 pub use response::Response;
@@ -48,5 +49,10 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// Says on the terminal, past the test runner's capture, that a test did not run, and why.
 pub fn skipped(why: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(std::io::stderr(), "SKIPPED {name}: {why}").expect("stderr takes a line");
+    tell(&format!("SKIPPED {name}: {why}"));
+}
+
+/// Says something on the terminal, past the test runner's capture.
+pub fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").expect("stderr takes a line");
 }
