@@ -22,19 +22,61 @@ pub struct Client {
 impl Client {
     /// By the peer's word, if it is trusted, else the peer itself.
     pub fn of(head: &Head<'_, '_>, peer: Option<SocketAddr>, forwarded: &Forwarded) -> Client {
-        let own = Client {
+        let own = Client::peer(peer);
+        if forwarded.trusts(own.address) {
+            Said::of(head, forwarded).about(own)
+        } else {
+            own
+        }
+    }
+
+    pub const NOBODY: Client = Client {
+        address: None,
+        port: 0,
+        https: false,
+    };
+
+    fn peer(peer: Option<SocketAddr>) -> Client {
+        Client {
             address: peer.map(|peer| peer.ip()),
             port: peer.map_or(0, |peer| peer.port()),
             https: false,
-        };
-        if !forwarded.trusts(own.address) {
-            return own;
         }
-        let said = far_end(head, forwarded);
-        Client {
-            address: said.map_or(own.address, |(address, _)| Some(address)),
-            port: said.map_or(own.port, |(_, port)| port),
+    }
+}
+
+/// What a head says of the client, whoever sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    far_end: Option<(IpAddr, u16)>,
+    https: bool,
+}
+
+impl Said {
+    pub fn of(head: &Head<'_, '_>, forwarded: &Forwarded) -> Said {
+        Said {
+            far_end: far_end(head, forwarded),
             https: is_secure(head, forwarded),
+        }
+    }
+
+    /// [`Client::of`] for this head from a peer.
+    pub fn client(self, peer: Option<SocketAddr>, forwarded: &Forwarded) -> Client {
+        let own = Client::peer(peer);
+        if forwarded.trusts(own.address) {
+            self.about(own)
+        } else {
+            own
+        }
+    }
+
+    fn about(self, peer: Client) -> Client {
+        Client {
+            address: self
+                .far_end
+                .map_or(peer.address, |(address, _)| Some(address)),
+            port: self.far_end.map_or(peer.port, |(_, port)| port),
+            https: self.https,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
-//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `respond`, `files`, `app` |
+//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `respond`, `files`, `app` |
 //! `ring` | `connection` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod connection;
 pub mod control;
 mod doze;
 mod error_log;
+mod familiar;
 mod files;
 mod forwarded;
 mod gate;

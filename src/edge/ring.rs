@@ -4,7 +4,7 @@
 
 use crate::access_log::AccessLog;
 use crate::app::App;
-use crate::connection::Record;
+use crate::connection::{Memory, Record};
 use crate::error_log::Logger;
 use crate::files::Files;
 use crate::mailbox::{FromRing, Outbox};
@@ -68,6 +68,8 @@ pub struct Site {
     /// As `config.sendfile_roots`, and how many locations stand before them.
     pub sendfile_roots: Vec<config::StaticMount>,
     pub statics: usize,
+    /// Requests for files that have been answered before.
+    pub memory: Memory,
 }
 
 impl Site {
@@ -77,6 +79,7 @@ impl Site {
             files: Rc::new(files),
             sendfile_roots: config.sendfile_roots.clone(),
             statics: config.statics.len(),
+            memory: Memory::default(),
         }
     }
 }

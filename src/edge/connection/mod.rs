@@ -5,9 +5,10 @@
 //! is boxed for as long as it lasts. Invariants: answers leave in the order of their requests; no receive buffer is held
 //! across a wait of unknown length; every wait has a deadline, and every buffer a bound.
 //!
-//! Floors, ground first: `input`, `output`, `peer` | `record` | `request`, `submission` (one head: route it, answer it or say
+//! Floors, ground first: `input`, `output`, `peer` | `record` | `again`, `request`, `submission` (one head: route it, answer it or say
 //! what it needs) | `source`, `upload`, `stream_body`, `reply` | `handover`, `failure`, `websocket`, `exchange`, `busy` | this file.
 
+mod again;
 mod busy;
 mod exchange;
 mod failure;
@@ -27,6 +28,7 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
+pub use again::Memory;
 pub use record::Record;
 
 use crate::files;

@@ -55,6 +55,21 @@ impl Record {
         self.ends = [self.bytes.len() as u32; 5];
     }
 
+    /// The same request of another client.
+    pub fn copy(&mut self, other: &Record, client: Client) {
+        self.clear();
+        (self.port, self.https) = (client.port, client.https);
+        self.ends = other.ends;
+        self.bytes
+            .extend_from_slice(&other.bytes[..other.ends[3] as usize]);
+        let address = AddressText::of(client.address);
+        self.bytes.extend_from_slice(address.as_bytes());
+        self.ends[4] = self.bytes.len() as u32;
+        self.bytes
+            .extend_from_slice(&other.bytes[other.ends[4] as usize..]);
+        self.extra_ends.extend_from_slice(&other.extra_ends);
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.extra_ends.clear();

@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits. Invariant: whatever is returned owns what it needs; the receive buffer may go.
 
+use super::again;
 use super::input::Input;
 use super::output::Output;
 use super::peer::AddressText;
@@ -11,9 +12,11 @@ use super::submission::Upload;
 use super::{Connection, OUTPUT_MAX_BYTES};
 use crate::access_log::{AppTimes, Entry};
 use crate::app::{Call, Served};
+use crate::familiar::Mark;
 use crate::files;
 use crate::forwarded::Client;
 use crate::respond::{self, Manner};
+use crate::ring::Site;
 use crate::route::{Handler, Route};
 use config::LogLevel;
 use proto::http1::request::{Parse, parse};
@@ -100,11 +103,36 @@ impl Connection {
 
     /// Parses the head at the start of `bytes`; the count is what of them is used up.
     fn handle_head(&self, bytes: &[u8], out: &mut Output) -> (Verdict, usize) {
+        let site = self.ring.site();
+        let mark = again::mark(bytes);
+        if let Some(mark) = mark
+            && let Some(verdict) = self.answer_again(&site, mark, bytes, out)
+        {
+            return (verdict, bytes.len());
+        }
         let mut storage = HeaderStorage::new();
         match parse(bytes, &mut storage, &self.ring.limits) {
             Parse::Partial => (Verdict::Step(Step::Partial), 0),
             Parse::Error(reject) => (Verdict::Step(self.reject(bytes, reject, out)), 0),
-            Parse::Complete { head, len } => self.route(bytes, &head, len, out),
+            Parse::Complete { head, len } => {
+                let asked = Asked {
+                    bytes,
+                    head: &head,
+                    len,
+                    manner: self.manner(&head),
+                    at: out.position(),
+                    mark,
+                };
+                self.route(&site, &asked, out)
+            }
+        }
+    }
+
+    fn manner(&self, head: &Head<'_, '_>) -> Manner {
+        Manner {
+            version: head.version,
+            keep_alive: head.keep_alive && self.ring.keeps_alive(),
+            head_only: head.method == Method::Head,
         }
     }
 
@@ -127,50 +155,33 @@ impl Connection {
         Step::Last { linger: true }
     }
 
-    fn route(
-        &self,
-        bytes: &[u8],
-        head: &Head<'_, '_>,
-        len: usize,
-        out: &mut Output,
-    ) -> (Verdict, usize) {
-        let manner = Manner {
-            version: head.version,
-            keep_alive: head.keep_alive && self.ring.keeps_alive(),
-            head_only: head.method == Method::Head,
-        };
-        let asked = Asked {
-            bytes,
-            head,
-            len,
-            manner,
-            at: out.position(),
-        };
+    fn route(&self, site: &Site, asked: &Asked<'_, '_, '_>, out: &mut Output) -> (Verdict, usize) {
+        let head = asked.head;
         if head.target.form == Form::Asterisk {
             let (manner, used) = asked.without_body();
             let date = self.ring.date();
             respond::options(out.buffer(), manner, self.ring.common(&date));
-            return (self.answered(&asked, manner, 200, 0, out), used);
+            return (self.answered(asked, manner, 200, 0, out), used);
         }
         let mut scratch = self.ring.scratch.borrow_mut();
         let path = match path::normalise(head.target.path, &mut scratch) {
             Ok(path) => path,
-            Err(fault) => return self.refuse(&asked, 400, fault.reject().reason, out),
+            Err(fault) => return self.refuse(asked, 400, fault.reject().reason, out),
         };
-        match self.ring.site().routes.find(path.bytes) {
-            None => self.refuse(&asked, 404, "", out),
+        match site.routes.find(path.bytes) {
+            None => self.refuse(asked, 404, "", out),
             Some(Route {
                 handler: Handler::Static(mount),
                 prefix,
-            }) => self.serve_file(&asked, mount, prefix, path, out),
+            }) => self.serve_file(site, asked, mount, prefix, path, out),
             Some(Route {
                 handler: Handler::Internal(_),
                 ..
-            }) => self.refuse(&asked, 404, "", out),
+            }) => self.refuse(asked, 404, "", out),
             Some(Route {
                 handler: Handler::App(app),
                 ..
-            }) => self.serve_app(&asked, app, path, out),
+            }) => self.serve_app(asked, app, path, out),
         }
     }
 
@@ -242,6 +253,7 @@ impl Connection {
     #[inline]
     fn serve_file(
         &self,
+        site: &Site,
         asked: &Asked<'_, '_, '_>,
         mount: usize,
         prefix: usize,
@@ -256,11 +268,11 @@ impl Connection {
             head: asked.head,
         };
         let date = self.ring.date();
-        let answer =
-            self.ring
-                .site()
-                .files
-                .answer(&request, self.ring.common(&date), manner, out.buffer());
+        let common = self.ring.common(&date);
+        let answer = site.files.answer(&request, common, manner, out.buffer());
+        if let files::Answer::Whole { status, .. } | files::Answer::Body { status, .. } = answer {
+            self.remember_answer(site, asked, &request, status);
+        }
         let verdict = match answer {
             files::Answer::Whole { status, body_bytes } => {
                 self.ring.stats.static_requests.add(1);
@@ -362,7 +374,7 @@ impl Connection {
     }
 
     #[inline]
-    fn count(&self, status: u16, body_bytes: u64, started_ns: u64) {
+    pub(super) fn count(&self, status: u16, body_bytes: u64, started_ns: u64) {
         self.ring.stats.answered(status);
         self.ring.stats.bytes_out.add(body_bytes);
         if self.ring.tally.borrow().is_on() {
@@ -371,7 +383,7 @@ impl Connection {
         }
     }
 
-    fn write_log(
+    pub(super) fn write_log(
         &self,
         entry: Entry<'_>,
         started_ns: u64,
@@ -410,6 +422,8 @@ pub(super) struct Asked<'a, 'h, 'b> {
     pub manner: Manner,
     /// Where an answer to it begins in the output.
     pub at: u64,
+    /// Of `bytes`, if they may be worth remembering.
+    pub mark: Option<Mark>,
 }
 
 impl<'a> Asked<'a, '_, '_> {

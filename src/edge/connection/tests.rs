@@ -2,6 +2,7 @@
 //! time. Every test runs under many seeds.
 
 mod admission;
+mod again;
 mod app;
 mod asgi;
 mod asgi_app;

@@ -36,6 +36,13 @@ pub enum Found<'a, V> {
     Nothing,
 }
 
+/// Names an entry for as long as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    place: usize,
+    serial: u64,
+}
+
 #[derive(Debug)]
 pub struct Cache<V> {
     bounds: Bounds,
@@ -45,6 +52,8 @@ pub struct Cache<V> {
     /// Where the search for a victim goes on.
     hand: usize,
     cost: Cost,
+    /// Insertions so far.
+    serial: u64,
 }
 
 #[derive(Debug)]
@@ -53,6 +62,7 @@ struct Place<V> {
     key: Box<[u8]>,
     value: V,
     cost: Cost,
+    serial: u64,
     fresh_until_ns: u64,
     /// Looked up since the hand last passed.
     used: bool,
@@ -69,6 +79,7 @@ impl<V: Weigh> Cache<V> {
             places: slab::Slab::new(),
             hand: 0,
             cost: Cost::default(),
+            serial: 0,
         }
     }
 
@@ -82,6 +93,29 @@ impl<V: Weigh> Cache<V> {
             Found::Fresh(&place.value)
         } else {
             Found::Stale(&place.value)
+        }
+    }
+
+    /// A fresh entry, and its name for [`Cache::is_fresh`].
+    pub fn ticket(&self, mount: usize, key: &[u8], now_ns: u64) -> Option<(Ticket, &V)> {
+        let &index = self.index.get(mount)?.get(key)?;
+        let place = self.places.get(index)?;
+        let ticket = Ticket {
+            place: index,
+            serial: place.serial,
+        };
+        (now_ns < place.fresh_until_ns).then_some((ticket, &place.value))
+    }
+
+    /// Whether the named entry would be found, fresh: as good as a look-up, which it is.
+    #[inline]
+    pub fn is_fresh(&mut self, ticket: Ticket, now_ns: u64) -> bool {
+        match self.places.get_mut(ticket.place) {
+            Some(place) if place.serial == ticket.serial => {
+                place.used = true;
+                now_ns < place.fresh_until_ns
+            }
+            _ => false,
         }
     }
 
@@ -108,11 +142,13 @@ impl<V: Weigh> Cache<V> {
         }
         self.cost.bytes += cost.bytes;
         self.cost.descriptors += cost.descriptors;
+        self.serial += 1;
         let place = Place {
             mount,
             key: key.into(),
             value,
             cost,
+            serial: self.serial,
             fresh_until_ns,
             used: false,
         };
@@ -255,6 +291,24 @@ mod tests {
         assert!(matches!(cache.find(7, b"/a", 0), Found::Nothing));
         cache.insert(7, b"/a", Value(5, 0), 100);
         assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_its_entry_alone() {
+        let mut cache = cache(10, 10_000, 10);
+        assert!(cache.ticket(0, b"/a", 0).is_none());
+        cache.insert(0, b"/a", Value(5, 0), 100);
+        let (ticket, value) = cache.ticket(0, b"/a", 99).expect("fresh");
+        assert_eq!(value, &Value(5, 0));
+        assert!(cache.ticket(0, b"/a", 100).is_none());
+        assert!(cache.is_fresh(ticket, 99) && !cache.is_fresh(ticket, 100));
+        cache.confirm(0, b"/a", 200);
+        assert!(cache.is_fresh(ticket, 199));
+        cache.insert(0, b"/a", Value(5, 0), 300);
+        assert!(!cache.is_fresh(ticket, 199), "another one in its place");
+        let (ticket, _) = cache.ticket(0, b"/a", 199).expect("fresh");
+        cache.clear(0);
+        assert!(!cache.is_fresh(ticket, 199));
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub struct Entry {
     lines: Box<[u8]>,
     /// `Expires` lies so many seconds ahead.
     expires_s: Option<u64>,
-    full: Prepared,
-    not_modified: Prepared,
+    full: Rc<Prepared>,
+    not_modified: Rc<Prepared>,
     /// `None`: the bytes stand in `full`.
     file: Option<Rc<OpenFile>>,
     /// In the server's order of preference.
@@ -172,8 +172,8 @@ impl Entry {
             content_type: content_type.into(),
             lines: lines.into(),
             expires_s,
-            full,
-            not_modified,
+            full: Rc::new(full),
+            not_modified: Rc::new(not_modified),
             file,
             siblings: siblings.into(),
             neighbourhood: Cell::new(None),
@@ -273,6 +273,15 @@ impl Entry {
             modified: self.modified,
             modified_is_strong: self.modified.is_some_and(|modified| modified + 1 < wall_s),
         }
+    }
+
+    /// The heads that are sent as they are: of a 200 (and the body, if it is in memory) and of a 304.
+    pub fn full(&self) -> &Rc<Prepared> {
+        &self.full
+    }
+
+    pub fn not_modified(&self) -> &Rc<Prepared> {
+        &self.not_modified
     }
 
     /// Appends the head of a 200, and the body if it is in memory and asked for. Returns the bytes of body appended.

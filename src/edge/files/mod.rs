@@ -10,7 +10,7 @@
 //! deployment that swaps a link); a file that is being sent is sent to its end as it was opened.
 //!
 //! Floors, ground first: `allowance`, `cache`, `errand`, `listing`, `mount`, `prepared`, `refusal`, `request`, `send`, `tag` | `location` |
-//! `entry` | `walk` | `load` | `answer` | this file. Must not know connections or routing.
+//! `entry` | `walk` | `load` | `answer`, `standing` | this file. Must not know connections or routing.
 
 mod allowance;
 mod answer;
@@ -25,12 +25,14 @@ mod prepared;
 mod refusal;
 mod request;
 mod send;
+mod standing;
 mod tag;
 mod walk;
 
 pub use load::Cold;
 pub use request::Request;
 pub use send::{Body, send_file};
+pub use standing::Standing;
 
 use crate::respond::{Common, Manner};
 use answer::Asked;
