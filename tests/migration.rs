@@ -179,7 +179,7 @@ fn worker_abort_is_called_where_a_request_ran_over_its_time() {
 }
 
 #[test]
-fn interpreters_call_the_hooks_of_workers_too() {
+fn interpreters_call_all_hooks_too() {
     if !python::has_interpreters() {
         return;
     }
@@ -189,10 +189,15 @@ fn interpreters_call_the_hooks_of_workers_too() {
     assert_eq!(server.get("/WRAPPED").text(), "by the hook");
     let events = events(server.dir());
     assert_eq!(
-        events[..2],
+        events[..6],
         [
-            "post_fork True False 1".to_owned(),
-            "post_worker_init True True".to_owned()
+            "on_starting True 1 60",
+            "nworkers_changed 1 None",
+            "pre_fork 1",
+            // It has no process of its own.
+            "post_fork True False 1",
+            "post_worker_init True True",
+            "when_ready 1",
         ],
         "{events:?}"
     );

@@ -255,6 +255,7 @@ def load(place, log_config, running, name, generation):
     cfg = Settings(json.loads(running), names)
     server = Server(cfg, Logger(), name, cfg.workers)
     server.generation = generation
+    within_reach()
 
 
 def has(name):
@@ -284,6 +285,15 @@ def attempt(name, *arguments):
         server.log.exception("the hook %s failed", name)
 
 
+def within_reach():
+    """For visitors from other threads, who find their way by import."""
+    import types
+
+    import _ringgate
+
+    _ringgate.hooks = types.SimpleNamespace(**globals())
+
+
 # ---- in the host ----
 
 
@@ -310,11 +320,36 @@ def born(pid):
     server.WORKERS[pid] = worker
 
 
+def begun(index):
+    """A worker of the kind `interpreters`, which has no process of its own. Its name among the workers is nothing that could be killed."""
+    worker.pid = os.getpid()
+    server.WORKERS[f"w{index}"] = worker
+
+
 def gone(pid):
-    left = server.WORKERS.pop(pid, None)
+    farewell(server.WORKERS.pop(pid, None))
+
+
+def left(index):
+    farewell(server.WORKERS.pop(f"w{index}", None))
+
+
+def farewell(left):
     if left is not None:
         left.alive = False
         attempt("child_exit", server, left)
+
+
+def counted(workers):
+    """So many are wanted from now on."""
+    old, server.num_workers = server.num_workers, workers
+    if old != workers:
+        attempt("nworkers_changed", server, workers, old)
+
+
+def executing():
+    """Another executable is about to take over."""
+    attempt("pre_exec", server)
 
 
 def exiting():
@@ -333,8 +368,7 @@ def forked(index):
     worker.pid = os.getpid()
     server.WORKERS = {}
     demand("post_fork", server, worker)
-    if has("worker_abort"):
-        arm_abort()
+    arm()
 
 
 def initialised(application):
@@ -351,20 +385,41 @@ def leaving():
     attempt("worker_exit", server, worker)
 
 
-def arm_abort():
-    """In the main thread of a process, gunicorn's SIGABRT calls the hook and ends the worker."""
+def aborted():
+    """A request ran over its time, and the worker goes with it."""
+    worker.alive = False
+    worker.aborted = True
+    attempt("worker_abort", worker)
+    leaving()
+
+
+def interrupted():
+    """A quick stop."""
+    worker.alive = False
+    attempt("worker_int", worker)
+    leaving()
+
+
+def arm():
+    """In the main thread of a process, gunicorn's SIGABRT and SIGQUIT call their hooks and end the worker."""
     import signal
 
-    def abort(*_):
-        worker.alive = False
-        worker.aborted = True
-        attempt("worker_abort", worker)
-        os._exit(1)
+    def ends(hook, code):
+        def end(*_):
+            hook()
+            os._exit(code)
+
+        return end
 
     try:
-        signal.signal(signal.SIGABRT, abort)
+        if has("worker_abort") or has("worker_exit"):
+            signal.signal(signal.SIGABRT, ends(aborted, 1))
+        if has("worker_int") or has("worker_exit"):
+            signal.signal(signal.SIGQUIT, ends(interrupted, 0))
+            # The supervisor watches it, and what it blocks for that is inherited.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGQUIT])
     except ValueError:
-        # Not the main thread: a worker of the kind `interpreters`.
+        # Not the main thread: a worker of the kind `interpreters`, which is visited.
         pass
 
 

@@ -1,12 +1,14 @@
 //! gunicorn's hooks (`hooks.py`) in one interpreter. Without a file of hooks everything here does nothing.
 
-use crate::ffi::{Dict, Object, Python, Result};
+use crate::ffi::{Dict, Handle, Object, Python, Result};
 use crate::load::LoadError;
 use config::doors::gunicorn;
 use control::message::HostSpec;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 const SOURCE: &str = include_str!("hooks.py");
 
@@ -91,6 +93,17 @@ impl Hooks {
         Ok(hooked.unwrap_or(application))
     }
 
+    /// Whether a worker that is ended because of its request has something to say before.
+    pub fn minds_abort(&self, py: Python<'_>) -> bool {
+        self.has(py, "worker_abort") || self.has(py, "worker_exit")
+    }
+
+    /// Whether a quick stop has something to wait for.
+    pub fn minds_quit(&self, py: Python<'_>) -> bool {
+        let hooks = ["worker_int", "worker_exit", "child_exit"];
+        hooks.iter().any(|hook| self.has(py, hook))
+    }
+
     /// Whether the file has a function of that name.
     pub fn has(&self, py: Python<'_>, name: &str) -> bool {
         let answer = py
@@ -98,6 +111,49 @@ impl Hooks {
             .and_then(|name| self.call(py, c"has", &[&name]))
             .and_then(|answer| answer.map_or(Ok(false), |answer| answer.is_true()));
         answer.unwrap_or(false)
+    }
+}
+
+/// Calls a function of `hooks.py` in an interpreter to which the calling thread is not attached. Waits for its GIL, as [`Handle::visit`] says.
+pub fn visit(interpreter: Handle, name: &'static CStr, number: Option<u16>) {
+    interpreter.visit(|py| {
+        let called = || -> Result<()> {
+            let hooks = py.import(c"_ringgate")?.member(c"hooks")?;
+            match number {
+                Some(number) => hooks.call_member(name, &[&py.integer(i64::from(number))?])?,
+                None => hooks.call_member(name, &[])?,
+            };
+            Ok(())
+        };
+        report(name, called());
+    });
+}
+
+/// As `visit` without a number, of several interpreters at once, and on threads of their own: after `patience` nobody waits for those any more that do
+/// not give their GIL up.
+pub fn visit_all(interpreters: Vec<Handle>, name: &'static CStr, patience: Duration) {
+    let (done, finished) = mpsc::channel();
+    let mut begun = 0;
+    for interpreter in interpreters {
+        let done = done.clone();
+        let started = std::thread::Builder::new()
+            .name("hook".to_owned())
+            .spawn(move || {
+                visit(interpreter, name, None);
+                // Nobody waits any more.
+                done.send(()).unwrap_or_default();
+            });
+        match started {
+            Ok(_) => begun += 1,
+            Err(error) => eprintln!("ringgate: cannot start a thread for a hook: {error}"),
+        }
+    }
+    let until = Instant::now() + patience;
+    for _ in 0..begun {
+        let left = until.saturating_duration_since(Instant::now());
+        if finished.recv_timeout(left).is_err() {
+            return;
+        }
     }
 }
 

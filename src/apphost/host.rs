@@ -1,14 +1,15 @@
 //! The app host's beginning: takes the first order from descriptor 3 and becomes a probe, a host of interpreters or a zygote.
 
-use crate::ffi::{Object, Python, Result};
+use crate::ffi::{Handle, Object, Python, Result};
+use crate::hooks::Hooks;
 use crate::interpreters::Interpreters;
 use crate::line::{Descriptors, EXIT_ORPHANED, Line};
 use crate::load::LoadError;
 use crate::prelude::Prelude;
-use crate::{private, probe, zygote};
+use crate::{load, private, probe, zygote};
 use config::Kind;
 use control::Channel;
-use control::message::{FromHost, ToHost};
+use control::message::{FromHost, HostSpec, ToHost};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use sys::eventfd::EventFd;
@@ -81,12 +82,32 @@ pub fn main(py: Python<'_>) -> Result<Object> {
             zygote::run(py, &prelude, line, *spec, descriptors, term, preload)
         }
         Kind::Interpreters => {
-            let host = Interpreters::start(line, *spec, descriptors);
-            py.detached(|| -> () { host.run(term) });
+            let hooked = match hooks_of_server(py, &prelude, &spec) {
+                Ok(hooked) => hooked,
+                Err(error) => line.fail(error),
+            };
+            py.detached(move || -> () {
+                Interpreters::start(line, *spec, descriptors, hooked).run(term)
+            });
             // `run` ends the process.
             Ok(py.none())
         }
     }
+}
+
+/// Kind `interpreters`: the hooks of the server run here, in the main interpreter, which serves nothing.
+fn hooks_of_server(
+    py: Python<'_>,
+    prelude: &Prelude,
+    spec: &HostSpec,
+) -> std::result::Result<Option<Handle>, LoadError> {
+    if spec.options.hooks.is_none() {
+        return Ok(None);
+    }
+    load::prepare(py, prelude, spec, None)?;
+    // What they are is left where visitors find it.
+    Hooks::start(py, spec)?;
+    Ok(Some(Handle::current(py)))
 }
 
 /// Where this process, in its former life, left orders for itself.

@@ -151,6 +151,8 @@ pub enum ToHost {
     Grow { workers: Vec<WorkerSpec> },
     /// This worker takes no more requests, finishes, and is gone for good; the others go on.
     Retire { index: u16 },
+    /// Another executable is about to be started beside this one: calls the hook `pre_exec`.
+    Executing {},
 }
 
 /// What an app host is to run.

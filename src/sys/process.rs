@@ -243,6 +243,7 @@ pub fn user_id() -> u32 {
 /// SIGKILL, for those who may not name libc.
 pub const SIGKILL: i32 = libc::SIGKILL;
 pub const SIGABRT: i32 = libc::SIGABRT;
+pub const SIGQUIT: i32 = libc::SIGQUIT;
 /// SIGTERM, likewise.
 pub const SIGTERM: i32 = libc::SIGTERM;
 

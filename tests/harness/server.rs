@@ -20,6 +20,8 @@ pub const QUIT: i32 = 3;
 pub const KILL: i32 = 9;
 pub const USR1: i32 = 10;
 pub const TERM: i32 = 15;
+pub const TTIN: i32 = 21;
+pub const TTOU: i32 = 22;
 
 /// A server to be started: the command line so far.
 pub struct Setup {
@@ -381,8 +383,13 @@ impl Server {
 
     /// TERM, then everything it ever said.
     #[track_caller]
-    pub fn stop(mut self) -> (ExitStatus, String) {
-        self.signal(TERM);
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.stop_by(TERM)
+    }
+
+    /// As `stop`, by another signal.
+    pub fn stop_by(mut self, signal: i32) -> (ExitStatus, String) {
+        self.signal(signal);
         let status = self.wait();
         (status, self.log.end())
     }

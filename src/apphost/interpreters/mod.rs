@@ -4,10 +4,12 @@
 //! created beside one that serves (save when more are asked for). Interpreters are never ended (see `ffi::interpreter`); a worker that is stuck is interrupted, and if that does not help its seat
 //! goes to a new interpreter while the old one is left behind.
 
+mod hooked;
 mod overdue;
 mod thread;
 
 use crate::afterwork::Afterwork;
+use crate::ffi::Handle;
 use crate::gate::Gate;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
@@ -108,10 +110,18 @@ pub struct Interpreters {
     afterwork: Afterwork,
     /// Workers left behind in their requests.
     abandoned: usize,
+    /// The main interpreter, where the hooks of the server are, if there are any.
+    hooked: Option<Handle>,
 }
 
 impl Interpreters {
-    pub fn start(line: Line, spec: HostSpec, descriptors: Descriptors) -> Interpreters {
+    /// The calling thread is attached to no interpreter. `hooked`: the main one, if hooks are to be called there.
+    pub fn start(
+        line: Line,
+        spec: HostSpec,
+        descriptors: Descriptors,
+        hooked: Option<Handle>,
+    ) -> Interpreters {
         let exchange = match Descriptors::exchange(
             &spec,
             descriptors.segment,
@@ -149,6 +159,7 @@ impl Interpreters {
             interrupted: Vec::new(),
             afterwork,
             abandoned: 0,
+            hooked,
         };
         let mut seats = workers.into_iter().zip(descriptors.seats).peekable();
         while seats.peek().is_some() {
@@ -188,6 +199,13 @@ impl Interpreters {
                 })
             })
             .collect();
+        let places = places.inspect(|places| {
+            // Further seats are those of its threads.
+            if let Some(first) = places.first() {
+                self.tell_hooks(c"forking", Some(first.seat.index));
+                self.tell_hooks(c"begun", Some(first.seat.index));
+            }
+        });
         match places.and_then(|places| {
             thread::start(&self.spec, &self.exchange, places, &self.gate, &self.report)
         }) {
@@ -238,6 +256,7 @@ impl Interpreters {
                 self.replace(index);
             }
             if self.draining && self.places.iter().all(|place| place.ended) {
+                self.tell_hooks(c"exiting", None);
                 self.line.send(&FromHost::Drained);
                 private::clean();
                 sys::process::exit_now(0);
@@ -250,10 +269,8 @@ impl Interpreters {
         match order {
             ToHost::Open => self.gate.open(),
             ToHost::Drain => self.drain(),
-            ToHost::Quit => {
-                private::clean();
-                sys::process::exit_now(0)
-            }
+            ToHost::Quit => self.quit(),
+            ToHost::Executing {} => self.tell_hooks(c"executing", None),
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
@@ -265,8 +282,12 @@ impl Interpreters {
                 while seats.peek().is_some() {
                     self.add(seats.by_ref().take(threads).collect());
                 }
+                self.tell_count();
             }
-            ToHost::Retire { index } => self.retire(index),
+            ToHost::Retire { index } => {
+                self.retire(index);
+                self.tell_count();
+            }
             ToHost::Start { .. } | ToHost::Descriptors {} => {
                 eprintln!("ringgate: a second `start` is ignored");
             }
@@ -350,6 +371,7 @@ impl Interpreters {
         }
         if !self.announced && self.places.iter().all(|place| place.up) {
             self.announced = true;
+            self.tell_hooks(c"ready", None);
             self.line.send(&FromHost::Ready);
         }
     }
@@ -387,6 +409,7 @@ impl Interpreters {
     }
 
     fn tell_gone(&self, seat: WorkerSpec, reason: &str) {
+        self.tell_hooks(c"left", Some(seat.index));
         let pid = std::process::id();
         self.line.send(&FromHost::WorkerGone {
             index: seat.index,

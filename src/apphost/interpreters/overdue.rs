@@ -95,6 +95,7 @@ impl Interpreters {
                 continue;
             }
             let old = self.places[place].seat.spec;
+            self.tell_aborted(self.places[place].seat.seen.handle());
             self.tell_gone(
                 old,
                 "stuck in a request over its time; its interpreter is left behind",

@@ -8,6 +8,7 @@ mod child;
 mod crew;
 mod fork;
 mod overdue;
+mod quit;
 
 use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
@@ -285,10 +286,8 @@ impl Zygote<'_> {
         match order {
             ToHost::Open => self.open_gate(),
             ToHost::Drain => self.drain(),
-            ToHost::Quit => {
-                self.hooks.note(self.py, c"exiting");
-                sys::process::exit_now(0)
-            }
+            ToHost::Quit => self.quit(),
+            ToHost::Executing {} => self.hooks.note(self.py, c"executing"),
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);
@@ -301,8 +300,12 @@ impl Zygote<'_> {
                     self.places
                         .push(Place::new(seats.by_ref().take(threads).collect()));
                 }
+                self.tell_count();
             }
-            ToHost::Retire { index } => self.retire(index),
+            ToHost::Retire { index } => {
+                self.retire(index);
+                self.tell_count();
+            }
             ToHost::Start { .. } | ToHost::Descriptors {} => {
                 eprintln!("ringgate: a second `start` is ignored");
             }

@@ -49,7 +49,7 @@ impl Zygote<'_> {
             return;
         };
         let threads = place.seats.len();
-        let aborts = self.hooks.has(self.py, "worker_abort");
+        let aborts = self.hooks.minds_abort(self.py);
         let Some(child) = place.child.as_mut().filter(|child| child.kill_at.is_none()) else {
             return;
         };
@@ -96,7 +96,7 @@ impl Zygote<'_> {
                 .any(|suspect| suspect.patience_until <= now);
             if stuck {
                 child.suspects.clear();
-                child.condemn(hooks.has(py, "worker_abort"));
+                child.condemn(hooks.minds_abort(py));
             }
             if child.kill_at.is_some_and(|at| at <= now) {
                 child.kill_at = None;

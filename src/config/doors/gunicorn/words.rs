@@ -254,7 +254,7 @@ pub const HOOKS: &[Hook] = &[
     ),
     hook(
         "nworkers_changed",
-        "(server, new, old): in the app host at its start, old being None",
+        "(server, new, old): in the app host at its start, old being None, and when more or fewer are wanted",
     ),
     hook(
         "when_ready",
@@ -262,7 +262,7 @@ pub const HOOKS: &[Hook] = &[
     ),
     hook(
         "pre_fork",
-        "(server, worker): in the app host, before each fork",
+        "(server, worker): in the app host, before each worker is started",
     ),
     hook("post_fork", "(server, worker): in each new worker"),
     hook(
@@ -281,9 +281,10 @@ pub const HOOKS: &[Hook] = &[
         "worker_abort",
         "(worker): in a worker that is ended because a request ran over --timeout, if its Python code is running",
     ),
+    hook("worker_int", "(worker): in each worker, at a quick stop"),
     hook(
         "worker_exit",
-        "(server, worker): in a worker that ends in an orderly way",
+        "(server, worker): in a worker that ends, if its Python code is running",
     ),
     hook(
         "child_exit",
@@ -293,10 +294,9 @@ pub const HOOKS: &[Hook] = &[
         "on_exit",
         "(server): in the app host, when it ends; each generation has its own",
     ),
-    uncalled("worker_int", "a quick stop ends workers at once"),
-    uncalled(
+    hook(
         "pre_exec",
-        "there is no USR2; a new executable is started by a restart",
+        "(server): in the app host, before another executable takes over (USR2)",
     ),
     uncalled("ssl_context", TLS),
     uncalled("on_dirty_starting", DIRTY),

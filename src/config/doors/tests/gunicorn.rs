@@ -109,7 +109,7 @@ fn a_configuration_file_in_python_is_asked_for_and_believed() {
         "raw_env": ["A=b"], "umask": 18, "user": 33, "group": null, "certfile": null, "do_handshake_on_connect": false, "keepalive": 7,
         "chdir": "code", "secure_scheme_headers": {"X-SSL": "1"}, "proc_name": null, "spew": true, "max_requests": "100",
         "access_log_format": "%(h)s %(s)s"},
-        "hooks": ["post_fork", "pre_exec"], "others": ["worker", "x", "timeouts"]}"#;
+        "hooks": ["post_fork", "dirty_post_fork"], "others": ["worker", "x", "timeouts"]}"#;
     let world = World { answer, ..world() };
     let config = world.config("-c conf/gunicorn.py");
     let own = options(&config);
@@ -146,7 +146,7 @@ fn a_configuration_file_in_python_is_asked_for_and_believed() {
         config.notes,
         [
             "conf/gunicorn.py: spew: accepted without effect: no tracing of every line",
-            "conf/gunicorn.py: pre_exec is never called: there is no USR2; a new executable is started by a restart",
+            "conf/gunicorn.py: dirty_post_fork is never called: there are no dirty workers",
             "conf/gunicorn.py: worker is no setting; did you mean 'workers'?",
             "conf/gunicorn.py: timeouts is no setting; did you mean 'timeout'?",
         ]
