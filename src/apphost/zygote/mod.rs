@@ -495,9 +495,3 @@ struct Seen {
     /// Places whose child has something to say or has ended.
     places: Vec<usize>,
 }
-
-fn signal(pid: u32, number: i32) {
-    if let Err(error) = sys::process::kill(pid, number) {
-        eprintln!("ringgate: cannot signal worker {pid}: {error}");
-    }
-}

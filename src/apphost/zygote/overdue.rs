@@ -4,7 +4,8 @@
 //! request does not end, the process does, with all of them. An event loop is asked to turn first: one that does is not stuck, whatever its requests wait
 //! for.
 
-use super::{Zygote, signal};
+use super::Zygote;
+use super::quit::signal;
 use control::message::ToHost;
 use shm::{Segment, WorkerStatus};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! The end at once, and what hooks have to do with it: those of workers get a moment, as gunicorn gives them one.
 
-use super::{Zygote, signal};
+use super::Zygote;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::socket::Watch;
@@ -53,5 +53,11 @@ impl Zygote<'_> {
     pub(super) fn tell_count(&self) {
         let wanted = self.places.iter().filter(|place| !place.retiring).count();
         self.hooks.tell(self.py, c"counted", wanted as u32);
+    }
+}
+
+pub(super) fn signal(pid: u32, number: i32) {
+    if let Err(error) = sys::process::kill(pid, number) {
+        eprintln!("ringgate: cannot signal worker {pid}: {error}");
     }
 }
