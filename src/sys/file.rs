@@ -307,56 +307,6 @@ pub fn sendfile(
     count(n)
 }
 
-/// `splice(2)`, non-blocking: between a pipe and something else. `offset` is for the file side, `None` for sockets and
-/// pipes.
-pub fn splice(
-    from: BorrowedFd<'_>,
-    from_offset: Option<u64>,
-    to: BorrowedFd<'_>,
-    length_bytes: usize,
-    more: bool,
-) -> io::Result<usize> {
-    let mut at = from_offset.unwrap_or(0) as libc::loff_t;
-    let at = if from_offset.is_some() {
-        std::ptr::from_mut(&mut at)
-    } else {
-        std::ptr::null_mut()
-    };
-    let mut flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
-    if more {
-        flags |= libc::SPLICE_F_MORE;
-    }
-    // SAFETY: `at` is null or points to a live local; the other offset pointer may be null.
-    let n = unsafe {
-        libc::splice(
-            from.as_raw_fd(),
-            at,
-            to.as_raw_fd(),
-            std::ptr::null_mut(),
-            length_bytes,
-            flags,
-        )
-    };
-    count(n)
-}
-
-/// A pipe, both ends close-on-exec and non-blocking: (read end, write end).
-pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    // SAFETY: `ends` has room for two descriptors.
-    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
-    Ok((owned(ends[0])?, owned(ends[1])?))
-}
-
-/// Asks for a pipe of `size_bytes`; returns what it got. Beyond the user's soft page limit pipes stay small: never an
-/// error worth failing for.
-pub fn resize_pipe(pipe: BorrowedFd<'_>, size_bytes: usize) -> io::Result<usize> {
-    let size = libc::c_int::try_from(size_bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: F_SETPIPE_SZ takes an int and touches no memory.
-    let n = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, size) };
-    count(n as isize)
-}
-
 /// An unnamed, unlinked file in `directory` for spooling (`O_TMPFILE`), read-write, mode 0600; file systems without it get
 /// an unlinked memfd instead.
 pub fn temporary(directory: &Path) -> io::Result<File> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
-/// Accepted sockets: close-on-exec and non-blocking (inline sendfile and splice look at the descriptor's flag).
+/// Accepted sockets: close-on-exec and non-blocking (inline sendfile looks at the descriptor's flag).
 pub const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 /// Flags of a ring send: no signal when the peer is gone.
 pub const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
@@ -18,8 +18,6 @@ pub const SEND_MORE: i32 = libc::MSG_MORE;
 /// `poll(2)` events.
 pub const POLL_READABLE: u32 = libc::POLLIN as u32 | libc::POLLRDHUP as u32;
 pub const POLL_WRITABLE: u32 = libc::POLLOUT as u32;
-/// `SPLICE_F_MOVE`, for the ring's splice.
-pub const SPLICE_FLAGS: u32 = libc::SPLICE_F_MOVE;
 
 /// Which directions `shutdown(2)` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,13 +64,6 @@ pub enum Operation {
         interest: Interest,
         stay: bool,
     },
-    /// Pages from a file (with an offset) or pipe to a pipe or socket. Always runs on a kernel worker.
-    Splice {
-        from: Handle,
-        offset: Option<u64>,
-        to: Handle,
-        length: u32,
-    },
     /// The result is a descriptor.
     Open {
         directory: Handle,
@@ -167,16 +160,6 @@ pub trait Inline {
         offset: u64,
         length: usize,
     ) -> io::Result<usize>;
-    fn splice_now(
-        &mut self,
-        from: Handle,
-        offset: Option<u64>,
-        to: Handle,
-        length: usize,
-        more: bool,
-    ) -> io::Result<usize>;
-    /// Read end, write end, bytes that fit.
-    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)>;
     fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()>;
     fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>>;
     fn local_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>>;

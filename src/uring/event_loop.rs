@@ -16,7 +16,6 @@ use std::task::{Context, Poll, Waker};
 use crate::driver::{Completion, DETACHED, Driver, Handle, Operation, Wait};
 use crate::flight::{Arrival, Flights, Key, Outcome, Payload, Yield};
 use crate::options::Options;
-use crate::pipe::Pipe;
 use crate::poller::{Park, Poller};
 use crate::stats::{Stall, Stats, Tallies};
 use crate::task::{Local, Runnable, TaskId, Tasks, waker};
@@ -38,7 +37,6 @@ pub(crate) struct Core {
     pub buffers_out: Cell<u32>,
     /// Buffers for inline receives.
     pub spares: RefCell<Vec<Box<[u8; SPARE_BYTES]>>>,
-    pub pipes: RefCell<Vec<Pipe>>,
     pub poller: RefCell<Option<Box<dyn Poller>>>,
     pub on_stall: Cell<Option<fn(&Stall)>>,
     pub now: Cell<u64>,
@@ -113,7 +111,6 @@ impl Core {
             starved: RefCell::default(),
             buffers_out: Cell::new(0),
             spares: RefCell::default(),
-            pipes: RefCell::default(),
             poller: RefCell::default(),
             on_stall: Cell::new(None),
             now: Cell::new(now),
@@ -154,7 +151,6 @@ impl Core {
             }
             drop(futures);
         }
-        self.pipes.borrow_mut().clear();
         self.starved.borrow_mut().clear();
         if !self.drain() {
             self.flights.borrow_mut().leak();

@@ -158,26 +158,6 @@ impl File {
     }
 }
 
-/// The ring's splice; runs on a kernel worker.
-pub(crate) async fn splice(
-    from: Handle,
-    offset: Option<u64>,
-    to: Handle,
-    length: u32,
-) -> io::Result<usize> {
-    // SAFETY: a splice points at no memory.
-    let key = unsafe {
-        launch(Payload::None, Yield::Count, |_| Operation::Splice {
-            from,
-            offset,
-            to,
-            length,
-        })
-    };
-    let (result, _) = InFlight::wait(key).await;
-    usize::try_from(result).map_err(|_| errno(result))
-}
-
 /// A file operation in flight. Dropping it leaves the operation to finish alone: kernel workers cannot be called back.
 struct InFlight(Option<Key>);
 

@@ -5,7 +5,7 @@
 //! (looked at every turn) and a [`Doorbell`] (which makes the loop turn).
 //!
 //! Floors inside the crate, ground first: `options`, `store`, `reader`, `driver`, `flight`, `task`, `wheel`, `poller`, `stats`, `start_error` |
-//! `real` | `event_loop` (with `pipe` and `descriptor`) | `runtime` | `time`, `net`, `fs`, `beside`, `doorbell` | `sim`.
+//! `real` | `event_loop` (with `descriptor`) | `runtime` | `time`, `net`, `fs`, `beside`, `doorbell` | `sim`.
 //!
 //! Invariants: memory that the kernel may touch belongs to the flight slab until the last completion; dropping a future, a
 //! socket or a file never blocks and never panics; a full queue is flushed, never an error. Knows no protocol.
@@ -19,7 +19,6 @@ mod flight;
 pub mod fs;
 pub mod net;
 mod options;
-mod pipe;
 mod poller;
 mod reader;
 mod real;

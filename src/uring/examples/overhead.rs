@@ -152,19 +152,6 @@ impl Inline for Instant {
     fn sendfile_now(&mut self, _: Handle, _: Handle, _: u64, _: usize) -> io::Result<usize> {
         never()
     }
-    fn splice_now(
-        &mut self,
-        _: Handle,
-        _: Option<u64>,
-        _: Handle,
-        _: usize,
-        _: bool,
-    ) -> io::Result<usize> {
-        never()
-    }
-    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
-        never()
-    }
     fn shutdown_now(&mut self, _: Handle, _: Shutdown) -> io::Result<()> {
         never()
     }

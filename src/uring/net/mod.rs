@@ -5,7 +5,6 @@ mod poll;
 mod receive;
 mod send;
 mod socket;
-mod splice;
 
 pub use accept::{AcceptStream, Listener};
 pub use poll::Writable;

@@ -30,7 +30,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Takes over a connected socket; it must be non-blocking for `try_sendfile` and `try_splice` not to sleep.
+    /// Takes over a connected socket; it must be non-blocking for `try_sendfile` not to sleep.
     pub fn from_fd(fd: OwnedFd) -> Socket {
         Socket::from_descriptor(Descriptor::from(fd))
     }

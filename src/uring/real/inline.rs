@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 
 use super::Ring;
@@ -13,11 +13,6 @@ use crate::driver::{Handle, Inline, Shutdown};
 use crate::reader::Reader;
 use sys::file::{self, OpenHow, Stat};
 use sys::transfer;
-
-/// What the pipes of the pool ask for; they are content with less.
-const PIPE_BYTES: usize = 256 * 1024;
-/// What a pipe has beyond the user's soft limit (two pages, pipe(7)); below it, more, which we then do not use.
-const PIPE_BYTES_MIN: usize = 8192;
 
 #[inline]
 fn borrow<'a>(handle: Handle) -> BorrowedFd<'a> {
@@ -52,31 +47,6 @@ impl Inline for Ring {
         length: usize,
     ) -> io::Result<usize> {
         file::sendfile(borrow(socket), borrow(file), offset, length)
-    }
-
-    fn splice_now(
-        &mut self,
-        from: Handle,
-        offset: Option<u64>,
-        to: Handle,
-        length: usize,
-        more: bool,
-    ) -> io::Result<usize> {
-        file::splice(borrow(from), offset, borrow(to), length, more)
-    }
-
-    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
-        let (read, write) = file::pipe()?;
-        let capacity = match file::resize_pipe(write.as_fd(), PIPE_BYTES) {
-            Ok(bytes) => bytes,
-            // Over the user's limit: the pipe keeps the little it has.
-            Err(_) => PIPE_BYTES_MIN,
-        };
-        Ok((
-            Handle(read.into_raw_fd()),
-            Handle(write.into_raw_fd()),
-            capacity,
-        ))
     }
 
     fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()> {

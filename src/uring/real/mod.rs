@@ -242,17 +242,6 @@ fn entry(operation: &Operation) -> squeue::Entry {
             };
             opcode::PollAdd::new(fd(handle), events).multi(stay).build()
         }
-        Operation::Splice {
-            from,
-            offset,
-            to,
-            length,
-        } => {
-            let offset = offset.map_or(-1, |offset| offset as i64);
-            opcode::Splice::new(fd(from), offset, fd(to), -1, length)
-                .flags(transfer::SPLICE_FLAGS)
-                .build()
-        }
         Operation::Open {
             directory,
             path,

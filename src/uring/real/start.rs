@@ -68,8 +68,8 @@ fn build(entries: u32) -> io::Result<IoUring> {
     }
 }
 
-/// Kernel workers of one ring at most, for regular files and for everything else. A splice into a pipe counts as the
-/// latter, whose bound is RLIMIT_NPROC unless we set one: a thousand cold downloads would be a thousand threads.
+/// Kernel workers of one ring at most, for regular files (opens and reads that the kernel cannot do at once) and for everything else, whose
+/// bound would be RLIMIT_NPROC.
 const WORKERS_MAX: u32 = 32;
 
 fn limit_workers(submitter: &Submitter<'_>) -> io::Result<()> {

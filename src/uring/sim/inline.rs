@@ -4,12 +4,11 @@ use std::ffi::CStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::rc::Rc;
 
 use super::Random;
 use super::driver::SimDriver;
 use super::files::{Found, Snapshot, links_of};
-use super::world::{Object, Pipe, World};
+use super::world::{Object, World};
 use crate::driver::{Handle, Inline, Shutdown};
 use crate::reader::Reader;
 use sys::errno;
@@ -34,34 +33,6 @@ pub(super) fn open_path(
         Found::Directory(path) => Object::Directory(path),
     };
     Ok(world.open(object))
-}
-
-/// Moves bytes of a file into a pipe.
-pub(super) fn file_to_pipe(
-    world: &mut World,
-    file: &Rc<Object>,
-    offset: u64,
-    pipe: Handle,
-    length: usize,
-) -> Result<usize, i32> {
-    let pipe = world.object(pipe)?;
-    let (Object::File(node), Object::PipeWrite(pipe)) = (&**file, &*pipe) else {
-        return Err(errno::EINVAL);
-    };
-    if world.io_error() {
-        return Err(errno::EIO);
-    }
-    let contents = node.contents.borrow();
-    let mut pipe = pipe.borrow_mut();
-    let from = (offset as usize).min(contents.len());
-    let room = pipe.capacity - pipe.bytes.len();
-    let available = (contents.len() - from).min(length);
-    if available > 0 && room == 0 {
-        return Err(errno::EAGAIN);
-    }
-    let count = world.shorten(available.min(room));
-    pipe.bytes.extend(&contents[from..from + count]);
-    Ok(count)
 }
 
 impl SimDriver {
@@ -144,50 +115,6 @@ impl Inline for SimDriver {
         let from = (offset as usize).min(contents.len());
         let to = from.saturating_add(length).min(contents.len());
         world.send(connection, &contents[from..to]).map_err(failed)
-    }
-
-    fn splice_now(
-        &mut self,
-        from: Handle,
-        offset: Option<u64>,
-        to: Handle,
-        length: usize,
-        _more: bool,
-    ) -> io::Result<usize> {
-        self.balk()?;
-        let mut world = self.world.borrow_mut();
-        let source = world.object(from).map_err(failed)?;
-        match &*source {
-            Object::File(_) => {
-                file_to_pipe(&mut world, &source, offset.unwrap_or(0), to, length).map_err(failed)
-            }
-            Object::PipeRead(pipe) => {
-                let Object::Socket(connection) = *world.object(to).map_err(failed)? else {
-                    return Err(failed(errno::EINVAL));
-                };
-                let mut pipe = pipe.borrow_mut();
-                if pipe.bytes.is_empty() {
-                    return Err(failed(errno::EAGAIN));
-                }
-                let bytes: Vec<u8> = pipe.bytes.iter().take(length).copied().collect();
-                let count = world.send(connection, &bytes).map_err(failed)?;
-                pipe.bytes.drain(..count);
-                Ok(count)
-            }
-            _ => Err(failed(errno::EINVAL)),
-        }
-    }
-
-    fn pipe_now(&mut self) -> io::Result<(Handle, Handle, usize)> {
-        let mut world = self.world.borrow_mut();
-        let capacity = 4096 << world.random.below(5);
-        let pipe = Rc::new(std::cell::RefCell::new(Pipe {
-            bytes: Default::default(),
-            capacity,
-        }));
-        let read = world.open(Object::PipeRead(pipe.clone()));
-        let write = world.open(Object::PipeWrite(pipe));
-        Ok((read, write, capacity))
     }
 
     fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()> {

@@ -160,24 +160,6 @@ impl Pending {
                 last(count as i32)
             }
             (Operation::Read { .. }, Object::End) => last(0),
-            (
-                Operation::Splice {
-                    offset, to, length, ..
-                },
-                Object::File(_),
-            ) => {
-                let result = super::inline::file_to_pipe(
-                    world,
-                    &object,
-                    offset.unwrap_or(0),
-                    to,
-                    length as usize,
-                );
-                match result {
-                    Err(errno::EAGAIN) => Progress::None,
-                    result => ended(result),
-                }
-            }
             _ => last(-errno::EINVAL),
         }
     }
@@ -216,7 +198,6 @@ fn subject(operation: &Operation) -> Handle {
         | Operation::Send { socket, .. }
         | Operation::SendMessage { socket, .. } => socket,
         Operation::Poll { handle, .. } | Operation::Close { handle, .. } => handle,
-        Operation::Splice { from, .. } => from,
         Operation::Open { directory, .. } => directory,
         Operation::Read { file, .. } => file,
         Operation::Cancel { .. } => Handle(-1),

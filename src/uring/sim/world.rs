@@ -19,16 +19,9 @@ pub enum Object {
     Socket(usize),
     Directory(String),
     File(Rc<Node>),
-    PipeRead(Rc<RefCell<Pipe>>),
-    PipeWrite(Rc<RefCell<Pipe>>),
     Bell(Rc<Cell<u64>>),
     /// Of a thread that has done its work.
     End,
-}
-
-pub struct Pipe {
-    pub bytes: VecDeque<u8>,
-    pub capacity: usize,
 }
 
 pub struct Connection {

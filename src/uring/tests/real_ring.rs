@@ -4,6 +4,7 @@
 
 mod peer;
 
+use std::ffi::CString;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::task::Poll;
 
 use peer::{MS, eventually, joined, pattern, peer, run};
+use uring::fs::{Directory, File, OpenHow, Symlinks, Walk};
 use uring::net::{Listener, Shutdown, Socket};
 use uring::time::{Deadline, within};
 use uring::{Doorbell, Options, Runtime};
@@ -408,4 +410,59 @@ fn a_runtime_goes_with_everything_in_flight_and_buffers_outlive_it() {
     assert_eq!(&*kept, b"kept");
     assert!(client.join().unwrap() < 32 << 20);
     drop(kept);
+}
+
+#[test]
+fn files_are_opened_read_and_sent_below_their_root() {
+    let directory = std::env::temp_dir().join(format!("uring-files-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("css")).unwrap();
+    let contents = pattern(3_000_000);
+    std::fs::write(directory.join("css/a.css"), &contents).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", directory.join("out")).unwrap_or_default();
+    run(Options::default(), async |mut connections, address| {
+        let root = Directory::open(&directory).unwrap();
+        let how = OpenHow::beneath(Symlinks::WithinRoot, Walk::CachedOnly);
+        for bad in ["../etc/passwd", "out", "/etc/passwd"] {
+            let error = root
+                .open_file(CString::new(bad).unwrap(), how)
+                .await
+                .unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(sys::errno::EXDEV), "{bad}");
+        }
+        let file = root
+            .open_file(CString::new("css/a.css").unwrap(), how)
+            .await
+            .unwrap();
+        assert_eq!(file.stat().unwrap().size, 3_000_000);
+        let (count, bytes) = file.read_at(b"> ".to_vec(), 1000, 2_999_500).await;
+        assert_eq!(count.unwrap(), 500);
+        assert!(bytes[..2] == *b"> " && bytes[2..] == contents[2_999_500..]);
+
+        let client = peer(address, |mut stream| {
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).unwrap();
+            got
+        });
+        let socket = connections.next().await.unwrap();
+        let mut at = 0;
+        while at < 3_000_000 {
+            let left = 3_000_000 - at as usize;
+            match socket.try_sendfile(&file, at, left) {
+                Ok(count) => at += count as u64,
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                    socket.writable().await.unwrap();
+                }
+            }
+        }
+        assert_eq!(
+            socket.try_sendfile(&file, 3_000_000, 10).unwrap(),
+            0,
+            "the end"
+        );
+        socket.shutdown(Shutdown::Write).unwrap();
+        assert!(client.join().unwrap() == contents);
+        drop::<File>(file);
+    });
+    std::fs::remove_dir_all(directory).unwrap();
 }

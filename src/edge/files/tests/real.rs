@@ -72,7 +72,7 @@ impl Drop for Site {
 }
 
 #[test]
-fn a_small_file_from_memory_and_a_large_one_by_splice() {
+fn a_small_file_from_memory_and_a_large_one_by_sendfile() {
     let site = Site::new("plain");
     let large = pattern(3_000_000);
     site.write("a.txt", "hello")
