@@ -1,4 +1,4 @@
-//! HUP and `ringgate reload` read the configuration file again: locations, their options and timeouts change while clients stay.
+//! HUP and `ringgate reload` read the configuration file again: locations, their options and timeouts change while clients stay. See also live_settings.rs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -116,15 +116,14 @@ fn timeouts_change_and_what_cannot_is_said() {
     let mut client = server.client();
     client.get("/s/a.txt").expect(200);
     let text = format!(
-        "keep_alive = 0\nrings = 2\nbacklog = 7\n{}",
+        "keep_alive = 0\nbacklog = 7\npid = 'other.pid'\n{}",
         location("/s", "one", "")
     );
     let (ok, said) = reload(&server, &text);
     assert!(ok, "{said}");
     let log = server.wait_log("takes a restart");
-    // The command line, which the harness uses for it, wins over the file.
     assert!(
-        log.contains("what was changed of backlog takes a restart"),
+        log.contains("what was changed of pid-file takes a restart"),
         "{log}"
     );
     eventually("no connection is kept", || {

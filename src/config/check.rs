@@ -208,6 +208,7 @@ fn limits(raw: &Raw) -> Result<Limits, Mistake> {
         header_bytes: number(raw, "limit-request-head")? as usize,
         body_bytes: number(raw, "limit-request-body")?,
         pending: number(raw, "pending")? as usize,
+        websockets: number(raw, "websockets")? as usize,
         connections: count(raw, "max-connections", Limits::default().connections)?,
         connections_chosen: raw.one("max-connections").is_some(),
     };

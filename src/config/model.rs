@@ -245,7 +245,9 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Requests queued and running per app; beyond: 503 with Retry-After.
     pub pending: usize,
-    /// Client connections over all ring threads; beyond: accepting pauses.
+    /// WebSockets open per app, beside those; beyond: 503 with Retry-After.
+    pub websockets: usize,
+    /// Client connections over all ring threads; beyond: 503 and close.
     pub connections: usize,
     /// The user named that number; else it is lowered to what the descriptor limit allows.
     pub connections_chosen: bool,
@@ -259,6 +261,7 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             body_bytes: 100 * 1024 * 1024,
             pending: 1024,
+            websockets: 1024,
             connections: 16 * 1024,
             connections_chosen: false,
         }

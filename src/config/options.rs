@@ -106,25 +106,37 @@ impl Group {
     }
 }
 
-/// Settings of applications that the edge keeps, and the interpreter.
+/// What the processes were started with, or as.
 const FIXED: &[&str] = &[
+    "app",
+    "config",
+    "control-socket",
+    "daemon",
+    "disable-redirect-access-to-syslog",
+    "dogstatsd-tags",
+    "enable-backlog-metric",
+    "extension",
+    "group",
+    "initgroups",
+    "log-syslog",
+    "log-syslog-facility",
+    "log-syslog-prefix",
+    "log-syslog-to",
+    "mount",
+    "pid",
     "python",
-    "timeout",
-    "concurrency",
-    "server-timing",
-    "ws-max-size",
-    "ws-ping-interval",
-    "ws-ping-timeout",
-    "ws-per-message-deflate",
+    "ready-fd",
+    "rings",
+    "statsd-host",
+    "statsd-prefix",
+    "umask",
+    "user",
 ];
 
 impl Opt {
-    /// Whether another value holds after HUP; else it takes a restart.
-    pub fn is_reloaded(&self) -> bool {
-        let of_app = self.app && !FIXED.contains(&self.name);
-        let of_clients = self.group == Group::Timeouts && !self.app;
-        let of_files = ["static", "spa", "sendfile-roots"].contains(&self.name);
-        of_app || of_clients || of_files
+    /// Whether another value takes a restart; else it holds after HUP.
+    pub fn takes_restart(&self) -> bool {
+        FIXED.contains(&self.name)
     }
 
     /// A flag that takes no value on the command line.

@@ -17,7 +17,7 @@ the environment, and that over the file. Times are seconds or have a unit
 (`500ms`, `30s`, `2m`, `1h`), sizes are bytes or have a unit (`64k`, `100m`, `1g`, powers of 1024). A repeatable option's
 variable holds its values separated by commas. The words of gunicorn, uvicorn and uWSGI are understood too, on the command line and
 in their files: [migrating](migrating.md). `HUP` reads files and variables again and loads the applications' code
-anew; options that say so hold from then on, the others take a restart.
+anew; what has changed holds from then on, unless the option says that it takes a restart.
 
 This page is made by `ringgate --help-reference`.
 ";
@@ -116,8 +116,8 @@ fn entry(page: &mut String, option: &Opt) {
         let opposite = if on { "" } else { "no-" };
         facts.push(format!("`--{opposite}{}` says the opposite.", option.name));
     }
-    if option.is_reloaded() {
-        facts.push("A change holds after `HUP`.".into());
+    if option.takes_restart() {
+        facts.push("A change takes a restart.".into());
     }
     if option.app {
         facts.push("Each application may have its own, in `[app.NAME]`.".into());

@@ -3,7 +3,7 @@
 //! Invariant: a message fits [`crate::channel::MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
 //! Knows neither when a message is due nor what follows from it.
 
-use config::{Address, AppOptions, Config, Interface, Kind, LogLevel, StaticMount, Timeouts};
+use config::{Address, AppOptions, Config, Interface, Kind, LogLevel};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -22,9 +22,12 @@ pub enum ToEdge {
     },
     /// Descriptors: one listening socket per ring if `per_ring`, else one that all rings share.
     Listener {
-        index: usize,
         address: Address,
         per_ring: bool,
+    },
+    /// Close that listener; its connections stay.
+    Unlisten {
+        address: Address,
     },
     /// Descriptors: the app's segment.
     App {
@@ -67,11 +70,9 @@ pub enum ToEdge {
     Processes {
         document: serde_json::Value,
     },
-    /// Instead of what `Start` said: the locations of files, and how long clients may take. Connections stay.
+    /// Instead of what `Start` said; rings and apps are the same. Connections stay, and requests that have begun are served as they began.
     Site {
-        statics: Vec<StaticMount>,
-        sendfile_roots: Vec<StaticMount>,
-        timeouts: Timeouts,
+        config: Box<Config>,
     },
     /// Start accepting.
     Go,

@@ -104,6 +104,8 @@ pub struct AccessLog {
     /// `None`: nothing is logged.
     format: Option<LogFormat>,
     wanted: Wanted,
+    /// Counts the logs of this edge's life: target and format may change while it serves.
+    number: u32,
     outbox: Outbox,
     batch: Vec<u8>,
     /// When the batch must leave, ring time; meaningful while the batch is not empty.
@@ -117,11 +119,24 @@ impl AccessLog {
         AccessLog {
             wanted: format.as_ref().map_or(Wanted::default(), atoms::wanted),
             format,
+            number: 0,
             outbox,
             batch: Vec::new(),
             due_ns: 0,
             stamp: Timestamp::default(),
         }
+    }
+
+    /// Writes to another log from now on, the `number`th; what is gathered goes to the old one.
+    pub fn turn_to(&mut self, format: Option<LogFormat>, number: u32) {
+        self.flush();
+        self.wanted = format.as_ref().map_or(Wanted::default(), atoms::wanted);
+        self.format = format;
+        self.number = number;
+    }
+
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// Whether it is worth gathering an entry.
@@ -176,7 +191,10 @@ impl AccessLog {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
             // What does not fit is counted by the outbox and reported by the control thread.
-            self.outbox.send(FromRing::AccessLog(batch));
+            self.outbox.send(FromRing::AccessLog {
+                lines: batch,
+                log: self.number,
+            });
         }
     }
 }

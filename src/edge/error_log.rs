@@ -125,7 +125,7 @@ fn visible(line: &str, out: &mut Vec<u8>) {
 pub struct Logger {
     outbox: Outbox,
     ring: usize,
-    level: LogLevel,
+    level: Cell<LogLevel>,
     second: Cell<u64>,
     lines: Cell<u32>,
 }
@@ -136,15 +136,19 @@ impl Logger {
         Logger {
             outbox,
             ring,
-            level,
+            level: Cell::new(level),
             second: Cell::new(0),
             lines: Cell::new(0),
         }
     }
 
+    pub fn set_level(&self, level: LogLevel) {
+        self.level.set(level);
+    }
+
     /// Writes a line, or counts it if this thread has said too much this second.
     pub fn log(&self, wall_ns: u64, level: LogLevel, message: fmt::Arguments<'_>) {
-        if level < self.level {
+        if level < self.level.get() {
             return;
         }
         let second = wall_ns / 1_000_000_000;

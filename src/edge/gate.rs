@@ -1,51 +1,81 @@
 //! How many requests of an app or a route run at once, over all ring threads; the others wait here, in order, without a worker.
 //!
-//! A gate belongs to the process; whoever leaves hands its place to the first in line, whichever ring thread that is on, by mail. Invariants:
-//! a place is a [`Permit`] and cannot get lost, because its drop passes it on; nobody waits while a place is free. Must not know what a
-//! request is, nor how a ring thread is reached.
+//! A gate belongs to the process; whoever leaves hands its place to the first in line, whichever ring thread that is on, by mail. Its bound can
+//! be changed at any time. Invariants: a place is a [`Permit`] and cannot get lost, because its drop passes it on; nobody waits while a place is
+//! free. Must not know what a request is, nor how a ring thread is reached.
 
-use config::Config;
+use config::AppOptions;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The gates of all apps of one edge process: by app, then as `Rules` number them (0: the whole app, then its routes).
-#[derive(Debug)]
-pub struct Gates(Box<[AppGates]>);
+/// The gates of one app, as `Rules` number them: 0 is the whole app, then come its routes. Of one generation of the configuration; the next
+/// takes over the gates that it still has, with whoever is inside or in line.
+#[derive(Debug, Default)]
+pub struct Gates(Box<[Place]>);
 
-/// Of one app; `None` where there is no bound.
-type AppGates = Box<[Option<Arc<Gate>>]>;
+/// A part of an app's paths, and its gate where it has a bound.
+#[derive(Debug)]
+struct Place {
+    /// "": the whole app.
+    path: String,
+    gate: Option<Arc<Gate>>,
+}
 
 impl Gates {
-    pub fn new(config: &Config) -> Gates {
-        let gate = |bound: usize| (bound > 0).then(|| Arc::new(Gate::new(bound)));
-        let apps = config.apps.iter().map(|app| {
-            let routes = app
-                .options
-                .routes
-                .iter()
-                .map(|route| gate(route.concurrency));
-            std::iter::once(gate(app.options.concurrency))
-                .chain(routes)
-                .collect()
-        });
-        Gates(apps.collect())
+    pub fn new(options: &AppOptions) -> Gates {
+        Gates::default().turned_to(options)
     }
 
-    pub fn find(&self, app: usize, gate: usize) -> Option<&Arc<Gate>> {
-        self.0.get(app)?.get(gate)?.as_ref()
+    /// What follows these: gates of the same path go on with the bound they have now, those without one let everybody in.
+    pub fn turned_to(&self, options: &AppOptions) -> Gates {
+        let routes = options.routes.iter();
+        let routes = routes.map(|route| (route.path.as_str(), route.concurrency));
+        let bounds: Vec<(&str, usize)> = std::iter::once(("", options.concurrency))
+            .chain(routes)
+            .collect();
+        let bounded = |path: &str| {
+            bounds
+                .iter()
+                .any(|(each, bound)| *each == path && *bound > 0)
+        };
+        for place in self.0.iter().filter(|place| !bounded(&place.path)) {
+            if let Some(gate) = &place.gate {
+                gate.set_bound(usize::MAX);
+            }
+        }
+        let places = bounds.iter().map(|&(path, bound)| {
+            let old = self.0.iter().find(|place| place.path == path);
+            let old = old.and_then(|place| place.gate.clone());
+            let gate = (bound > 0).then(|| match old {
+                Some(gate) => {
+                    gate.set_bound(bound);
+                    gate
+                }
+                None => Arc::new(Gate::new(bound)),
+            });
+            Place {
+                path: path.to_owned(),
+                gate,
+            }
+        });
+        Gates(places.collect())
+    }
+
+    pub fn find(&self, gate: usize) -> Option<&Arc<Gate>> {
+        self.0.get(gate)?.gate.as_ref()
     }
 }
 
 /// One bound.
 #[derive(Debug)]
 pub struct Gate {
-    bound: usize,
     line: Mutex<Line>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    /// Permits given out. Invariant: `waiting` is empty while it is below the bound.
+    bound: usize,
+    /// Permits given out: more than the bound only after that was lowered. Invariant: `waiting` is empty while it is below the bound.
     inside: usize,
     /// Bounded by the slots of the exchange, one of which everybody in line has.
     waiting: VecDeque<Waiting>,
@@ -77,15 +107,32 @@ pub struct Permit(Arc<Gate>);
 impl Gate {
     fn new(bound: usize) -> Gate {
         Gate {
-            bound,
-            line: Mutex::default(),
+            line: Mutex::new(Line {
+                bound,
+                inside: 0,
+                waiting: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// From now on so many. Raised: those in line come in as far as there is room. Lowered: whoever is inside stays.
+    fn set_bound(self: &Arc<Gate>, bound: usize) {
+        let admitted: Vec<Waiting> = {
+            let mut line = self.lock();
+            line.bound = bound;
+            let room = bound.saturating_sub(line.inside).min(line.waiting.len());
+            line.inside += room;
+            line.waiting.drain(..room).collect()
+        };
+        for Waiting { ticket, to } in admitted {
+            to.admit(ticket, Permit(Arc::clone(self)));
         }
     }
 
     /// A place, or one in line: then `to` is given the permit later, unless `leave` comes before.
     pub fn enter(self: &Arc<Gate>, ticket: Ticket, to: Arc<dyn Reach>) -> Option<Permit> {
         let mut line = self.lock();
-        if line.inside < self.bound {
+        if line.inside < line.bound {
             line.inside += 1;
             return Some(Permit(Arc::clone(self)));
         }
@@ -110,7 +157,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let next = {
             let mut line = self.0.lock();
-            let next = line.waiting.pop_front();
+            let is_over = line.inside > line.bound;
+            let next = (!is_over).then(|| line.waiting.pop_front()).flatten();
             if next.is_none() {
                 line.inside -= 1;
             }
@@ -210,5 +258,116 @@ mod tests {
         // Its mail is never read.
         drop(gone);
         assert_eq!(alive.take().len(), 1);
+    }
+
+    fn options(whole: usize, routes: &[(&str, usize)]) -> AppOptions {
+        let route = |&(path, concurrency): &(&str, usize)| config::Route {
+            path: path.to_owned(),
+            timeout_ms: None,
+            concurrency,
+            health: false,
+        };
+        AppOptions {
+            concurrency: whole,
+            routes: routes.iter().map(route).collect(),
+            ..AppOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_new_configuration_keeps_who_is_inside_and_who_waits() {
+        let mail = Arc::new(Mail::default());
+        let first = Gates::new(&options(0, &[("/slow", 1), ("/gone", 1)]));
+        let enter = |gates: &Gates, at: usize, number| {
+            let gate = gates.find(at).expect("a bound");
+            gate.enter(ticket(0, number), Arc::clone(&mail) as _)
+        };
+        assert!(first.find(0).is_none());
+        let inside = [enter(&first, 1, 0), enter(&first, 2, 1)];
+        assert!(enter(&first, 1, 2).is_none() && enter(&first, 2, 3).is_none());
+        // Another order, another bound for one, none for the other: whoever waited for that comes in.
+        let second = first.turned_to(&options(5, &[("/new", 1), ("/slow", 1)]));
+        let came = mail.take();
+        assert_eq!(came.len(), 1);
+        assert_eq!(came[0].0, ticket(0, 3));
+        assert!(enter(&second, 2, 4).is_none(), "as full as before");
+        let third = second.turned_to(&options(5, &[("/slow", 3)]));
+        let came = mail.take();
+        assert_eq!(came.len(), 2);
+        // Lowered: nobody is thrown out, and nobody comes in before enough have left.
+        let last = third.turned_to(&options(5, &[("/slow", 1)]));
+        assert!(enter(&last, 1, 5).is_none());
+        drop(came);
+        assert!(mail.take().is_empty());
+        drop(inside);
+        assert_eq!(mail.take()[0].0, ticket(0, 5));
+    }
+
+    /// Entering, leaving, giving up and changes of the bound in any order: nobody waits while there is room, nobody comes in while there is none,
+    /// and everybody who stays in line comes in.
+    #[test]
+    fn random_lives_of_a_gate() {
+        for seed in 0..300 {
+            let mut random = Random(seed);
+            let gate = Arc::new(Gate::new(1 + random.below(4)));
+            let mail = Arc::new(Mail::default());
+            let (mut inside, mut waiting) = (Vec::new(), VecDeque::new());
+            let mut bound = gate.lock().bound;
+            for number in 0..200 {
+                let before = inside.len();
+                match random.below(8) {
+                    0..=2 => match gate.enter(ticket(0, number), Arc::clone(&mail) as _) {
+                        Some(permit) => inside.push(permit),
+                        None => waiting.push_back(ticket(0, number)),
+                    },
+                    3..=4 if !inside.is_empty() => {
+                        drop(inside.swap_remove(random.below(inside.len())));
+                    }
+                    5 if !waiting.is_empty() => {
+                        let at = random.below(waiting.len());
+                        gate.leave(waiting.remove(at).expect("it is there"));
+                    }
+                    6 => {
+                        bound = random.below(6);
+                        gate.set_bound(bound);
+                    }
+                    _ => {}
+                }
+                for (came, permit) in mail.take() {
+                    assert_eq!(waiting.pop_front(), Some(came), "in order, seed {seed}");
+                    inside.push(permit);
+                }
+                let line = gate.lock();
+                assert_eq!(
+                    (line.inside, line.waiting.len()),
+                    (inside.len(), waiting.len())
+                );
+                assert!(inside.len() <= bound.max(before), "seed {seed}");
+                assert!(waiting.is_empty() || inside.len() >= bound, "seed {seed}");
+            }
+            gate.set_bound(1);
+            while !waiting.is_empty() {
+                inside.pop();
+                for (came, permit) in mail.take() {
+                    assert_eq!(waiting.pop_front(), Some(came));
+                    inside.push(permit);
+                }
+            }
+            inside.clear();
+            assert_eq!(gate.lock().inside, 0);
+        }
+    }
+
+    /// splitmix64
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut bits = self.0;
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((bits ^ (bits >> 31)) % bound as u64) as usize
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! Must not know what follows from a message.
 
 use crate::error_log::Line;
-use crate::gate::{Permit, Reach, Ticket};
+use crate::gate::{Gates, Permit, Reach, Ticket};
 use crate::snapshot::Snapshot;
 use crate::tally::Answer;
 use crate::worker_socket::WorkerSocket;
@@ -51,10 +51,15 @@ pub enum ToRing {
     Snapshot(Arc<Snapshot>),
     /// A request that waited in line may run. From another ring thread, or this one.
     Admitted { ticket: Ticket, permit: Permit },
-    /// Serve by these locations and timeouts from now on; the directories are those of `files::mounts`.
+    /// Stop accepting there; what has come in stays.
+    Unlisten { address: config::Address },
+    /// Serve by this configuration from now on: it has the same apps and rings. The directories are those of `files::mounts`, the gates
+    /// each app's, and its access log is the `log`th.
     Site {
         config: Arc<config::Config>,
         directories: Vec<OwnedFd>,
+        gates: Vec<Arc<Gates>>,
+        log: u32,
     },
     /// Start accepting.
     Go,
@@ -124,8 +129,10 @@ pub enum FromRing {
     Up { ring: usize },
     /// The thread could not start; the text is for the user and says what to do.
     Failed { ring: usize, message: String },
-    /// Whole access-log lines.
-    AccessLog(Vec<u8>),
+    /// Whole lines of the `log`th access log.
+    AccessLog { lines: Vec<u8>, log: u32 },
+    /// After `Site`: what follows is for this access log.
+    Turned { ring: usize, log: u32 },
     /// Answered requests, for statsd.
     Answers(Vec<Answer>),
     /// A line for the error log.
@@ -189,7 +196,7 @@ impl Outbox {
                 mpsc::error::TrySendError::Full(message)
                 | mpsc::error::TrySendError::Closed(message),
             ) => {
-                if let FromRing::AccessLog(lines) = message {
+                if let FromRing::AccessLog { lines, .. } = message {
                     let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
                     self.shared
                         .dropped_lines
@@ -277,10 +284,14 @@ mod tests {
     #[test]
     fn a_full_outbox_drops_and_counts_lines() {
         let (outbox, receiver) = outbox();
+        let lines = |bytes: &[u8]| FromRing::AccessLog {
+            lines: bytes.to_vec(),
+            log: 0,
+        };
         for _ in 0..OUTBOX_MAX {
-            assert!(outbox.send(FromRing::AccessLog(b"one\n".to_vec())));
+            assert!(outbox.send(lines(b"one\n")));
         }
-        assert!(!outbox.send(FromRing::AccessLog(b"two\nthree\n".to_vec())));
+        assert!(!outbox.send(lines(b"two\nthree\n")));
         assert_eq!(receiver.take_dropped_lines(), 2);
         assert_eq!(receiver.take_dropped_lines(), 0);
     }

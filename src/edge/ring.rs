@@ -7,12 +7,13 @@ use crate::app::App;
 use crate::connection::{Memory, Record};
 use crate::error_log::Logger;
 use crate::files::Files;
+use crate::gate::Gates;
 use crate::mailbox::{FromRing, Outbox};
 use crate::respond::Common;
 use crate::route::Routes;
 use crate::stats::RingStats;
 use crate::tally::Tally;
-use config::{Config, LogLevel};
+use config::{Config, Forwarded, LogFormat, LogLevel};
 use proto::date::DateCache;
 use proto::websocket::deflate::Machines;
 use std::cell::{Cell, RefCell};
@@ -61,7 +62,7 @@ impl Times {
     }
 }
 
-/// What is served where, one generation: replaced whole when the configuration is read again. Requests that have begun keep theirs.
+/// What is served where and how, one generation: replaced whole when the configuration is read again. Requests that have begun keep theirs.
 pub struct Site {
     pub routes: Routes,
     pub files: Rc<Files>,
@@ -70,6 +71,11 @@ pub struct Site {
     pub statics: usize,
     /// Requests for files that have been answered before.
     pub memory: Memory,
+    /// Of request heads.
+    pub limits: proto::Limits,
+    pub body_bytes_max: u64,
+    pub forwarded: Forwarded,
+    server_header: String,
 }
 
 impl Site {
@@ -80,14 +86,42 @@ impl Site {
             sendfile_roots: config.sendfile_roots.clone(),
             statics: config.statics.len(),
             memory: Memory::default(),
+            limits: proto::Limits {
+                request_line: config.limits.request_line,
+                header_count: config.limits.header_count,
+                header_bytes: config.limits.header_bytes,
+            },
+            body_bytes_max: config.limits.body_bytes,
+            forwarded: config.forwarded.clone(),
+            server_header: config.server_header.clone(),
+        }
+    }
+
+    /// What every head of ours carries.
+    pub fn common<'a>(&'a self, date: &'a [u8; 29]) -> Common<'a> {
+        Common {
+            date,
+            server: &self.server_header,
+            retry_after_s: 1,
         }
     }
 }
 
+/// `None`: nothing is logged.
+fn log_format(config: &Config) -> Option<LogFormat> {
+    config
+        .logs_requests()
+        .then(|| config.access_log_format.clone())
+}
+
+/// One ring thread's share.
+fn connections_max(config: &Config) -> usize {
+    let rings = config.rings.max(1);
+    config.limits.connections.div_ceil(rings).max(1)
+}
+
 pub struct Ring {
     pub index: usize,
-    pub config: Arc<Config>,
-    pub limits: proto::Limits,
     times: Cell<Times>,
     site: RefCell<Rc<Site>>,
     /// As `config.apps`.
@@ -112,7 +146,7 @@ pub struct Ring {
     /// Who waits for the last connection's end.
     empty: RefCell<Option<Waker>>,
     /// This thread's share of the limit.
-    connections_max: usize,
+    connections_max: Cell<usize>,
 }
 
 impl Ring {
@@ -123,27 +157,21 @@ impl Ring {
         stats: Arc<RingStats>,
         outbox: Outbox,
     ) -> io::Result<Ring> {
-        let format = config
-            .logs_requests()
-            .then(|| config.access_log_format.clone());
+        let rings = config.rings;
         let apps = config
             .apps
             .iter()
             .enumerate()
-            .map(|(index, app)| Rc::new(App::new(index, app, Arc::clone(&stats))))
+            .map(|(index, app)| App::new(index, app, &config.limits, rings, Arc::clone(&stats)))
+            .map(Rc::new)
             .collect();
         Ok(Ring {
             index,
-            limits: proto::Limits {
-                request_line: config.limits.request_line,
-                header_count: config.limits.header_count,
-                header_bytes: config.limits.header_bytes,
-            },
             times: Cell::new(Times::new(&config.timeouts)),
             site: RefCell::new(Rc::new(Site::new(&config, Files::new(&config)?))),
             apps,
             stats,
-            access: RefCell::new(AccessLog::new(format, outbox.clone())),
+            access: RefCell::new(AccessLog::new(log_format(&config), outbox.clone())),
             tally: RefCell::new(Tally::new(config.statsd.is_some(), outbox.clone())),
             logger: Logger::new(index, config.log_level, outbox.clone()),
             outbox,
@@ -156,12 +184,7 @@ impl Ring {
             draining: Cell::new(false),
             open: Cell::new(0),
             empty: RefCell::default(),
-            connections_max: config
-                .limits
-                .connections
-                .div_ceil(config.rings.max(1))
-                .max(1),
-            config,
+            connections_max: Cell::new(connections_max(&config)),
         })
     }
 
@@ -175,13 +198,26 @@ impl Ring {
         self.times.get()
     }
 
-    /// Serves by a new configuration, of which only locations and timeouts are looked at. `directories` are the locations'.
-    pub fn turn_to(&self, config: &Config, directories: Vec<Directory>) -> io::Result<()> {
+    /// Serves by a new configuration with the same apps; `directories` are the locations', `gates` the apps'. Its access log is the
+    /// `log`th of this edge.
+    pub fn turn_to(
+        &self,
+        config: &Config,
+        directories: Vec<Directory>,
+        gates: &[Arc<Gates>],
+        log: u32,
+    ) -> io::Result<()> {
         let files = Files::over(config, directories)?;
         self.site.replace(Rc::new(Site::new(config, files)));
         self.times.set(Times::new(&config.timeouts));
         self.keep_alive
             .set(config.timeouts.idle_ms != 0 && !self.is_draining());
+        self.connections_max.set(connections_max(config));
+        for ((app, config_of), gates) in self.apps.iter().zip(&config.apps).zip(gates) {
+            app.turn_to(config_of, &config.limits, config.rings, Arc::clone(gates));
+        }
+        self.logger.set_level(config.log_level);
+        self.access.borrow_mut().turn_to(log_format(config), log);
         Ok(())
     }
 
@@ -190,15 +226,6 @@ impl Ring {
     /// The date of this second, by value: 29 bytes.
     pub fn date(&self) -> [u8; 29] {
         *self.date.borrow_mut().at(uring::wall() / 1_000_000_000)
-    }
-
-    /// What every head of ours carries.
-    pub fn common<'a>(&'a self, date: &'a [u8; 29]) -> Common<'a> {
-        Common {
-            date,
-            server: &self.config.server_header,
-            retry_after_s: 1,
-        }
     }
 
     /// Seconds after which a client that is refused now has a chance, as far as the apps' queues tell.
@@ -249,7 +276,7 @@ impl Ring {
     /// Whether there is room for another connection; counts it if so.
     pub fn admit(&self) -> bool {
         let open = self.open.get();
-        if open >= self.connections_max {
+        if open >= self.connections_max.get() {
             self.stats.connections_refused.add(1);
             return false;
         }

@@ -9,7 +9,7 @@ use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, Outbox, ToRing};
 use crate::ring::Ring;
 use crate::stats::RingStats;
-use config::LogLevel;
+use config::{Address, LogLevel};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -45,8 +45,8 @@ pub struct Spec {
     pub mailbox: Arc<Mailbox>,
     pub outbox: Outbox,
     pub stats: Arc<RingStats>,
-    /// Shared by all ring threads.
-    pub gates: Arc<Gates>,
+    /// Each app's, shared by all ring threads.
+    pub gates: Vec<Arc<Gates>>,
     /// The CPU to be pinned to.
     pub cpu: Option<usize>,
     /// An earlier edge process may have left requests in the segments: take them over and clear them.
@@ -105,11 +105,11 @@ async fn live(spec: Spec) -> io::Result<()> {
 pub(crate) fn look_outside(
     ring: &Rc<Ring>,
     mailbox: Arc<Mailbox>,
-    gates: &Arc<Gates>,
+    gates: &[Arc<Gates>],
     recover: bool,
     bell: Option<Bell>,
 ) -> Rc<House> {
-    for app in &ring.apps {
+    for (app, gates) in ring.apps.iter().zip(gates) {
         let mailbox = Arc::clone(&mailbox);
         app.set_gates(Arc::clone(gates), mailbox, ring.index);
     }
@@ -132,6 +132,7 @@ pub(crate) struct House {
     ring: Rc<Ring>,
     /// Come before `Go`.
     waiting: RefCell<Vec<(Rc<Entrance>, OwnedFd)>>,
+    entrances: RefCell<Vec<(Address, Rc<Entrance>)>>,
     open: Cell<bool>,
     recover: bool,
     quit: Cell<bool>,
@@ -145,6 +146,7 @@ impl House {
         House {
             ring,
             waiting: RefCell::default(),
+            entrances: RefCell::default(),
             open: Cell::new(false),
             recover,
             quit: Cell::new(false),
@@ -158,11 +160,21 @@ impl House {
         match message {
             ToRing::Listener { address, socket } => {
                 let entrance = Rc::new(Entrance::new(&address));
+                let mut entrances = self.entrances.borrow_mut();
+                entrances.push((address, Rc::clone(&entrance)));
                 if self.open.get() {
                     listen(ring, entrance, socket);
                 } else {
                     self.waiting.borrow_mut().push((entrance, socket));
                 }
+            }
+            ToRing::Unlisten { address } => {
+                let mut entrances = self.entrances.borrow_mut();
+                let gone = entrances.extract_if(.., |(known, _)| *known == address);
+                gone.for_each(|(_, entrance)| entrance.close());
+                let mut waiting = self.waiting.borrow_mut();
+                waiting.retain(|(entrance, _)| !entrance.is_closed());
+                uring::wake_all();
             }
             ToRing::App { app, segment } => {
                 if let Some(app) = ring.apps.get(app) {
@@ -201,14 +213,18 @@ impl House {
             ToRing::Site {
                 config,
                 directories,
+                gates,
+                log,
             } => {
                 let directories = directories.into_iter().map(Directory::from_fd);
-                if let Err(error) = ring.turn_to(&config, directories.collect()) {
+                if let Err(error) = ring.turn_to(&config, directories.collect(), &gates, log) {
                     ring.log(
                         LogLevel::Error,
-                        format_args!("the new locations cannot be used: {error}"),
+                        format_args!("the new configuration cannot be used: {error}"),
                     );
                 }
+                let ring = ring.index;
+                self.ring.tell(FromRing::Turned { ring, log });
             }
             ToRing::Go => {
                 self.open.set(true);
@@ -393,7 +409,7 @@ pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: A
             }
             match stream.poll_next(cx) {
                 Poll::Ready(next) => Poll::Ready(Some(next)),
-                Poll::Pending if ring.is_draining() => Poll::Ready(None),
+                Poll::Pending if ring.is_draining() || entrance.is_closed() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         });
@@ -422,14 +438,14 @@ pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: A
 #[cold]
 fn turn_away(ring: &Ring, socket: &Socket) {
     let mut answer = ring.take_buffer();
-    let date = ring.date();
+    let (site, date) = (ring.site(), ring.date());
     let manner = crate::respond::Manner::LAST;
     crate::respond::page(
         &mut answer,
         503,
         "too many connections",
         manner,
-        ring.common(&date),
+        site.common(&date),
     );
     ring.stats.answered(503);
     if let Err(error) = socket.try_send(&answer) {

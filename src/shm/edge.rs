@@ -39,10 +39,20 @@ enum Phase {
     Leaving,
 }
 
+/// What a slot is taken for: each has a bound of its own, so that neither starves the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Request,
+    /// A WebSocket, for as long as it is open.
+    Socket,
+}
+
 /// What we know of a slot without asking shared memory.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     phase: Phase,
+    /// `None` while it is free, and for what an earlier edge left.
+    purpose: Option<Purpose>,
     /// Its worker died (or it was lost with one): what was published may be read, then comes `Abort`.
     dead: bool,
     /// The worker was seen to be through.
@@ -68,6 +78,8 @@ pub struct EdgeRing {
     entries: Vec<Entry>,
     /// Local numbers of free slots, last in first out: hot slots are used again, cold ones never touched.
     free: Vec<u32>,
+    /// Slots that are not free, by [`Purpose`].
+    taken: [usize; 2],
     holds: Rc<Holds>,
     orphans: Vec<Orphan>,
     live: Live,
@@ -92,6 +104,7 @@ impl EdgeRing {
         let slots = layout.slots_per_ring();
         let entry = Entry {
             phase: Phase::Free,
+            purpose: None,
             dead: false,
             done: false,
             touched: true,
@@ -105,6 +118,7 @@ impl EdgeRing {
             base: ring as u32 * slots,
             entries: vec![entry; slots as usize],
             free: Vec::with_capacity(slots as usize),
+            taken: [0; 2],
             holds: Holds::new(slots as usize),
             orphans: Vec::new(),
             live: Live::default(),
@@ -145,18 +159,20 @@ impl EdgeRing {
 
     /// A free slot; `None` when all are in use: answer 503.
     pub fn reserve(&mut self) -> Option<SlotId> {
-        self.reserve_beyond(0)
+        self.reserve_within(Purpose::Request, usize::MAX)
     }
 
-    /// A free slot if more than `kept` are.
-    pub fn reserve_beyond(&mut self, kept: usize) -> Option<SlotId> {
+    /// A free slot, if fewer than `bound` are taken for this purpose.
+    pub fn reserve_within(&mut self, purpose: Purpose, bound: usize) -> Option<SlotId> {
         self.take_returned();
-        if self.free.len() <= kept {
+        if self.taken(purpose) >= bound {
             return None;
         }
         let local = self.free.pop()?;
+        self.taken[purpose as usize] += 1;
         let entry = &mut self.entries[local as usize];
         entry.phase = Phase::Reserved;
+        entry.purpose = Some(purpose);
         entry.writer = Writer::new(NO_TICKET);
         if entry.touched {
             entry.touched = false;
@@ -347,19 +363,31 @@ impl EdgeRing {
         self.entries.len() - self.free.len()
     }
 
+    /// How many of them are taken for this purpose.
+    pub fn taken(&self, purpose: Purpose) -> usize {
+        self.taken[purpose as usize]
+    }
+
     fn take_returned(&mut self) {
         while let Some(local) = self.holds.returned() {
-            self.entries[local as usize].phase = Phase::Free;
-            self.free.push(local);
+            self.put_back(local);
         }
+    }
+
+    fn put_back(&mut self, local: u32) {
+        let entry = &mut self.entries[local as usize];
+        entry.phase = Phase::Free;
+        if let Some(purpose) = entry.purpose.take() {
+            self.taken[purpose as usize] -= 1;
+        }
+        self.free.push(local);
     }
 
     /// The slot is nobody's any more; free at once or when the last hold is dropped.
     fn set_free(&mut self, local: usize) {
         state::free(&self.segment.slot(self.base + local as u32).state);
         if self.holds.leave(local as u32) {
-            self.entries[local].phase = Phase::Free;
-            self.free.push(local as u32);
+            self.put_back(local as u32);
         } else {
             self.entries[local].phase = Phase::Leaving;
         }

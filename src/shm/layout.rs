@@ -9,8 +9,8 @@ pub const VERSION: u32 = 3;
 
 pub const WORKERS_MAX: u32 = 256;
 pub const RINGS_MAX: u32 = 64;
-/// Slots of one ring thread: its dirty bitmap is then at most 64 words, a scan of 64 plain loads.
-pub const SLOTS_PER_RING_MAX: u32 = 4096;
+/// Slots of one ring thread: its dirty bitmap is then at most 512 words, a scan of as many plain loads.
+pub const SLOTS_PER_RING_MAX: u32 = 1 << 15;
 pub const SLOTS_MAX: u32 = 1 << 16;
 pub const AREA_BYTES_MIN: u32 = 4096;
 pub const AREA_BYTES_MAX: u32 = 16 << 20;
@@ -182,7 +182,7 @@ mod tests {
                 ..good
             },
             Layout {
-                slots: 5000,
+                slots: 40_000,
                 ..good
             },
             Layout { rings: 0, ..good },

@@ -57,7 +57,9 @@ pub use layout::Layout;
 pub use state::WorkerId;
 
 #[cfg(not(loom))]
-pub use edge::{Cancel, Chunk, EdgeRing, Frame, Full, Held, Mark, Park, SlotId, SlotState, Times};
+pub use edge::{
+    Cancel, Chunk, EdgeRing, Frame, Full, Held, Mark, Park, Purpose, SlotId, SlotState, Times,
+};
 #[cfg(not(loom))]
 pub use record::{WorkerRecord, WorkerStatus};
 #[cfg(not(loom))]

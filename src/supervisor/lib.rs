@@ -131,6 +131,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
             .map(|python| python.no_interpreters.clone())
             .collect(),
         seats: resources::seats(&config),
+        slots: config.limits.pending + config.limits.websockets,
         supervisor_pid: std::process::id(),
         seed: sys::clock::monotonic_ns(),
         config: config.clone(),

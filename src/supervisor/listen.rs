@@ -20,6 +20,8 @@ pub struct Listener {
     pub address: Address,
     pub per_ring: bool,
     pub sockets: Vec<OwnedFd>,
+    /// Somebody else bound it.
+    is_inherited: bool,
     _name: Option<SocketName>,
 }
 
@@ -65,6 +67,7 @@ fn inherited(fd: i32, socket: OwnedFd, backlog: u32) -> Result<Listener, Mistake
         },
         per_ring: false,
         sockets: vec![socket],
+        is_inherited: true,
         _name: None,
     })
 }
@@ -74,24 +77,61 @@ pub fn open(config: &Config, passed: Vec<(i32, OwnedFd)>) -> Result<Vec<Listener
     let passed = passed
         .into_iter()
         .map(|(fd, socket)| inherited(fd, socket, config.backlog));
-    config
-        .binds
+    let own = config.binds.iter().map(|address| one(address, config));
+    own.chain(passed).collect()
+}
+
+/// What a configuration that is read again adds to `present`, or the first that cannot be had. Its `binds` become those that are listened on, with
+/// their ports; what was inherited stays.
+pub fn open_more(config: &mut Config, present: &[Listener]) -> Result<Vec<Listener>, Mistake> {
+    let mut known: Vec<&Address> = present
         .iter()
-        .map(|address| match address {
-            Address::Tcp(address) => tcp(*address, config.rings, config.backlog),
-            Address::Unix(path) => {
-                let (socket, name) = unix(path, config.backlog, None)
-                    .map_err(|error| unix_mistake("--bind", path, &error))?;
-                Ok(Listener {
-                    address: Address::Unix(path.clone()),
-                    per_ring: false,
-                    sockets: vec![socket],
-                    _name: Some(name),
-                })
+        .filter(|listener| !listener.is_inherited)
+        .map(|listener| &listener.address)
+        .collect();
+    let mut fresh = Vec::new();
+    let mut binds = Vec::new();
+    for wanted in &config.binds {
+        match known.iter().position(|known| is_met(wanted, known)) {
+            Some(at) => binds.push(known.swap_remove(at).clone()),
+            None => {
+                let listener = one(wanted, config)?;
+                binds.push(listener.address.clone());
+                fresh.push(listener);
             }
-        })
-        .chain(passed)
-        .collect()
+        }
+    }
+    let inherited = present.iter().filter(|listener| listener.is_inherited);
+    binds.extend(inherited.map(|listener| listener.address.clone()));
+    config.binds = binds;
+    Ok(fresh)
+}
+
+/// Whether listening on `known` is what is wanted: a port of 0 has its number by now.
+fn is_met(wanted: &Address, known: &Address) -> bool {
+    match (wanted, known) {
+        (Address::Tcp(wanted), Address::Tcp(known)) if wanted.port() == 0 => {
+            wanted.ip() == known.ip()
+        }
+        _ => wanted == known,
+    }
+}
+
+fn one(address: &Address, config: &Config) -> Result<Listener, Mistake> {
+    match address {
+        Address::Tcp(address) => tcp(*address, config.rings, config.backlog),
+        Address::Unix(path) => {
+            let (socket, name) = unix(path, config.backlog, None)
+                .map_err(|error| unix_mistake("--bind", path, &error))?;
+            Ok(Listener {
+                address: Address::Unix(path.clone()),
+                per_ring: false,
+                sockets: vec![socket],
+                is_inherited: false,
+                _name: Some(name),
+            })
+        }
+    }
 }
 
 fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mistake> {
@@ -114,6 +154,7 @@ fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mist
             address: Address::Tcp(chosen),
             per_ring: true,
             sockets,
+            is_inherited: false,
             _name: None,
         })
     };

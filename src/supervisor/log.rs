@@ -38,11 +38,17 @@ impl Log {
         Ok(log)
     }
 
+    /// Goes on as the configuration says; where it was if that cannot be opened.
+    pub fn turn_to(&mut self, config: &Config) -> std::io::Result<()> {
+        self.level = config.log_level;
+        let file = opened(&config.error_log)?;
+        (self.target, self.file) = (config.error_log.clone(), file);
+        Ok(())
+    }
+
     /// Opens the file anew; the old one stays in use if that fails.
     pub fn reopen(&mut self) -> std::io::Result<()> {
-        if let LogTarget::File(path) = &self.target {
-            self.file = Some(OpenOptions::new().append(true).create(true).open(path)?);
-        }
+        self.file = opened(&self.target)?;
         Ok(())
     }
 
@@ -78,6 +84,16 @@ impl Log {
         };
         // A full disk or a closed terminal must not stop the server, and there is nobody left to tell.
         drop(written);
+    }
+}
+
+fn opened(target: &LogTarget) -> std::io::Result<Option<File>> {
+    match target {
+        LogTarget::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            file.map(Some)
+        }
+        LogTarget::Stdout | LogTarget::Stderr => Ok(None),
     }
 }
 

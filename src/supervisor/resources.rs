@@ -91,10 +91,12 @@ impl Resources {
                 let doorbells = self.doorbells.iter().map(AsFd::as_fd);
                 doorbells.chain([self.status.as_fd()]).collect()
             }
-            ToEdge::Listener { index, .. } => {
-                self.listeners.get(*index).map_or(Vec::new(), |listener| {
-                    listener.sockets.iter().map(AsFd::as_fd).collect()
-                })
+            ToEdge::Listener { address, .. } => {
+                let mut listeners = self.listeners.iter();
+                match listeners.find(|listener| listener.address == *address) {
+                    Some(listener) => listener.sockets.iter().map(AsFd::as_fd).collect(),
+                    None => return Ok(None),
+                }
             }
             ToEdge::App { app, .. } => vec![self.apps[*app].segment_fd.as_fd()],
             ToEdge::Worker { app, index, .. } => {
@@ -139,6 +141,14 @@ impl Resources {
         self.listeners.clear();
     }
 
+    /// Keeps those of the configuration, with its backlog.
+    pub fn listen_as(&mut self, config: &Config) -> io::Result<()> {
+        self.listeners
+            .retain(|listener| config.binds.contains(&listener.address));
+        let mut sockets = self.listeners.iter().flat_map(|each| &each.sockets);
+        sockets.try_for_each(|socket| sys::socket::listen(socket.as_fd(), config.backlog))
+    }
+
     /// The descriptors of workers that a host takes in besides.
     pub fn for_more<'a>(
         &'a mut self,
@@ -177,7 +187,8 @@ impl AppResources {
     fn create(config: &Config) -> io::Result<AppResources> {
         let seats = seats(config);
         let layout = shm::Layout {
-            slots: config.limits.pending.max(config.rings * SLOTS_PER_RING_MIN) as u32,
+            slots: (config.limits.pending.max(config.rings * SLOTS_PER_RING_MIN)
+                + config.limits.websockets) as u32,
             rings: config.rings as u32,
             workers: u32::from(seats),
             ..shm::Layout::default()

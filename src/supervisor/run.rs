@@ -8,6 +8,9 @@ mod hosts;
 use crate::banner;
 use crate::child::{self, Child, News};
 use crate::daemon::Waiting;
+use crate::identity;
+use crate::limits;
+use crate::listen;
 use crate::log::{Log, Said};
 use crate::policy::{Action, End, Event, HostId, HostOrder, Policy};
 use crate::python::Python;
@@ -136,15 +139,11 @@ impl Supervisor {
             Action::StartHost(order) => self.start_host(order),
             Action::GrowHost { host, app, workers } => self.grow_host(host, app, workers),
             Action::ReadConfig => {
-                let read = (self.read_config)()
-                    .and_then(|config| config::world::check(&config).map(|()| Box::new(config)));
+                let read = self.read_again().map(Box::new);
                 self.events
                     .push_back(Event::ConfigRead(read.map_err(|mistake| mistake.0)));
             }
-            Action::Configure(config) => {
-                self.config = *config;
-                self.watch_files();
-            }
+            Action::Configure(config) => self.configure(*config),
             // Nothing is remembered yet.
             Action::ForgetProbe { .. } => {}
             Action::Watch { app, paths } => {
@@ -181,6 +180,35 @@ impl Supervisor {
             // Taken by `step`.
             Action::Exit(_) => {}
         }
+    }
+
+    /// The configuration as it reads now, when everything that it asks for can be had.
+    fn read_again(&mut self) -> Result<Config, Mistake> {
+        let mut config = (self.read_config)()?;
+        config::world::check(&config)?;
+        limits::settle(&mut config)?;
+        let fresh = listen::open_more(&mut config, &self.resources.listeners)?;
+        if let Some(identity) = &self.identity {
+            identity::hand_over(&config, identity)?;
+        }
+        self.resources.listeners.extend(fresh);
+        Ok(config)
+    }
+
+    fn configure(&mut self, config: Config) {
+        let log = (&config.error_log, config.log_level);
+        if log != (&self.config.error_log, self.config.log_level)
+            && let Err(error) = self.log.turn_to(&config)
+        {
+            let text = format!("the error log cannot be opened: {error}");
+            self.log.say(LogLevel::Error, &text);
+        }
+        if let Err(error) = self.resources.listen_as(&config) {
+            let text = format!("--backlog: {error}");
+            self.log.say(LogLevel::Error, &text);
+        }
+        self.config = config;
+        self.watch_files();
     }
 
     fn start_edge(&mut self) {

@@ -244,6 +244,11 @@ fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// takes it need not wait for them. Only for protocols whose client speaks first.
 pub fn tcp_listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
     defer_accept(socket)?;
+    listen(socket, backlog)
+}
+
+/// Listens, or, on a socket that does already, changes how many connections may wait for being accepted.
+pub fn listen(socket: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
     // SAFETY: no memory is passed.
     if unsafe { libc::listen(socket.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) } < 0 {
         return Err(io::Error::last_os_error());

@@ -211,6 +211,21 @@ pub const ROWS: &[Opt] = &[
         default: Some("1024"),
         group: Group::Limits,
         help: "Requests of one application that may wait or run; beyond: 503",
+        more: "HUP lowers it, and raises it to what it was at the start.",
+        ..PLAIN
+    },
+    Opt {
+        name: "websockets",
+        value: "COUNT",
+        // With the most of --pending: what a ring thread can have.
+        form: Form::Integer {
+            min: 0,
+            max: 28_672,
+        },
+        default: Some("1024"),
+        group: Group::Limits,
+        help: "WebSockets of one application that may be open; beyond: 503",
+        more: "They have places of their own: however many are open, --pending requests find room beside them. HUP lowers it, and raises it to what it was at the start.",
         ..PLAIN
     },
     Opt {
@@ -222,7 +237,7 @@ pub const ROWS: &[Opt] = &[
         },
         default_words: Some("16384, or what the descriptor limit allows"),
         group: Group::Limits,
-        help: "Client connections at the same time; further ones wait in the backlog",
+        help: "Client connections at the same time; beyond: 503 and close",
         ..PLAIN
     },
 ];

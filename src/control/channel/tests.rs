@@ -25,7 +25,6 @@ fn messages_to_the_edge_survive_the_way() {
         epoch: 3,
     });
     round_trip(ToEdge::Listener {
-        index: 0,
         address: Address::Unix("/x".into()),
         per_ring: false,
     });

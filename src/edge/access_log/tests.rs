@@ -197,7 +197,9 @@ fn batches_leave_when_due_when_full_and_when_told() {
     let mut log = AccessLog::new(Some(LogFormat::Combined), outbox);
     let mut handed_over = || {
         receiver.try_next().map(|message| match message {
-            FromRing::AccessLog(lines) => lines.iter().filter(|&&byte| byte == b'\n').count(),
+            FromRing::AccessLog { lines, .. } => {
+                lines.iter().filter(|&&byte| byte == b'\n').count()
+            }
             other => panic!("{other:?}"),
         })
     };

@@ -7,13 +7,16 @@
 use super::rules::Rule;
 use super::{App, Call, Inner, Refusal, Seat};
 use crate::gate::{Gate, Gates, Permit, Reach, Ticket};
-use shm::{EdgeRing, SlotId};
+use config::Limits;
+use shm::{EdgeRing, Purpose, SlotId};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// Slots of a ring that only health checks get, if the app has any; at most an eighth of all.
 const HEALTH_SLOTS: usize = 8;
+/// Requests below which a ring thread could not even overlap a few.
+const REQUESTS_MIN: usize = 64;
 /// What a refused client may be told at most.
 const RETRY_AFTER_MAX_S: u64 = 60;
 
@@ -27,6 +30,24 @@ pub(super) struct Entrance {
     line: HashMap<u64, SlotId>,
 }
 
+/// How many slots of this ring thread may be taken at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    requests: usize,
+    sockets: usize,
+}
+
+impl Room {
+    /// An even share of what the app has.
+    pub fn new(limits: &Limits, rings: usize) -> Room {
+        let rings = rings.max(1);
+        Room {
+            requests: limits.pending.div_ceil(rings).max(REQUESTS_MIN),
+            sockets: limits.websockets.div_ceil(rings),
+        }
+    }
+}
+
 /// How far a request has come.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -37,11 +58,12 @@ pub(super) struct Progress {
     candidate: Option<Candidate>,
 }
 
-#[derive(Clone, Copy)]
 struct Candidate {
     length: usize,
     since_ns: u64,
-    rule: Rule,
+    urgent: bool,
+    /// What it has to pass, as it was when the request came.
+    gates: [Option<Arc<Gate>>; 2],
 }
 
 impl Progress {
@@ -65,10 +87,16 @@ impl App {
         });
     }
 
+    pub(super) fn turn_to_gates(&self, gates: Arc<Gates>) {
+        if let Some(entrance) = &mut self.inner.borrow_mut().entrance {
+            entrance.gates = gates;
+        }
+    }
+
     /// What applies to this path.
     #[inline]
     pub fn rule(&self, path: &[u8]) -> Rule {
-        self.rules.find(path)
+        self.rules.borrow().find(path)
     }
 
     /// Whether a request could be taken at all; before a body is read for it.
@@ -77,19 +105,26 @@ impl App {
         let Some(exchange) = &inner.exchange else {
             return inner.refuse_if_down(0);
         };
-        if exchange.capacity() - exchange.in_use() <= self.kept(exchange, rule) {
+        let is_full = exchange.in_use() >= exchange.capacity();
+        if is_full
+            || exchange.taken(Purpose::Request) >= self.bound(exchange, rule, Purpose::Request)
+        {
             return Err(Refusal::Full);
         }
         inner.refuse_if_down(exchange.live_workers())?;
         refuse_if_late(exchange, rule)
     }
 
-    /// Slots that a request of this rule leaves free.
-    fn kept(&self, exchange: &EdgeRing, rule: Rule) -> usize {
-        if self.has_health && !rule.health {
-            HEALTH_SLOTS.min(exchange.capacity() / 8)
-        } else {
-            0
+    /// Slots that may be taken before a request of this rule is refused.
+    fn bound(&self, exchange: &EdgeRing, rule: Rule, purpose: Purpose) -> usize {
+        let room = self.room.get();
+        let requests = room.requests.min(exchange.capacity());
+        match purpose {
+            Purpose::Socket => room.sockets,
+            Purpose::Request if self.has_health.get() && !rule.health => {
+                requests - HEALTH_SLOTS.min(requests / 8)
+            }
+            Purpose::Request => requests,
         }
     }
 
@@ -105,10 +140,11 @@ impl App {
     pub fn submit(
         self: &Rc<App>,
         rule: Rule,
+        purpose: Purpose,
         now_ns: u64,
         encode: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<Call, Refusal> {
-        let result = self.try_submit(rule, now_ns, encode);
+        let result = self.try_submit(rule, purpose, now_ns, encode);
         let stats = &self.stats.apps[self.index];
         match result {
             Ok(slot) => {
@@ -128,6 +164,7 @@ impl App {
     fn try_submit(
         &self,
         rule: Rule,
+        purpose: Purpose,
         now_ns: u64,
         encode: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<SlotId, Refusal> {
@@ -136,8 +173,12 @@ impl App {
         inner.refuse_if_down(live)?;
         let exchange = inner.exchange.as_mut().ok_or(Refusal::Down)?;
         refuse_if_late(exchange, rule)?;
-        let kept = self.kept(exchange, rule);
-        let slot = exchange.reserve_beyond(kept).ok_or(Refusal::Full)?;
+        let bound = self.bound(exchange, rule, purpose);
+        let slot = exchange.reserve_within(purpose, bound);
+        let slot = slot.ok_or(match purpose {
+            Purpose::Request => Refusal::Full,
+            Purpose::Socket => Refusal::TooManySockets,
+        })?;
         let Some(length) = encode(exchange.request_area(slot)) else {
             exchange.abandon(slot);
             return Err(Refusal::HeadTooLarge);
@@ -146,7 +187,8 @@ impl App {
         let candidate = Candidate {
             length,
             since_ns: now_ns,
-            rule,
+            urgent: rule.health,
+            gates: inner.gates(rule),
         };
         if let Some(seat) = inner.seats.get_mut(local) {
             *seat = Seat::default();
@@ -211,16 +253,12 @@ impl Inner {
         let Some(progress) = self.seats.get_mut(at).map(|seat| &mut seat.progress) else {
             return false;
         };
-        let Some(candidate) = progress.candidate else {
+        let Some(candidate) = progress.candidate.take() else {
             return true;
         };
         if let Some(entrance) = &mut self.entrance {
-            let gates = candidate.rule.gates.iter().flatten();
             let passed = progress.permits.iter().flatten().count();
-            for gate in gates.skip(passed) {
-                let Some(gate) = entrance.gates.find(app, *gate) else {
-                    continue;
-                };
+            for gate in candidate.gates.iter().flatten().skip(passed) {
                 let ticket = Ticket {
                     app,
                     ring: entrance.ring,
@@ -232,23 +270,31 @@ impl Inner {
                     None => {
                         entrance.line.insert(ticket.number, slot);
                         progress.waits = Some((Arc::clone(gate), ticket));
+                        progress.candidate = Some(candidate);
                         return true;
                     }
                 }
             }
         }
-        let Candidate {
-            length,
-            since_ns,
-            rule,
-        } = candidate;
         let queued = self.exchange.as_mut().is_some_and(|exchange| {
-            exchange.submit_since(slot, length, since_ns, now_ns, rule.health)
+            let Candidate {
+                length,
+                since_ns,
+                urgent,
+                ..
+            } = candidate;
+            exchange.submit_since(slot, length, since_ns, now_ns, urgent)
         });
-        if queued {
-            progress.candidate = None;
+        if !queued {
+            progress.candidate = Some(candidate);
         }
         queued
+    }
+
+    /// The gates that a request of this rule has to pass.
+    fn gates(&self, rule: Rule) -> [Option<Arc<Gate>>; 2] {
+        rule.gates
+            .map(|gate| self.entrance.as_ref()?.gates.find(gate?).cloned())
     }
 
     /// The request of this slot has been given back: out of the line, and its permits to the next, at once or when its worker lets go of it.

@@ -10,11 +10,12 @@ mod rules;
 
 pub use call::{Call, HeadKind, News, Served};
 
+use crate::gate::Gates;
 use crate::snapshot::AppView;
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
-use admission::{Entrance, Leaving, Progress};
-use config::{Interface, InterfaceChoice};
+use admission::{Entrance, Leaving, Progress, Room};
+use config::{Interface, InterfaceChoice, Limits, WebSocketOptions};
 use control::message::AppState;
 use rules::Rules;
 use shm::{EdgeRing, Park, Segment, WorkerId};
@@ -30,6 +31,8 @@ use sys::eventfd::EventFd;
 pub enum Refusal {
     /// Every slot or queue entry is taken: 503.
     Full,
+    /// As many WebSockets are open as may be: 503.
+    TooManySockets,
     /// No worker is up and none is coming: 503.
     Down,
     /// The head does not fit the request area: 431.
@@ -50,16 +53,18 @@ pub struct App {
     pub name: String,
     /// Length of SCRIPT_NAME.
     pub mount_bytes: usize,
-    /// Clients are told queue and app time.
-    pub server_timing: bool,
-    rules: Rules,
+    // What may change while it serves; requests in the exchange keep what they came with.
+    server_timing: Cell<bool>,
+    websocket: Cell<WebSocketOptions>,
+    rules: RefCell<Rules>,
     /// Some slots are kept for health checks.
-    has_health: bool,
+    has_health: Cell<bool>,
+    room: Cell<Room>,
     /// What its workers speak; `None` until one has said so. Those of the newest generation count.
     interface: Cell<Option<Interface>>,
     /// With `reload`: what is wrong with the code, shown instead of its answers.
     trouble: RefCell<Option<Rc<str>>>,
-    shows_trouble: bool,
+    shows_trouble: Cell<bool>,
     inner: RefCell<Inner>,
     stats: Arc<RingStats>,
 }
@@ -104,7 +109,14 @@ struct Seat {
 }
 
 impl App {
-    pub fn new(index: usize, app: &config::App, stats: Arc<RingStats>) -> App {
+    /// `rings`: ring threads of this edge.
+    pub fn new(
+        index: usize,
+        app: &config::App,
+        limits: &Limits,
+        rings: usize,
+        stats: Arc<RingStats>,
+    ) -> App {
         let rules = Rules::new(&app.options);
         let inner = Inner {
             exchange: None,
@@ -123,22 +135,37 @@ impl App {
             index,
             name: app.name.clone(),
             mount_bytes: app.mount.len(),
-            server_timing: app.options.server_timing,
-            has_health: rules.has_health(),
-            rules,
+            server_timing: Cell::new(app.options.server_timing),
+            websocket: Cell::new(app.options.websocket),
+            has_health: Cell::new(rules.has_health()),
+            rules: RefCell::new(rules),
+            room: Cell::new(Room::new(limits, rings)),
             interface: Cell::new(match app.options.interface {
                 InterfaceChoice::Auto => None,
                 InterfaceChoice::Wsgi => Some(Interface::Wsgi),
                 InterfaceChoice::Asgi => Some(Interface::Asgi),
             }),
             trouble: RefCell::new(None),
-            shows_trouble: app.options.reload,
+            shows_trouble: Cell::new(app.options.reload),
             inner: RefCell::new(inner),
             stats,
         }
     }
 
     // What the mail brings.
+
+    /// Serves by new settings; `gates` are theirs.
+    pub fn turn_to(&self, app: &config::App, limits: &Limits, rings: usize, gates: Arc<Gates>) {
+        let options = &app.options;
+        self.server_timing.set(options.server_timing);
+        self.websocket.set(options.websocket);
+        self.shows_trouble.set(options.reload);
+        let rules = Rules::new(options);
+        self.has_health.set(rules.has_health());
+        self.rules.replace(rules);
+        self.room.set(Room::new(limits, rings));
+        self.turn_to_gates(gates);
+    }
 
     pub fn attach(&self, segment: Arc<Segment>, ring: usize) {
         let inner = &mut *self.inner.borrow_mut();
@@ -167,7 +194,7 @@ impl App {
         if let Some(newest) = view.workers.iter().max_by_key(|worker| worker.generation) {
             self.interface.set(Some(newest.interface));
         }
-        let trouble = self.shows_trouble && view.state == AppState::Failed;
+        let trouble = self.shows_trouble.get() && view.state == AppState::Failed;
         *self.trouble.borrow_mut() = trouble.then(|| view.message.as_str().into());
         let inner = &mut *self.inner.borrow_mut();
         inner.state = view.state;
@@ -183,6 +210,16 @@ impl App {
             }
         }
         inner.dismiss();
+    }
+
+    /// Clients are told queue and app time.
+    pub fn server_timing(&self) -> bool {
+        self.server_timing.get()
+    }
+
+    /// How WebSockets are to be, that open now.
+    pub fn websocket(&self) -> WebSocketOptions {
+        self.websocket.get()
     }
 
     /// What is shown instead of the application's answers, in development.

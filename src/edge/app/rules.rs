@@ -1,4 +1,4 @@
-//! What applies to a request of one app by its path: its time, the bounds it counts against, its precedence. Pure; built once.
+//! What applies to a request of one app by its path: its time, the bounds it counts against, its precedence. Pure; built anew with each configuration.
 
 use crate::ring::nanoseconds;
 use config::AppOptions;

@@ -82,7 +82,7 @@ impl Connection {
                 self.count(status, body_bytes, self.started_ns);
                 self.ring.stats.static_requests.add(1);
                 if logs {
-                    self.log_again(known, status, body_bytes);
+                    self.log_again(site, known, status, body_bytes);
                 }
                 if manner.keep_alive {
                     Verdict::Answered
@@ -93,7 +93,7 @@ impl Connection {
             Answer::Body { status, body } => {
                 let mut record = self.ring.take_record();
                 let client = if logs {
-                    self.client_again(known)
+                    self.client_again(site, known)
                 } else {
                     Client::NOBODY
                 };
@@ -110,20 +110,20 @@ impl Connection {
         })
     }
 
-    fn log_again(&self, known: &Known, status: u16, body_bytes: u64) {
-        let client = self.client_again(known);
+    fn log_again(&self, site: &Site, known: &Known, status: u16, body_bytes: u64) {
+        let client = self.client_again(site, known);
         let remote = AddressText::of(client.address);
         let entry = Entry {
             remote: remote.as_str(),
             port: client.port,
             https: client.https,
-            ..known.record.entry()
+            ..known.record.entry(&self.ring.access.borrow())
         };
         self.write_log(entry, self.started_ns, status, body_bytes, None);
     }
 
-    fn client_again(&self, known: &Known) -> Client {
-        known.said.client(self.peer(), &self.ring.config.forwarded)
+    fn client_again(&self, site: &Site, known: &Known) -> Client {
+        known.said.client(self.peer(), &site.forwarded)
     }
 
     /// A file was sent, or was known to the client. Remembers that at the second time.
@@ -156,13 +156,13 @@ impl Connection {
         let Some(standing) = site.files.standing(request) else {
             return;
         };
-        let said = Said::of(asked.head, &self.ring.config.forwarded);
+        let said = Said::of(asked.head, &site.forwarded);
         let mut record = Record::default();
         record.fill(
             record::first_line(asked.bytes),
             asked.head,
             Client::NOBODY,
-            &[],
+            &self.ring.access.borrow(),
         );
         let known = Known {
             standing,

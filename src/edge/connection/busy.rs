@@ -111,7 +111,7 @@ impl Connection {
                     self.received(&chunk);
                     input.push(chunk);
                     input.own();
-                    if worth_parsing(input.bytes(), seen, &self.ring.limits) {
+                    if worth_parsing(input.bytes(), seen, &self.ring.site().limits) {
                         return Ended::Stay;
                     }
                 }
@@ -175,8 +175,8 @@ impl Connection {
             return Ended::Cut;
         }
         let ready = cold.wait().await;
-        let (date, at) = (self.ring.date(), out.position());
-        let answer = ready.answer(self.ring.common(&date), open.manner, out.buffer());
+        let (site, date, at) = (self.ring.site(), self.ring.date(), out.position());
+        let answer = ready.answer(site.common(&date), open.manner, out.buffer());
         self.note_answer(&mut open, out.since(at));
         match answer {
             files::Answer::Whole { status, body_bytes } => {

@@ -91,12 +91,13 @@ impl Connection {
         let asks = Asks {
             socket,
             trailers: open.trailers,
-            timing: call.app().server_timing,
+            timing: call.app().server_timing(),
             head: !self.ring.access.borrow().wanted().response.is_empty(),
         };
         if body.is_none() {
             input.own();
         }
+        let site = self.ring.site();
         let mut reply = Reply::new(open.manner, asks, out);
         let mut pace = Pace {
             full: false,
@@ -117,7 +118,7 @@ impl Connection {
                 input.own();
             }
             let date = self.ring.date();
-            let pull = reply.pull(&mut call, &self.socket, out, self.ring.common(&date));
+            let pull = reply.pull(&mut call, &self.socket, out, site.common(&date));
             if let Some(head) = reply.head.take() {
                 self.note_answer(&mut open, &head);
             }
@@ -135,9 +136,9 @@ impl Connection {
                     continue;
                 }
                 Ok(Pull::Accepted) => {
-                    let app = &self.ring.config.apps[call.app().index];
-                    let options = &app.options.websocket;
-                    let session = Session::new(call, open, reply.asks.socket, options, input, out);
+                    let options = call.app().websocket();
+                    let offer = reply.asks.socket;
+                    let session = Session::new(call, open, offer, &options, input, out);
                     return Ended::Socket(Box::new(session));
                 }
                 Ok(Pull::End) => {

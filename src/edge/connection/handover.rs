@@ -10,7 +10,7 @@ use super::exchange::Ended;
 use super::failure::Named;
 use super::output::Output;
 use super::reply::Reply;
-use super::request::Open;
+use super::request::{Open, TAKEN_IN};
 use crate::app::{Call, Served};
 use crate::files::{self, Answer};
 use crate::respond::{self, Manner};
@@ -258,10 +258,10 @@ impl Connection {
         let mut bytes = Vec::new();
         let cold = {
             let mut storage = HeaderStorage::new();
-            let date = self.ring.date();
-            let common = self.ring.common(&date);
-            let Parse::Complete { head, .. } = parse(wish, &mut storage, &self.ring.limits) else {
-                // Its head was taken in under the same limits; a worker has tampered with it.
+            let (site, date) = (self.ring.site(), self.ring.date());
+            let common = site.common(&date);
+            let Parse::Complete { head, .. } = parse(wish, &mut storage, &TAKEN_IN) else {
+                // A worker has tampered with it.
                 let body_bytes = respond::page(&mut bytes, 502, "", manner, common);
                 return Ok((
                     Answer::Whole {
@@ -282,9 +282,7 @@ impl Connection {
                 prefix,
                 head: &head,
             };
-            match self
-                .ring
-                .site()
+            match site
                 .files
                 .answer_internal(&request, common, manner, &mut bytes)
             {
@@ -295,8 +293,8 @@ impl Connection {
         self.flush(out).await.map_err(|_| ())?;
         let ready = cold.wait().await;
         bytes.clear();
-        let date = self.ring.date();
-        let answer = ready.answer(self.ring.common(&date), manner, &mut bytes);
+        let (site, date) = (self.ring.site(), self.ring.date());
+        let answer = ready.answer(site.common(&date), manner, &mut bytes);
         Ok((answer, bytes))
     }
 
@@ -317,10 +315,9 @@ impl Connection {
         if (300..304).contains(&status) {
             // To the name with a slash behind it: the client could not follow, and need not know the name.
             bytes.clear();
-            let date = self.ring.date();
+            let (site, date) = (self.ring.site(), self.ring.date());
             status = 404;
-            whole_bytes =
-                respond::page(&mut bytes, status, "", open.manner, self.ring.common(&date));
+            whole_bytes = respond::page(&mut bytes, status, "", open.manner, site.common(&date));
         }
         if matches!(status, 403 | 404 | 500..) {
             self.ring.log(

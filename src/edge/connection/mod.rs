@@ -37,6 +37,7 @@ use input::Input;
 use output::Output;
 use peer::Peer;
 use request::{Open, Step};
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +62,8 @@ pub struct Entrance {
     pub server_port: u16,
     /// The address or path itself: ASGI's `server`.
     pub listener: String,
+    /// Nothing more is accepted here.
+    closed: Cell<bool>,
 }
 
 impl Entrance {
@@ -74,13 +77,24 @@ impl Entrance {
                 },
                 server_port: address.port(),
                 listener: address.ip().to_string(),
+                closed: Cell::new(false),
             },
             config::Address::Unix(path) => Entrance {
                 server_name: "localhost".into(),
                 server_port: 0,
                 listener: path.display().to_string(),
+                closed: Cell::new(false),
             },
         }
+    }
+
+    /// Connections that are waiting already are taken in, and those that have come stay. The caller wakes whoever accepts.
+    pub fn close(&self) {
+        self.closed.set(true);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 }
 

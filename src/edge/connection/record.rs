@@ -4,7 +4,7 @@
 //! log.
 
 use super::peer::AddressText;
-use crate::access_log::{Entry, Extras};
+use crate::access_log::{AccessLog, Entry, Extras};
 use crate::forwarded::Client;
 use proto::Head;
 
@@ -24,12 +24,15 @@ pub struct Record {
     /// Headers of the answer.
     answer: Vec<u8>,
     answer_ends: Vec<u32>,
+    /// The access log that wanted those.
+    log: u32,
 }
 
 impl Record {
-    /// Replaces what was there. `wanted`: lower-case names of further headers.
-    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>, client: Client, wanted: &[String]) {
+    /// Replaces what was there, with the further headers that `access` wants.
+    pub fn fill(&mut self, line: &[u8], head: &Head<'_, '_>, client: Client, access: &AccessLog) {
         self.clear();
+        self.log = access.number();
         let address = AddressText::of(client.address);
         let remote = address.as_bytes();
         (self.port, self.https) = (client.port, client.https);
@@ -39,7 +42,7 @@ impl Record {
             self.bytes.extend_from_slice(cut(field));
             self.ends[index] = self.bytes.len() as u32;
         }
-        for name in wanted {
+        for name in &access.wanted().request {
             let mut headers = head.headers.iter();
             let header = headers.find(|header| header.name.eq_ignore_ascii_case(name));
             let value = header.map_or(&b""[..], |header| header.value);
@@ -58,6 +61,7 @@ impl Record {
     /// The same request of another client.
     pub fn copy(&mut self, other: &Record, client: Client) {
         self.clear();
+        self.log = other.log;
         (self.port, self.https) = (client.port, client.https);
         self.ends = other.ends;
         self.bytes
@@ -78,33 +82,43 @@ impl Record {
     }
 
     /// Takes in the head of an answer, as it stands before the body; in the place of one that came before.
-    pub fn note_answer(&mut self, head: &[u8], wanted: &[String]) {
+    pub fn note_answer(&mut self, head: &[u8], access: &AccessLog) {
         self.answer.clear();
         self.answer_ends.clear();
-        for name in wanted {
+        if self.log != access.number() {
+            return;
+        }
+        for name in &access.wanted().response {
             self.answer.extend_from_slice(cut(field(head, name)));
             self.answer_ends.push(self.answer.len() as u32);
         }
     }
 
-    /// What is known before the answer.
-    pub fn entry(&self) -> Entry<'_> {
+    /// What is known before the answer. If the log has changed meanwhile, the further headers are those that another wanted, and left out.
+    pub fn entry(&self, access: &AccessLog) -> Entry<'_> {
+        let (extras, response) = match self.log == access.number() {
+            true => (
+                Extras {
+                    bytes: &self.bytes[self.ends[4] as usize..],
+                    ends: &self.extra_ends,
+                },
+                Extras {
+                    bytes: &self.answer,
+                    ends: &self.answer_ends,
+                },
+            ),
+            false => Default::default(),
+        };
         Entry {
             line: self.line(),
             host: self.field(1),
             referer: self.field(2),
             user_agent: self.field(3),
             remote: std::str::from_utf8(self.field(4)).unwrap_or_default(),
-            extras: Extras {
-                bytes: &self.bytes[self.ends[4] as usize..],
-                ends: &self.extra_ends,
-            },
+            extras,
             port: self.port,
             https: self.https,
-            response: Extras {
-                bytes: &self.answer,
-                ends: &self.answer_ends,
-            },
+            response,
             ..Entry::default()
         }
     }
@@ -162,7 +176,7 @@ mod tests {
     #[test]
     fn a_record_keeps_what_the_log_shows() {
         let bytes =
-            b"GET /a HTTP/1.1\r\nHost: x\r\nuser-agent: ua\r\nReferer: r\r\nX-Id: 7\r\n\r\n";
+            b"GET /a HTTP/1.1\r\nHost: x\r\nuser-agent: ua\r\nReferer: r\r\nX-Two: x\r\nX-Id: 7\r\n\r\n";
         let mut storage = HeaderStorage::new();
         let proto::Parse::Complete { head, .. } =
             proto::http1::request::parse(bytes, &mut storage, &proto::Limits::default())
@@ -175,10 +189,19 @@ mod tests {
             https: true,
         };
         let mut record = Record::default();
-        let wanted = ["x-id".to_owned(), "none".to_owned(), "host".to_owned()];
+        let format = || {
+            let wanted = ["x-id", "none", "x-two"];
+            let pieces = wanted.map(|name| {
+                let name = name.to_owned();
+                let response = config::Piece::ResponseHeader(name.clone());
+                [config::Piece::RequestHeader(name), response]
+            });
+            Some(config::LogFormat::Atoms(pieces.concat()))
+        };
+        let mut access = AccessLog::new(format(), crate::mailbox::outbox().0);
         for _ in 0..2 {
-            record.fill(first_line(bytes), &head, client, &wanted);
-            let entry = record.entry();
+            record.fill(first_line(bytes), &head, client, &access);
+            let entry = record.entry(&access);
             assert_eq!(entry.line, b"GET /a HTTP/1.1");
             assert_eq!(
                 (entry.host, entry.referer, entry.user_agent),
@@ -190,11 +213,15 @@ mod tests {
                 (&b"7x"[..], &[1, 1, 2][..])
             );
             assert!(entry.port == 5 && entry.https && entry.response.bytes.is_empty());
-            let head = b"HTTP/1.1 200 OK\r\nX-Id: 8\r\nHost:9 \r\n\r\nNone: body";
-            record.note_answer(b"HTTP/1.1 404 Not Found\r\nX-Id: 7\r\n\r\n", &wanted);
-            record.note_answer(head, &wanted);
-            let answer = record.entry().response;
+            let head = b"HTTP/1.1 200 OK\r\nX-Id: 8\r\nX-Two:9 \r\n\r\nNone: body";
+            record.note_answer(b"HTTP/1.1 404 Not Found\r\nX-Id: 7\r\n\r\n", &access);
+            record.note_answer(head, &access);
+            let answer = record.entry(&access).response;
             assert_eq!((answer.bytes, answer.ends), (&b"89"[..], &[1, 1, 2][..]));
         }
+        access.turn_to(format(), 1);
+        let entry = record.entry(&access);
+        assert!(entry.extras.ends.is_empty() && entry.response.ends.is_empty());
+        assert_eq!(record.entry(&access).host, b"x");
     }
 }

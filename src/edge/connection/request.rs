@@ -25,6 +25,13 @@ use proto::target::Form;
 use proto::websocket::handshake::Offer;
 use proto::{Body, Head, HeaderStorage, Method, Reject};
 
+/// For a head that has been taken in once: the limits may have become narrower since.
+pub(super) const TAKEN_IN: proto::Limits = proto::Limits {
+    request_line: usize::MAX,
+    header_count: usize::MAX,
+    header_bytes: usize::MAX,
+};
+
 /// What a request whose answer is not complete yet leaves behind.
 pub struct Open {
     pub manner: Manner,
@@ -111,7 +118,7 @@ impl Connection {
             return (verdict, bytes.len());
         }
         let mut storage = HeaderStorage::new();
-        match parse(bytes, &mut storage, &self.ring.limits) {
+        match parse(bytes, &mut storage, &site.limits) {
             Parse::Partial => (Verdict::Step(Step::Partial), 0),
             Parse::Error(reject) => (Verdict::Step(self.reject(bytes, reject, out)), 0),
             Parse::Complete { head, len } => {
@@ -160,7 +167,7 @@ impl Connection {
         if head.target.form == Form::Asterisk {
             let (manner, used) = asked.without_body();
             let date = self.ring.date();
-            respond::options(out.buffer(), manner, self.ring.common(&date));
+            respond::options(out.buffer(), manner, site.common(&date));
             return (self.answered(asked, manner, 200, 0, out), used);
         }
         let mut scratch = self.ring.scratch.borrow_mut();
@@ -210,15 +217,15 @@ impl Connection {
         out: &mut Output,
     ) -> (Verdict, usize) {
         let (manner, used) = asked.without_body();
-        let date = self.ring.date();
-        let sent = respond::trouble(out.buffer(), text, manner, self.ring.common(&date));
+        let (site, date) = (self.ring.site(), self.ring.date());
+        let sent = respond::trouble(out.buffer(), text, manner, site.common(&date));
         (self.answered(asked, manner, 500, sent, out), used)
     }
 
     /// Appends an error page; the bytes of its body.
     pub(super) fn page(&self, status: u16, detail: &str, manner: Manner, out: &mut Output) -> u64 {
-        let date = self.ring.date();
-        let mut common = self.ring.common(&date);
+        let (site, date) = (self.ring.site(), self.ring.date());
+        let mut common = site.common(&date);
         if status == 503 {
             common.retry_after_s = self.ring.retry_after_s();
         }
@@ -268,7 +275,7 @@ impl Connection {
             head: asked.head,
         };
         let date = self.ring.date();
-        let common = self.ring.common(&date);
+        let common = site.common(&date);
         let answer = site.files.answer(&request, common, manner, out.buffer());
         if let files::Answer::Whole { status, .. } | files::Answer::Body { status, .. } = answer {
             self.remember_answer(site, asked, &request, status);
@@ -313,14 +320,14 @@ impl Connection {
         if !self.ring.access.borrow().wanted().is_empty() {
             let mut record = self.ring.take_record();
             self.remember(&mut record, asked);
-            record.note_answer(head, &self.ring.access.borrow().wanted().response);
-            self.write_log(record.entry(), started_ns, status, body_bytes, None);
+            record.note_answer(head, &self.ring.access.borrow());
+            self.log_record(&record, started_ns, status, body_bytes, None);
             self.ring.give_record(record);
             return;
         }
         // Nothing is copied where nothing has to wait.
         let (referer, user_agent) = record::from_whom(asked.head);
-        let client = Client::of(asked.head, self.peer(), &self.ring.config.forwarded);
+        let client = Client::of(asked.head, self.peer(), &self.ring.site().forwarded);
         let remote = AddressText::of(client.address);
         let entry = Entry {
             line: record::first_line(asked.bytes),
@@ -337,18 +344,16 @@ impl Connection {
 
     /// What the log will want to know.
     fn remember(&self, record: &mut Record, asked: &Asked<'_, '_, '_>) {
-        let client = Client::of(asked.head, self.peer(), &self.ring.config.forwarded);
-        let access = self.ring.access.borrow();
+        let client = Client::of(asked.head, self.peer(), &self.ring.site().forwarded);
         let line = record::first_line(asked.bytes);
-        record.fill(line, asked.head, client, &access.wanted().request);
+        record.fill(line, asked.head, client, &self.ring.access.borrow());
     }
 
     /// Keeps what the log will want to know of an answer whose head has just been written.
     pub(super) fn note_answer(&self, open: &mut Open, head: &[u8]) {
         let access = self.ring.access.borrow();
-        let wanted = &access.wanted().response;
-        if !wanted.is_empty() {
-            open.record.note_answer(head, wanted);
+        if !access.wanted().response.is_empty() {
+            open.record.note_answer(head, &access);
         }
     }
 
@@ -362,15 +367,21 @@ impl Connection {
     ) {
         self.count(status, body_bytes, open.started_ns);
         if self.ring.access.borrow().is_on() {
-            self.write_log(
-                open.record.entry(),
-                open.started_ns,
-                status,
-                body_bytes,
-                app,
-            );
+            self.log_record(&open.record, open.started_ns, status, body_bytes, app);
         }
         self.ring.give_record(open.record);
+    }
+
+    fn log_record(
+        &self,
+        record: &Record,
+        started_ns: u64,
+        status: u16,
+        body_bytes: u64,
+        app: Option<(&str, Served)>,
+    ) {
+        let entry = record.entry(&self.ring.access.borrow());
+        self.write_log(entry, started_ns, status, body_bytes, app);
     }
 
     #[inline]

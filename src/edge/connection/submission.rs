@@ -15,6 +15,7 @@ use proto::path::Path;
 use proto::websocket::deflate::Policy;
 use proto::websocket::handshake::{self, Offer};
 use proto::{Body, Head, Version};
+use shm::Purpose;
 use shm::request as wire;
 use std::rc::Rc;
 
@@ -109,7 +110,7 @@ impl Connection {
         }
         let content = match head.body {
             Body::None | Body::Length(0) => Some((Content::None, 0)),
-            Body::Length(length) if length > self.ring.config.limits.body_bytes => {
+            Body::Length(length) if length > self.ring.site().body_bytes_max => {
                 return self.refuse(asked, 413, "the request body is too large", out);
             }
             Body::Length(length) => asked
@@ -176,7 +177,7 @@ impl Connection {
         };
         match self.submit(app, head, path, Content::Stream { length, expects }) {
             Ok(call) => {
-                let length_max = self.ring.config.limits.body_bytes;
+                let length_max = self.ring.site().body_bytes_max;
                 let body = StreamBody::new(head.body, length_max, expects, uring::now());
                 let open = self.open(asked, asked.manner);
                 let body = Box::new(body);
@@ -195,8 +196,7 @@ impl Connection {
         path: Path<'_>,
         out: &mut Output,
     ) -> Option<(Verdict, usize)> {
-        let options = &self.ring.config.apps[app.index].options.websocket;
-        let policy = options.deflate.then_some(&Policy::FRUGAL);
+        let policy = app.websocket().deflate.then_some(&Policy::FRUGAL);
         let offer: Offer = match handshake::check(asked.head, policy) {
             Ok(offer) => offer,
             // Whether the app would have known WebSockets nobody can say yet.
@@ -244,7 +244,7 @@ impl Connection {
         path: Path<'_>,
         content: Content<'_>,
     ) -> Result<Call, Refusal> {
-        let client = Client::of(head, self.peer(), &self.ring.config.forwarded);
+        let client = Client::of(head, self.peer(), &self.ring.site().forwarded);
         let address = AddressText::of(client.address);
         let server_name = match (app.interface(), head.host) {
             (Some(Interface::Asgi), _) => &self.entrance.listener,
@@ -272,7 +272,11 @@ impl Connection {
             remote_port: client.port,
             content_length,
         };
-        app.submit(app.rule(path.bytes), uring::now(), |area| {
+        let purpose = match content {
+            Content::Socket => Purpose::Socket,
+            _ => Purpose::Request,
+        };
+        app.submit(app.rule(path.bytes), purpose, uring::now(), |area| {
             let headers = head
                 .headers
                 .iter()
@@ -304,6 +308,7 @@ impl Connection {
 pub fn explain(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::Full => (503, "too many requests are waiting; try again soon"),
+        Refusal::TooManySockets => (503, "too many WebSockets are open; try again later"),
         Refusal::Down => (503, "the application is not available"),
         Refusal::HeadTooLarge => (431, "request head too large"),
     }

@@ -6,6 +6,7 @@
 
 use super::input::Input;
 use super::output::Output;
+use super::request::TAKEN_IN;
 use super::source::Source;
 use super::submission::{Content, Upload, explain};
 use super::{Connection, Ring};
@@ -83,7 +84,7 @@ impl Connection {
             memory_max: self.memory_max(upload),
             spool: None,
             length: 0,
-            length_max: self.ring.config.limits.body_bytes,
+            length_max: self.ring.site().body_bytes_max,
         };
         if upload.expects && input.is_empty() {
             debug_assert!(manner.version == proto::Version::Http11);
@@ -124,8 +125,7 @@ impl Connection {
 
     fn submit_upload(&self, upload: &Upload, gathered: Gathered) -> Result<Call, Failed> {
         let mut storage = HeaderStorage::new();
-        let Parse::Complete { head, .. } = parse(&upload.head, &mut storage, &self.ring.limits)
-        else {
+        let Parse::Complete { head, .. } = parse(&upload.head, &mut storage, &TAKEN_IN) else {
             return Err(Failed::Answer(400, "malformed request", false));
         };
         let mut scratch = self.ring.scratch.borrow_mut();

@@ -1,7 +1,7 @@
 //! The access log and the error log of this edge, and what feeds the error log from app hosts.
 //!
-//! Owns the writers, the ways to syslog and statsd, and the host pipes' tasks. Invariant: two logs with one target share one writer, so their lines never mix.
-//! Must not know what is worth saying.
+//! Owns the writers, the ways to syslog and statsd, and the host pipes' tasks. Invariants: two logs with one target share one writer, so their
+//! lines never mix; lines that were made for a log go there, also when another has taken its place meanwhile. Must not know what is worth saying.
 
 use super::host_log::{Cutter, Entry, HOLD_NS};
 use super::log_writer::LogWriter;
@@ -11,7 +11,7 @@ use crate::error_log::{Line, Origin};
 use crate::mailbox::Recycler;
 use crate::timestamp::Timestamp;
 use config::{Config, LogLevel, LogTarget};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -32,8 +32,10 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_secs(86_400);
 
 pub struct Logs {
-    access: Option<LogWriter>,
+    /// By number: the present one last, before it those that ring threads may still write to.
+    access: RefCell<Vec<(u32, Option<LogWriter>)>>,
     error: ErrorLog,
+    recycler: Recycler,
     /// True: read what is left and end.
     stopping: watch::Sender<bool>,
     hosts: RefCell<Vec<JoinHandle<()>>>,
@@ -41,17 +43,16 @@ pub struct Logs {
 
 #[derive(Clone)]
 struct ErrorLog {
-    own: OwnLog,
+    own: Rc<OwnLog>,
     syslog: Option<Rc<Syslog>>,
     statsd: Option<Rc<Statsd>>,
 }
 
 /// The error log alone, without who is told beside it.
-#[derive(Clone)]
 struct OwnLog {
-    writer: LogWriter,
-    level: LogLevel,
-    stamp: Rc<RefCell<Timestamp>>,
+    writer: RefCell<LogWriter>,
+    level: Cell<LogLevel>,
+    stamp: RefCell<Timestamp>,
 }
 
 impl Logs {
@@ -59,44 +60,126 @@ impl Logs {
     pub fn open(config: &Config, recycler: Recycler) -> Result<Logs, String> {
         let writer = LogWriter::start(&config.error_log, drop)
             .map_err(|error| cannot_open("error", &config.error_log, &error))?;
-        let access = match &config.access_log {
-            None => None,
-            Some(target) if target == writer.target() => Some(writer.clone()),
-            Some(target) => Some(
-                LogWriter::start(target, move |buffer| recycler.recycle(buffer))
-                    .map_err(|error| cannot_open("access", target, &error))?,
-            ),
-        };
-        let own = OwnLog {
-            writer,
-            level: config.log_level,
-            stamp: Rc::default(),
-        };
+        let own = Rc::new(OwnLog {
+            writer: RefCell::new(writer),
+            level: Cell::new(config.log_level),
+            stamp: RefCell::default(),
+        });
         // What becomes of them is said here only: they could not be told of their own absence.
         let voice = || {
-            let own = own.clone();
+            let own = Rc::clone(&own);
             move |level, message| own.write(&Line::of_edge(level, message))
         };
         let syslog = config.syslog.as_ref();
         let statsd = config.statsd.as_ref();
-        Ok(Logs {
-            access,
+        let logs = Logs {
+            access: RefCell::default(),
             error: ErrorLog {
                 syslog: syslog.map(|syslog| Rc::new(Syslog::start(syslog, voice()))),
                 statsd: statsd.map(|statsd| Rc::new(Statsd::start(statsd, voice()))),
                 own,
             },
+            recycler,
             stopping: watch::Sender::new(false),
             hosts: RefCell::default(),
-        })
+        };
+        let access = logs.access_writer(config.access_log.as_ref())?;
+        logs.access.borrow_mut().push((0, access));
+        Ok(logs)
     }
 
-    /// Whole lines of the access log.
-    pub fn access(&self, lines: Vec<u8>) {
+    /// The writer of that target, if it has one already, or a new one.
+    fn access_writer(&self, target: Option<&LogTarget>) -> Result<Option<LogWriter>, String> {
+        let Some(target) = target else {
+            return Ok(None);
+        };
+        let known = self.writers().into_iter();
+        let mut known = known.filter(|writer| writer.target() == target);
+        if let Some(writer) = known.next() {
+            return Ok(Some(writer));
+        }
+        let recycler = self.recycler.clone();
+        LogWriter::start(target, move |buffer| recycler.recycle(buffer))
+            .map(Some)
+            .map_err(|error| cannot_open("access", target, &error))
+    }
+
+    /// Each once.
+    fn writers(&self) -> Vec<LogWriter> {
+        let mut writers = vec![self.error.own.writer.borrow().clone()];
+        for (_, writer) in &*self.access.borrow() {
+            if let Some(writer) = writer
+                && !writers
+                    .iter()
+                    .any(|known| known.target() == writer.target())
+            {
+                writers.push(writer.clone());
+            }
+        }
+        writers
+    }
+
+    /// Logs as the configuration says from now on; the access log has this number. One that cannot be opened stays where it was, and that is
+    /// said.
+    pub fn turn_to(&self, config: &Config, number: u32) {
+        self.error.own.level.set(config.log_level);
+        let before = self.writers();
+        let of = |target: &LogTarget| {
+            let known = before.iter().find(|writer| writer.target() == target);
+            known.map_or_else(|| LogWriter::start(target, drop), |known| Ok(known.clone()))
+        };
+        match of(&config.error_log) {
+            Ok(writer) => drop(self.error.own.writer.replace(writer)),
+            Err(error) => self.say(
+                LogLevel::Error,
+                cannot_open("error", &config.error_log, &error),
+            ),
+        }
+        let current = self.access.borrow().last().map_or(0, |(number, _)| *number);
+        if number != current {
+            let writer = match self.access_writer(config.access_log.as_ref()) {
+                Ok(writer) => writer,
+                Err(message) => {
+                    self.say(LogLevel::Error, message);
+                    self.present_access()
+                }
+            };
+            self.access.borrow_mut().push((number, writer));
+        }
+        self.end_those_of(before);
+    }
+
+    /// No ring thread writes to an access log before this one any more.
+    pub fn retire(&self, oldest: u32) {
+        let before = self.writers();
+        self.access
+            .borrow_mut()
+            .retain(|(number, _)| *number >= oldest);
+        self.end_those_of(before);
+    }
+
+    /// Ends the writers among `before` that nobody has any more, once they have written everything.
+    fn end_those_of(&self, before: Vec<LogWriter>) {
+        let now = self.writers();
+        for writer in before {
+            if !now.iter().any(|known| known.target() == writer.target()) {
+                tokio_uring::spawn(async move { writer.stop().await });
+            }
+        }
+    }
+
+    fn present_access(&self) -> Option<LogWriter> {
+        self.access.borrow().last()?.1.clone()
+    }
+
+    /// Whole lines of the `number`th access log.
+    pub fn access(&self, lines: Vec<u8>, number: u32) {
         if let Some(syslog) = &self.error.syslog {
             syslog.access(&lines);
         }
-        if let Some(writer) = &self.access {
+        let access = self.access.borrow();
+        let found = access.iter().find(|(each, _)| *each == number);
+        if let Some((_, Some(writer))) = found {
             writer.write(lines);
         }
     }
@@ -122,29 +205,26 @@ impl Logs {
 
     /// A line that somebody else has made.
     pub fn write(&self, line: &Line) {
-        if line.level >= self.error.own.level {
+        if line.level >= self.error.own.level.get() {
             self.error.write(line);
         }
     }
 
     pub fn take_lost_lines(&self) -> u64 {
-        self.access.as_ref().map_or(0, LogWriter::take_lost_lines)
-            + self.error.own.writer.take_lost_lines()
+        self.writers().iter().map(LogWriter::take_lost_lines).sum()
     }
 
     /// Opens both again; whichever cannot be opened goes on as it was, and that is said.
     pub async fn reopen(&self) {
-        let error_log = &self.error.own.writer;
+        let error_log = self.error.own.writer.borrow().clone();
         if let Err(error) = error_log.reopen().await {
             self.say(
                 LogLevel::Error,
                 cannot_open("error", error_log.target(), &error),
             );
         }
-        let own = self
-            .access
-            .as_ref()
-            .filter(|access| access.target() != error_log.target());
+        let own = self.present_access();
+        let own = own.filter(|access| access.target() != error_log.target());
         if let Some(access) = own
             && let Err(error) = access.reopen().await
         {
@@ -185,8 +265,8 @@ impl Logs {
             // A task that panicked has said so on stderr.
             drop(task.await);
         }
-        if let Some(access) = &self.access {
-            access.stop().await;
+        for writer in self.writers() {
+            writer.stop().await;
         }
         self.error.stop().await;
     }
@@ -219,7 +299,8 @@ impl ErrorLog {
         };
         // What they do not take in that time is lost.
         drop(tokio::time::timeout(OTHERS_PATIENCE, others).await);
-        self.own.writer.stop().await;
+        let writer = self.own.writer.borrow().clone();
+        writer.stop().await;
     }
 }
 
@@ -227,7 +308,7 @@ impl OwnLog {
     fn write(&self, line: &Line) {
         let mut bytes = Vec::with_capacity(line.message.len() + 64);
         line.format(&mut self.stamp.borrow_mut(), &mut bytes);
-        self.writer.write(bytes);
+        self.writer.borrow().write(bytes);
     }
 }
 

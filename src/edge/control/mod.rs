@@ -177,7 +177,9 @@ async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
             return Err(Stopped);
         }
     };
-    let rings = match start_rings(&parts, &out) {
+    let options = parts.config.apps.iter().map(|app| &app.options);
+    let gates: Vec<_> = options.map(|app| Arc::new(Gates::new(app))).collect();
+    let rings = match start_rings(&parts, &gates, &out) {
         Ok(rings) => rings,
         Err(error) => {
             let message = format!("the edge's threads do not start: {error}");
@@ -192,7 +194,7 @@ async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
         status_listener,
         ..
     } = parts;
-    let world = World::new(config, epoch, sys::clock::monotonic_ns(), rings);
+    let world = World::new(config, epoch, sys::clock::monotonic_ns(), rings, gates);
     let control = Rc::new(Control {
         world: RefCell::new(world),
         logs,
@@ -208,9 +210,12 @@ async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
     result
 }
 
-fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<Vec<RingHandle>> {
+fn start_rings(
+    parts: &Parts,
+    gates: &[Arc<Gates>],
+    out: &crate::mailbox::Outbox,
+) -> std::io::Result<Vec<RingHandle>> {
     let cpus = sys::cpu::allowed().unwrap_or_default();
-    let gates = Arc::new(Gates::new(&parts.config));
     let mut rings = Vec::with_capacity(parts.config.rings);
     for (ring, doorbell) in parts.doorbells.iter().enumerate() {
         let mailbox = Arc::new(Mailbox::new(EventFd::from_fd(doorbell.try_clone()?)));
@@ -222,7 +227,7 @@ fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<V
             mailbox: Arc::clone(&mailbox),
             outbox: out.clone(),
             stats: Arc::clone(&stats),
-            gates: Arc::clone(&gates),
+            gates: gates.to_vec(),
             // More rings than CPUs is a wish for sharing; pinning would only make it worse.
             cpu: (parts.config.rings <= cpus.len()).then(|| cpus[ring]),
             recover: parts.epoch > 1,
@@ -233,6 +238,7 @@ fn start_rings(parts: &Parts, out: &crate::mailbox::Outbox) -> std::io::Result<V
             thread: Some(thread),
             up: false,
             drained: false,
+            log: 0,
         });
     }
     Ok(rings)
@@ -305,6 +311,10 @@ async fn obey(control: &Rc<Control>, effect: Effect) -> Option<Duration> {
                 .read_host(name.unwrap_or_default(), generation, pipe);
         }
         Effect::ReopenLogs => control.logs.reopen().await,
+        Effect::Turned { log } => {
+            let config = Arc::clone(&control.world.borrow().config);
+            control.logs.turn_to(&config, log);
+        }
         Effect::Drain { grace_ms } => return Some(Duration::from_millis(grace_ms) + DRAIN_SLACK),
         Effect::Quit => return Some(QUIT_PATIENCE),
         Effect::CommandDone { id, ok, message } => {
@@ -320,7 +330,17 @@ async fn obey(control: &Rc<Control>, effect: Effect) -> Option<Duration> {
 /// Takes in what a ring thread says.
 async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
     match message {
-        FromRing::AccessLog(lines) => control.logs.access(lines),
+        FromRing::AccessLog { lines, log } => control.logs.access(lines, log),
+        FromRing::Turned { ring, log } => {
+            let oldest = {
+                let mut world = control.world.borrow_mut();
+                if let Some(ring) = world.rings.get_mut(ring) {
+                    ring.log = log;
+                }
+                world.rings.iter().map(|ring| ring.log).min()
+            };
+            control.logs.retire(oldest.unwrap_or(log));
+        }
         FromRing::Answers(answers) => control.count(&answers),
         FromRing::Log(line) => control.logs.write(&line),
         FromRing::Up { ring } => {
@@ -423,7 +443,7 @@ async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
     }
     while let Some(message) = from_rings.try_next() {
         match message {
-            FromRing::AccessLog(lines) => control.logs.access(lines),
+            FromRing::AccessLog { lines, log } => control.logs.access(lines, log),
             FromRing::Answers(answers) => control.count(&answers),
             FromRing::Log(line) => control.logs.write(&line),
             _ => {}

@@ -79,7 +79,6 @@ impl Edge {
             sys::socket::tcp_listen(socket.as_fd(), 16).expect("listen");
         }
         let message = ToEdge::Listener {
-            index: 0,
             address: Address::Tcp(address),
             per_ring: true,
         };

@@ -5,6 +5,7 @@
 //! Must not know how messages arrive or how the status is asked for.
 
 use crate::files;
+use crate::gate::Gates;
 use crate::mailbox::{Mailbox, ToRing};
 use crate::snapshot::{Snapshot, WorkerView};
 use crate::stats::RingStats;
@@ -25,6 +26,8 @@ pub struct RingHandle {
     pub thread: Option<JoinHandle<()>>,
     pub up: bool,
     pub drained: bool,
+    /// The access log that it writes to by now.
+    pub log: u32,
 }
 
 pub struct World {
@@ -33,6 +36,10 @@ pub struct World {
     /// Ring clock at the start of this edge.
     pub started_ns: u64,
     pub rings: Vec<RingHandle>,
+    /// As `config.apps`.
+    gates: Vec<Arc<Gates>>,
+    /// Counts the access logs of this edge.
+    log: u32,
     pub snapshot: Snapshot,
     /// By app; `None` until it has come.
     pub segments: Vec<Option<Arc<shm::Segment>>>,
@@ -59,6 +66,10 @@ pub enum Effect {
         pipe: OwnedFd,
     },
     ReopenLogs,
+    /// The configuration is another; its access log is the `log`th.
+    Turned {
+        log: u32,
+    },
     Drain {
         grace_ms: u64,
     },
@@ -71,7 +82,13 @@ pub enum Effect {
 }
 
 impl World {
-    pub fn new(config: Arc<Config>, epoch: u32, started_ns: u64, rings: Vec<RingHandle>) -> World {
+    pub fn new(
+        config: Arc<Config>,
+        epoch: u32,
+        started_ns: u64,
+        rings: Vec<RingHandle>,
+        gates: Vec<Arc<Gates>>,
+    ) -> World {
         World {
             snapshot: Snapshot::starting(&config),
             segments: vec![None; config.apps.len()],
@@ -79,6 +96,8 @@ impl World {
             epoch,
             started_ns,
             rings,
+            gates,
+            log: 0,
             listeners: Vec::new(),
             processes: serde_json::Value::Null,
             accepting: false,
@@ -109,11 +128,14 @@ impl World {
     pub fn apply(&mut self, message: ToEdge, mut descriptors: Vec<OwnedFd>) -> Effect {
         match message {
             ToEdge::Start { .. } => complaint("a second Start"),
-            ToEdge::Listener {
-                index: _,
-                address,
-                per_ring,
-            } => self.listener(address, per_ring, descriptors),
+            ToEdge::Listener { address, per_ring } => self.listener(address, per_ring, descriptors),
+            ToEdge::Unlisten { address } => {
+                self.listeners.retain(|known| *known != address);
+                self.post_all(|| ToRing::Unlisten {
+                    address: address.clone(),
+                });
+                Effect::None
+            }
             ToEdge::App { app, name } => match descriptors.pop() {
                 Some(segment) => self.app(app, &name, segment),
                 None => complaint("an app without its segment"),
@@ -189,16 +211,7 @@ impl World {
                 self.processes = document;
                 Effect::None
             }
-            ToEdge::Site {
-                statics,
-                sendfile_roots,
-                timeouts,
-            } => self.site(Config {
-                statics,
-                sendfile_roots,
-                timeouts,
-                ..(*self.config).clone()
-            }),
+            ToEdge::Site { config } => self.site(*config),
             ToEdge::Go => {
                 self.accepting = true;
                 self.post_all(|| ToRing::Go);
@@ -251,8 +264,11 @@ impl World {
         Effect::None
     }
 
-    /// New locations for every ring, or, if one cannot be opened, for none.
+    /// A new configuration for every ring, or, if a location of it cannot be opened, for none.
     fn site(&mut self, config: Config) -> Effect {
+        if config.rings != self.config.rings || config.apps.len() != self.config.apps.len() {
+            return complaint("a configuration with other rings or apps");
+        }
         let open = || {
             let mut all = Vec::with_capacity(self.rings.len());
             for _ in &self.rings {
@@ -270,18 +286,27 @@ impl World {
             Err(error) => {
                 return Effect::Say(
                     config::LogLevel::Error,
-                    format!("{error}; the old locations stay"),
+                    format!("{error}; the old configuration stays"),
                 );
             }
         };
+        let another_log = config.access_log != self.config.access_log
+            || config.access_log_format != self.config.access_log_format;
+        self.log += u32::from(another_log);
+        let gates = self.gates.iter().zip(&config.apps);
+        self.gates = gates
+            .map(|(gates, app)| Arc::new(gates.turned_to(&app.options)))
+            .collect();
         self.config = Arc::new(config);
         for (ring, directories) in self.rings.iter().zip(directories) {
             ring.mailbox.post(ToRing::Site {
                 config: Arc::clone(&self.config),
                 directories,
+                gates: self.gates.clone(),
+                log: self.log,
             });
         }
-        Effect::None
+        Effect::Turned { log: self.log }
     }
 
     fn app(&mut self, app: usize, name: &str, segment: OwnedFd) -> Effect {

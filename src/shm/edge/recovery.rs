@@ -36,6 +36,10 @@ impl EdgeRing {
     /// until their worker ends. `new` does it. Returns how many are kept aside.
     pub fn recover(&mut self) -> usize {
         self.free.clear();
+        self.taken = [0; 2];
+        for entry in &mut self.entries {
+            entry.purpose = None;
+        }
         self.orphans.clear();
         self.submitted = 0;
         let slots = self.entries.len();

@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::{LAYOUT, Pair, answer};
-use shm::{Layout, SlotId};
+use shm::{Layout, Purpose, SlotId};
 
 fn submit_urgent(pair: &mut Pair, text: &[u8]) -> SlotId {
     let slot = pair.edge.reserve().unwrap();
@@ -85,12 +85,26 @@ fn more_than_the_urgent_queue_holds_takes_the_usual_one() {
 }
 
 #[test]
-fn some_slots_can_be_kept_for_it() {
+fn some_slots_can_be_kept_for_it_and_each_purpose_has_its_own() {
     let mut pair = Pair::new();
-    for _ in 0..6 {
-        assert!(pair.edge.reserve_beyond(2).is_some());
-    }
-    assert_eq!(pair.edge.reserve_beyond(2), None);
-    assert!(pair.edge.reserve().is_some() && pair.edge.reserve().is_some());
-    assert_eq!(pair.edge.reserve(), None);
+    let mut take = |purpose, bound| pair.edge.reserve_within(purpose, bound);
+    let requests: Vec<_> = (0..3).map(|_| take(Purpose::Request, 3)).collect();
+    assert!(requests.iter().all(Option::is_some));
+    assert_eq!(take(Purpose::Request, 3), None);
+    let sockets: Vec<_> = (0..4).map(|_| take(Purpose::Socket, 4)).collect();
+    assert!(sockets.iter().all(Option::is_some));
+    assert_eq!(take(Purpose::Socket, 4), None);
+    assert!(take(Purpose::Request, 4).is_some());
+    assert_eq!(take(Purpose::Request, 5), None, "all eight are taken");
+    // What is given back is free for either.
+    pair.edge.abandon(sockets[0].unwrap());
+    assert_eq!(pair.edge.taken(Purpose::Socket), 3);
+    assert!(pair.edge.reserve_within(Purpose::Request, 5).is_some());
+    assert_eq!(
+        (
+            pair.edge.taken(Purpose::Request),
+            pair.edge.taken(Purpose::Socket)
+        ),
+        (5, 3)
+    );
 }

@@ -72,9 +72,8 @@ impl Edge {
             config: Box::new(ctx.setup.config.clone()),
             epoch: self.epoch,
         });
-        for (index, (address, per_ring)) in ctx.setup.listeners.iter().enumerate() {
+        for (address, per_ring) in &ctx.setup.listeners {
             ctx.edge(ToEdge::Listener {
-                index,
                 address: address.clone(),
                 per_ring: *per_ring,
             });

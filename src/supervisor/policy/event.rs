@@ -27,7 +27,7 @@ pub enum Event {
     Interrupt,
     /// HUP.
     Reload,
-    /// Answer to [`Action::ReadConfig`]: the configuration as it reads now, or why it cannot be used.
+    /// Answer to [`Action::ReadConfig`]: the configuration as it reads now, everything of `binds` open, or why it cannot be used.
     ConfigRead(Result<Box<Config>, String>),
     /// With `reload`: files of this app have changed.
     FilesChanged {
@@ -97,7 +97,7 @@ pub enum Action {
     },
     /// Read the configuration again.
     ReadConfig,
-    /// The configuration from now on: later orders are made from it.
+    /// The configuration from now on: later orders are made from it, and what it does not listen on is closed.
     Configure(Box<Config>),
     /// What a probe found does not hold.
     ForgetProbe {

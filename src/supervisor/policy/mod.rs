@@ -44,6 +44,8 @@ pub struct Setup {
     pub no_interpreters: Vec<Option<String>>,
     /// Seats in each app's exchange.
     pub seats: u16,
+    /// Requests and WebSockets that each app's exchange has room for.
+    pub slots: usize,
     pub supervisor_pid: u32,
     /// For jitter.
     pub seed: u64,

@@ -4,7 +4,7 @@
 
 use super::app::App;
 use super::{Action, Context, Outside, Policy, Stop};
-use config::{Address, AppOptions, Config, LogLevel, StaticMount};
+use config::{Address, Config, LogLevel, StaticMount};
 use control::message::ToEdge;
 
 /// Quiet time after a change of a file before the code is loaded anew: editors and version control write several.
@@ -56,70 +56,93 @@ impl Policy {
     /// Takes over what can be changed while it serves.
     fn reconfigure(&mut self, new: Config) {
         let old = &self.setup.config;
-        let mut next = Config {
-            chdir: new.chdir.clone(),
-            env: new.env.clone(),
-            pythonpath: new.pythonpath.clone(),
-            ..old.clone()
-        };
-        let mut kept = Vec::new();
-        let same_apps = new.apps.len() == old.apps.len()
-            && next.apps.iter_mut().all(|app| {
-                let found = new.apps.iter().find(|each| each.mount == app.mount);
-                if let Some(found) = found {
-                    app.target.clone_from(&found.target);
-                    let options = taken_over(&app.options, &found.options);
-                    if options != found.options {
-                        kept.push(app.name.clone());
-                    }
-                    app.options = options;
+        let mut next = with_fixed(new.clone(), old);
+        let mut rest = left_over(&new, &next);
+        if new.limits.pending + new.limits.websockets > self.setup.slots {
+            next.limits.pending = old.limits.pending;
+            next.limits.websockets = old.limits.websockets;
+            rest.push(format!(
+                "pending and websockets (together they may be {} now)",
+                self.setup.slots
+            ));
+        }
+        let same_apps = new.apps.len() == old.apps.len();
+        let apps: Option<Vec<_>> = old
+            .apps
+            .iter()
+            .map(|app| {
+                let found = new.apps.iter().find(|each| each.mount == app.mount)?;
+                let mut options = found.options.clone();
+                if options.python != app.options.python {
+                    rest.push(format!("python of {}", app.name));
+                    options.python.clone_from(&app.options.python);
                 }
-                found.is_some()
-            });
-        if !same_apps {
-            next.apps.clone_from(&old.apps);
-            self.log(
-                LogLevel::Warning,
-                "other applications or mounts take a restart; those that serve stay",
-            );
+                Some(config::App {
+                    target: found.target.clone(),
+                    options,
+                    ..app.clone()
+                })
+            })
+            .collect();
+        match apps {
+            Some(apps) if same_apps => next.apps = apps,
+            _ => {
+                next.apps.clone_from(&old.apps);
+                rest.push("applications and mounts".into());
+                let hides_app =
+                    |files: &StaticMount| old.apps.iter().any(|app| app.mount == files.url);
+                if next.statics.iter().any(hides_app) {
+                    next.statics.clone_from(&old.statics);
+                    next.sendfile_roots.clone_from(&old.sendfile_roots);
+                    rest.push("statics".into());
+                }
+            }
         }
-        if same_apps && !kept.is_empty() {
-            let text = format!(
-                "what was changed of the {FIXED} of {} takes a restart",
-                kept.join(", ")
-            );
-            self.log(LogLevel::Warning, &text);
-        }
-        let hides_app = |files: &StaticMount| next.apps.iter().any(|app| app.mount == files.url);
-        if same_apps || !new.statics.iter().any(hides_app) {
-            next.statics.clone_from(&new.statics);
-            next.sendfile_roots.clone_from(&new.sendfile_roots);
-        }
-        next.timeouts = new.timeouts;
-        let rest = left_over(&new, &next);
+        let differs = next != *old;
         if !rest.is_empty() {
             let text = format!("what was changed of {} takes a restart", rest.join(", "));
             self.log(LogLevel::Warning, &text);
         }
-        let old = &self.setup.config;
-        if next == *old {
-            return;
+        if differs {
+            self.turn_to(next);
         }
-        let same_site = (&next.statics, &next.sendfile_roots, next.timeouts)
-            == (&old.statics, &old.sendfile_roots, old.timeouts);
+    }
+
+    fn turn_to(&mut self, next: Config) {
         for (app, config) in self.apps.iter_mut().zip(&next.apps) {
             app.configure(config);
         }
+        self.listen_as(&next.binds);
         self.setup.config = next.clone();
-        if !same_site {
-            self.log(LogLevel::Info, "locations and timeouts are the new ones");
-            self.tell_edge(ToEdge::Site {
-                statics: next.statics.clone(),
-                sendfile_roots: next.sendfile_roots.clone(),
-                timeouts: next.timeouts,
-            });
-        }
+        self.log(LogLevel::Info, "the settings are the new ones");
+        self.tell_edge(ToEdge::Site {
+            config: Box::new(next.clone()),
+        });
         self.out.push(Action::Configure(Box::new(next)));
+    }
+
+    /// The sockets of new addresses are open already; those of others are closed with [`Action::Configure`].
+    fn listen_as(&mut self, binds: &[Address]) {
+        let before = std::mem::take(&mut self.setup.listeners);
+        let (kept, gone) = before
+            .into_iter()
+            .partition(|(address, _)| binds.contains(address));
+        self.setup.listeners = kept;
+        for address in binds {
+            let mut known = self.setup.listeners.iter();
+            if known.any(|(known, _)| known == address) {
+                continue;
+            }
+            let (address, per_ring) = (address.clone(), matches!(address, Address::Tcp(_)));
+            self.log(LogLevel::Info, &format!("listening on {address}"));
+            let listener = (address.clone(), per_ring);
+            self.setup.listeners.push(listener);
+            self.tell_edge(ToEdge::Listener { address, per_ring });
+        }
+        for (address, _) in gone {
+            self.log(LogLevel::Info, &format!("{address} is closed"));
+            self.tell_edge(ToEdge::Unlisten { address });
+        }
     }
 
     /// Tells those who asked for a reload how it went, once it is over.
@@ -157,48 +180,36 @@ impl Policy {
     }
 }
 
-/// Settings of an app that a running server keeps: the edge's, and the interpreter that was found.
-const FIXED: &str = "python, timeout, routes, concurrency, server-timing or WebSocket settings";
-
-/// What can be taken over of an app's new settings.
-fn taken_over(old: &AppOptions, new: &AppOptions) -> AppOptions {
-    AppOptions {
-        python: old.python.clone(),
-        timeout_ms: old.timeout_ms,
-        routes: old.routes.clone(),
-        concurrency: old.concurrency,
-        server_timing: old.server_timing,
-        websocket: old.websocket,
-        ..new.clone()
+/// What the processes were started with, or as, stays whatever the configuration says.
+fn with_fixed(new: Config, old: &Config) -> Config {
+    let old = old.clone();
+    Config {
+        inherited: old.inherited,
+        rings: old.rings,
+        python: old.python,
+        control_socket: old.control_socket,
+        control_socket_chosen: old.control_socket_chosen,
+        pid_file: old.pid_file,
+        identity: old.identity,
+        daemon: old.daemon,
+        extension: old.extension,
+        ready_fd: old.ready_fd,
+        statsd: old.statsd,
+        syslog: old.syslog,
+        notes: old.notes,
+        file: old.file,
+        ..new
     }
 }
 
-/// What a new configuration says otherwise than the next one, by the names of the fields.
+/// What the new configuration says otherwise than the next one, by the names of the fields.
 fn left_over(new: &Config, next: &Config) -> Vec<String> {
     let fields = |config: &Config| match serde_json::to_value(config) {
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => serde_json::Map::default(),
     };
-    let mut rest = new.clone();
-    // A port that was 0 has its number by now, and a number of connections that nobody chose is what there is room for.
-    for (bind, known) in rest.binds.iter_mut().zip(&next.binds) {
-        if let (Address::Tcp(bind), Address::Tcp(known)) = (bind, known)
-            && bind.port() == 0
-        {
-            bind.set_port(known.port());
-        }
-    }
-    if !rest.limits.connections_chosen {
-        rest.limits.connections = next.limits.connections;
-    }
-    if !rest.inherited.is_empty() {
-        rest.binds.clone_from(&next.binds);
-    }
-    // Said already, or only of interest to those who read it.
-    rest.apps.clone_from(&next.apps);
-    rest.notes.clone_from(&next.notes);
-    let (rest, next) = (fields(&rest), fields(next));
-    rest.into_iter()
+    let (new, next) = (fields(new), fields(next));
+    new.into_iter()
         .filter(|(name, value)| next.get(name) != Some(value))
         .map(|(name, _)| name.replace('_', "-"))
         .collect()

@@ -80,17 +80,17 @@ impl World {
         World::with(config(apps, kind), None)
     }
 
-    pub fn with(config: Config, no_interpreters: Option<String>) -> World {
-        let listeners = vec![(
-            Address::Tcp("127.0.0.1:8000".parse().expect("address")),
-            true,
-        )];
+    pub fn with(mut config: Config, no_interpreters: Option<String>) -> World {
+        let address = Address::Tcp("127.0.0.1:8000".parse().expect("address"));
+        let listeners = vec![(address.clone(), true)];
+        config.binds = vec![address];
         let no_interpreters = vec![no_interpreters; config.apps.len()];
         let setup = Setup {
             config,
             listeners,
             no_interpreters,
             seats: 8,
+            slots: 2048,
             supervisor_pid: 1,
             seed: 7,
         };

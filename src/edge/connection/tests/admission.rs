@@ -332,3 +332,81 @@ fn no_place_is_lost_in_the_crowd() {
         app.stop();
     });
 }
+
+/// Bounds come, go and change while requests wait, run and leave: nobody is forgotten, and in the end the last bounds hold.
+#[test]
+fn bounds_change_in_the_crowd() {
+    run_seeds(0..40, Faults::harmless, async |sim| {
+        let mut numbers: Vec<usize> = (0..24).map(|_| sim.random(4) as usize).collect();
+        let app = AppSite::with(sim, 3, |config| {
+            config.apps[0].options.concurrency = 2;
+            config.apps[0].options.routes = vec![bounded("/slow", 1)];
+        });
+        let mut stay = Vec::new();
+        for round in 0..6usize {
+            stay.extend(ask(&app, 1, "/slow"));
+            let mut leave = ask(&app, 1, "/slow");
+            leave.extend(ask(&app, 1, "/hello"));
+            sleep(TICK_NS * (1 + (round as u64 * 17) % 40)).await;
+            let picks: Vec<usize> = numbers.drain(..4).collect();
+            app.site.reconfigure(|config| {
+                let options = &mut config.apps[0].options;
+                options.concurrency = picks[0];
+                options.routes = vec![bounded("/slow", picks[1])];
+                if picks[2] > 0 {
+                    options.routes.insert(0, bounded("/hello", picks[2]));
+                }
+                config.limits.pending = 64 + picks[3];
+            });
+            leave.swap_remove(picks[3] % 2);
+            sleep(TICK_NS * (1 + (round as u64 * 31) % 40)).await;
+        }
+        for peer in &stay {
+            // Eight slots are all there is; whoever finds them taken is told so at once.
+            let status = peer.answer().await.expect("an answer").status;
+            assert!(status == 200 || status == 503, "{status}");
+        }
+        sleep(20 * SECOND_NS).await;
+        assert_eq!(app.site.ring.apps[0].in_use(), 0);
+        app.site.reconfigure(|config| {
+            let options = &mut config.apps[0].options;
+            (options.concurrency, options.routes) = (0, vec![bounded("/slow", 2)]);
+        });
+        let before = app.begun.get();
+        let slow = ask(&app, 3, "/slow");
+        sleep(SECOND_NS).await;
+        assert_eq!(
+            app.begun.get(),
+            before + 2,
+            "two at once, and no place is lost"
+        );
+        for peer in &slow {
+            assert_eq!(peer.answer().await.expect("an answer").status, 200);
+        }
+        app.stop();
+    });
+}
+
+#[test]
+fn a_request_keeps_the_time_it_began_with() {
+    run_seeds(0..10, Faults::harmless, async |sim| {
+        let app = site(sim, 2, Vec::new());
+        let old = ask(&app, 1, "/slow");
+        begun(&app, 1).await;
+        app.site.reconfigure(|config| {
+            config.apps[0].options.timeout_ms = 1_000;
+            config.apps[0].options.server_timing = true;
+        });
+        let new = ask(&app, 1, "/slow");
+        assert_eq!(new[0].answer().await.expect("an answer").status, 504);
+        let answer = old[0].answer().await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("server-timing"), None);
+        let answer = {
+            old[0].write(get("/hello"));
+            old[0].answer().await.expect("an answer")
+        };
+        assert!(answer.header("server-timing").is_some());
+        app.stop();
+    });
+}

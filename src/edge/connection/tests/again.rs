@@ -1,8 +1,6 @@
 //! Requests that come again byte for byte: answered without being read, and no otherwise than if they had been.
 
 use super::site::{Answer, SECOND_NS, Site, config};
-use std::path::Path;
-use uring::fs::Directory;
 use uring::sim::{Faults, Sim, run, run_seeds};
 
 const OLD_S: i64 = 1_700_000_000;
@@ -152,14 +150,14 @@ fn another_site_has_its_own_memory_and_a_drain_is_heard() {
         for _ in 0..4 {
             assert_eq!(ask(&site, HEADS[0].0).await.body, b"alpha");
         }
-        let mut moved = config();
-        moved.statics[0].dir = "/other".into();
-        let directory = Directory::open(Path::new("/other")).expect("it is there");
-        site.ring
-            .turn_to(&moved, vec![directory])
-            .expect("good locations");
+        site.reconfigure(|config| {
+            config.statics[0].dir = "/other".into();
+            config.server_header = "another".into();
+        });
         for _ in 0..4 {
-            assert_eq!(ask(&site, HEADS[0].0).await.body, b"elsewhere");
+            let answer = ask(&site, HEADS[0].0).await;
+            assert_eq!(answer.body, b"elsewhere");
+            assert_eq!(answer.header("server"), Some("another"));
         }
         assert_eq!(site.ring.site().memory.len(), 1);
         let peer = site.connect();

@@ -489,22 +489,20 @@ fn new_locations_leave_what_has_begun_alone() {
     run_seeds(0..40, Faults::harmless, async |sim| {
         let large = files(&sim);
         sim.add_file("/next/large.bin", "new", 1_700_000_000);
-        let mut new = config();
-        new.statics[0].dir = "/next".into();
-        new.statics.insert(0, StaticMount::new("/before", "/www"));
-        new.timeouts.idle_ms = 5_000;
         let after_ns = sim.random(40_000_000);
-        let site = Site::new(sim, config());
-        let ring = Rc::clone(&site.ring);
+        let site = Rc::new(Site::new(sim, config()));
         let peer = site.connect();
         peer.write("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-        let config = new.clone();
+        let there = Rc::clone(&site);
         uring::spawn(async move {
             uring::time::sleep(after_ns).await;
-            let open = |dir| uring::fs::Directory::open(std::path::Path::new(dir));
-            let directories = ["/www", "/next"].map(|dir| open(dir).expect("it is there"));
-            ring.turn_to(&config, directories.into())
-                .expect("a good configuration");
+            there.reconfigure(|config| {
+                config.statics[0].dir = "/next".into();
+                config
+                    .statics
+                    .insert(0, StaticMount::new("/before", "/www"));
+                config.timeouts.idle_ms = 5_000;
+            });
         });
         let answer = peer.answer().await.expect("an answer");
         assert!(answer.body == large || answer.body == b"new");

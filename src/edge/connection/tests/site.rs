@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use uring::fs::Directory;
 use uring::sim::{Client, Sim};
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -22,6 +23,8 @@ pub struct Site {
     pub address: uring::sim::Address,
     pub from_ring: RefCell<OutboxReceiver>,
     pub mailbox: Arc<Mailbox>,
+    config: RefCell<Config>,
+    gates: RefCell<Vec<Arc<Gates>>>,
 }
 
 /// A configuration with `/static` from `/www`.
@@ -36,7 +39,10 @@ impl Site {
     pub fn new(sim: Sim, config: Config) -> Site {
         let (outbox, from_ring) = outbox();
         let stats = Arc::new(RingStats::new(config.apps.len()));
-        let ring = Ring::new(0, Arc::new(config), stats, outbox).expect("directories are there");
+        let options = config.apps.iter().map(|app| &app.options);
+        let gates: Vec<_> = options.map(|app| Arc::new(Gates::new(app))).collect();
+        let ring = Ring::new(0, Arc::new(config.clone()), stats, outbox);
+        let ring = ring.expect("directories are there");
         let ring = Rc::new(ring);
         let (listener, address) = sim.listen();
         let at = Address::Tcp("127.0.0.1:8000".parse().expect("an address"));
@@ -44,7 +50,6 @@ impl Site {
         uring::spawn(accept(Rc::clone(&ring), entrance, listener.accept()));
         let bell = sys::eventfd::EventFd::new().expect("an eventfd");
         let mailbox = Arc::new(Mailbox::new(bell));
-        let gates = Arc::new(Gates::new(&ring.config));
         look_outside(&ring, Arc::clone(&mailbox), &gates, false, None);
         Site {
             sim,
@@ -52,7 +57,23 @@ impl Site {
             address,
             from_ring: RefCell::new(from_ring),
             mailbox,
+            config: RefCell::new(config),
+            gates: RefCell::new(gates),
         }
+    }
+
+    /// The configuration is read again.
+    pub fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.config.borrow_mut();
+        change(&mut config);
+        let open = |mount: &StaticMount| Directory::open(&mount.dir).expect("it is there");
+        let directories = crate::files::mounts(&config).map(open).collect();
+        let mut gates = self.gates.borrow_mut();
+        for (gates, app) in gates.iter_mut().zip(&config.apps) {
+            *gates = Arc::new(gates.turned_to(&app.options));
+        }
+        let turned = self.ring.turn_to(&config, directories, &gates, 0);
+        turned.expect("a good configuration");
     }
 
     pub fn connect(&self) -> Peer {
@@ -73,7 +94,7 @@ impl Site {
         let (mut lines, mut others) = (Vec::new(), Vec::new());
         while let Some(message) = self.from_ring.borrow_mut().try_next() {
             match message {
-                FromRing::AccessLog(bytes) => {
+                FromRing::AccessLog { lines: bytes, .. } => {
                     let text = String::from_utf8(bytes).expect("the log is UTF-8");
                     lines.extend(text.lines().map(str::to_owned));
                 }

@@ -63,24 +63,33 @@ fn hup_says_what_takes_a_restart() {
     let mut world = World::serving();
     let mut new = world.policy.setup.config.clone();
     new.apps[0].options.timeout_ms = 1;
-    new.apps[0].options.workers_max = 3;
+    new.apps[0].options.python = Some("/other/python".into());
+    new.limits.pending = 2000;
+    new.limits.header_count = 7;
     world.config = Some(Ok(new));
     world.event(Event::Reload);
-    world.assert_logged("WebSocket settings of shop takes a restart");
-    let options = &world.policy.setup.config.apps[0].options;
-    assert_eq!((options.timeout_ms, options.workers_max), (30_000, 3));
+    world.assert_logged(
+        "what was changed of pending and websockets (together they may be 2048 now), python of shop takes a restart",
+    );
+    let config = &world.policy.setup.config;
+    let options = &config.apps[0].options;
+    assert_eq!((options.timeout_ms, &options.python), (1, &None));
+    assert_eq!(
+        (config.limits.pending, config.limits.header_count),
+        (1024, 7)
+    );
 
     let mut world = World::serving();
     let mut new = world.policy.setup.config.clone();
     new.apps[0].mount = "/elsewhere".into();
     world.config = Some(Ok(new));
     world.event(Event::Reload);
-    world.assert_logged("other applications or mounts take a restart");
+    world.assert_logged("what was changed of applications and mounts takes a restart");
     assert_eq!(world.policy.setup.config.apps[0].mount, "");
 }
 
 #[test]
-fn hup_sends_the_edge_its_new_locations_and_timeouts() {
+fn hup_sends_the_edge_its_new_configuration() {
     let site = |world: &World| {
         let messages = world.to_edge().into_iter().cloned();
         let mut sites = messages.filter(|message| matches!(message, ToEdge::Site { .. }));
@@ -90,30 +99,63 @@ fn hup_sends_the_edge_its_new_locations_and_timeouts() {
     let mut new = world.policy.setup.config.clone();
     new.statics = vec![config::StaticMount::new("/files", "/srv/files")];
     new.timeouts.idle_ms = 1;
+    new.limits.pending = 2000;
+    new.limits.websockets = 48;
+    new.apps[0].options.concurrency = 3;
     let expected = ToEdge::Site {
-        statics: new.statics.clone(),
-        sendfile_roots: Vec::new(),
-        timeouts: new.timeouts,
+        config: Box::new(new.clone()),
     };
     world.config = Some(Ok(new.clone()));
     world.event(Event::Reload);
     assert_eq!(site(&world), Some(expected));
     assert!(!world.logged.iter().any(|line| line.contains("restart")));
-    // A port that was chosen by the system is no change; another address is.
-    new.binds = vec![config::Address::Tcp(([127, 0, 0, 1], 1).into())];
-    new.backlog += 1;
-    world.config = Some(Ok(new.clone()));
     world.event(Event::Reload);
     assert_eq!(site(&world), None, "nothing new");
-    world.assert_logged("what was changed of backlog, binds takes a restart");
     // A location in an application's place, while the applications stay.
-    new = world.policy.setup.config.clone();
     new.statics[0].url = new.apps[0].mount.clone();
     new.apps[0].mount = "/elsewhere".into();
     world.config = Some(Ok(new));
     world.event(Event::Reload);
     assert_eq!(site(&world), None);
     world.assert_logged("statics");
+}
+
+#[test]
+fn hup_opens_and_closes_listeners() {
+    let mut world = World::serving();
+    let mut new = world.policy.setup.config.clone();
+    let [tcp, unix] = [
+        Address::Tcp(([127, 0, 0, 1], 9000).into()),
+        Address::Unix("/run/shop.sock".into()),
+    ];
+    let gone = std::mem::replace(&mut new.binds[0], tcp.clone());
+    new.binds.push(unix.clone());
+    world.config = Some(Ok(new));
+    world.event(Event::Reload);
+    let messages = world.to_edge().into_iter().cloned();
+    let heard: Vec<ToEdge> = messages
+        .filter(|message| {
+            matches!(
+                message,
+                ToEdge::Listener { .. } | ToEdge::Unlisten { .. } | ToEdge::Site { .. }
+            )
+        })
+        .take(3)
+        .collect();
+    let listener = |address: &Address, per_ring| ToEdge::Listener {
+        address: address.clone(),
+        per_ring,
+    };
+    assert_eq!(
+        heard,
+        [
+            listener(&tcp, true),
+            listener(&unix, false),
+            ToEdge::Unlisten { address: gone }
+        ]
+    );
+    // An edge that starts anew listens there.
+    assert_eq!(world.policy.setup.listeners, [(tcp, true), (unix, false)]);
 }
 
 #[test]
