@@ -1,19 +1,20 @@
 //! What reading a cold set of files does to others: the latency of small hot requests, quiet and while clients fetch files that no
 //! memory holds, on the same start of the same server.
 //!
-//! Open loop: each connection has its own Poisson arrivals, and latency counts from the scheduled time, so that a stall shows in every
-//! request that it delayed.
+//! The server has the first processor, everything else the second. What is measured is the server's part (`probe`); the readers are on the
+//! second processor for what the small requests leave.
 
 use crate::cases::free_port;
-use crate::openloop::{Latencies, summary};
+use crate::openloop::Latencies;
+use crate::probe::{Probe, connect};
+use crate::process;
 use crate::stacks::{self, Manner, Setting, Tools, Work};
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const FILE_BYTES: usize = 1 << 20;
 const SET_BYTES: usize = 4 << 30;
@@ -24,9 +25,16 @@ const ASKERS: usize = 16;
 const REQUESTS_PER_SECOND: f64 = 2000.0;
 const QUIET_SECONDS: f64 = 5.0;
 const COLD_SECONDS_MAX: f64 = 10.0;
+const SERVER_CPUS: &[usize] = &[0];
+const LOAD_CPUS: &[usize] = &[1];
 const SERVERS: &[&str] = &["ringgate", "nginx"];
 
-pub fn run(tools: &Tools, rounds: usize, scratch: &Path) -> Result<String, String> {
+pub fn run(
+    tools: &Tools,
+    rounds: usize,
+    only: Option<&str>,
+    scratch: &Path,
+) -> Result<String, String> {
     let directory = scratch.join("static").join("cold");
     eprintln!(
         "writing {} MiB below {}",
@@ -39,7 +47,10 @@ pub fn run(tools: &Tools, rounds: usize, scratch: &Path) -> Result<String, Strin
         "", "quiet p50", "quiet p99", "cold p50", "cold p99", "p99 x", "cold MiB/s"
     );
     for round in 0..rounds {
-        for &server in SERVERS {
+        for &server in SERVERS
+            .iter()
+            .filter(|&&server| only.is_none_or(|only| only == server))
+        {
             eprintln!("cold round {}/{rounds}: {server}", round + 1);
             drop_set(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
             let port = free_port()?;
@@ -50,7 +61,7 @@ pub fn run(tools: &Tools, rounds: usize, scratch: &Path) -> Result<String, Strin
                 },
                 cores: 1,
                 workers: 1,
-                cpus: &[0],
+                cpus: SERVER_CPUS,
                 port,
                 scratch,
                 tools,
@@ -113,8 +124,15 @@ fn drop_set(directory: &Path) -> std::io::Result<()> {
 /// Latencies quiet, latencies beside the readers, MiB per second that they got.
 fn measure(port: u16) -> Result<(Latencies, Latencies, f64), String> {
     let over = AtomicBool::new(false);
-    ask(port, 1.0, &over)?;
-    let quiet = ask(port, QUIET_SECONDS, &over)?;
+    let probe = Probe {
+        port,
+        path: "/file-100",
+        connections: ASKERS,
+        requests_per_second: REQUESTS_PER_SECOND,
+        cpus: LOAD_CPUS,
+    };
+    probe.ask(1.0, &over)?;
+    let quiet = probe.ask(QUIET_SECONDS, &over)?;
     let next = AtomicUsize::new(0);
     let got = AtomicU64::new(0);
     let started = Instant::now();
@@ -126,7 +144,7 @@ fn measure(port: u16) -> Result<(Latencies, Latencies, f64), String> {
                 read
             });
         }
-        let cold = ask(port, COLD_SECONDS_MAX, &over);
+        let cold = probe.ask(COLD_SECONDS_MAX, &over);
         over.store(true, Ordering::Relaxed);
         (cold, started.elapsed())
     });
@@ -136,9 +154,8 @@ fn measure(port: u16) -> Result<(Latencies, Latencies, f64), String> {
 
 /// Fetches the files that nobody has fetched yet, until all are or `over` says so.
 fn fetch(port: u16, next: &AtomicUsize, got: &AtomicU64, over: &AtomicBool) -> std::io::Result<()> {
-    // A reader's own work must not delay the small requests on the client's side.
-    // SAFETY: no memory is passed; who = 0 is the calling thread on Linux.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
+    process::pin(LOAD_CPUS)?;
+    process::go_last();
     let mut stream = connect(port)?;
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -167,78 +184,4 @@ fn fetch(port: u16, next: &AtomicUsize, got: &AtomicU64, over: &AtomicBool) -> s
         }
         got.fetch_add(FILE_BYTES as u64, Ordering::Relaxed);
     }
-}
-
-/// The small requests, for `seconds` or until `over`.
-fn ask(port: u16, seconds: f64, over: &AtomicBool) -> Result<Latencies, String> {
-    let samples = std::thread::scope(|scope| {
-        let askers: Vec<_> = (0..ASKERS)
-            .map(|asker| scope.spawn(move || ask_one(port, seconds, asker as u64, over)))
-            .collect();
-        askers
-            .into_iter()
-            .map(|asker| asker.join().map_err(|_| "an asker panicked".to_owned()))
-            .collect::<Result<Vec<_>, _>>()
-    })?;
-    let mut all = Vec::new();
-    let mut errors = 0;
-    for sample in samples {
-        match sample {
-            Ok(latencies) => all.extend(latencies),
-            Err(_) => errors += 1,
-        }
-    }
-    if errors > 0 {
-        return Err(format!("{errors} of {ASKERS} connections failed"));
-    }
-    Ok(summary(all, 0))
-}
-
-fn ask_one(port: u16, seconds: f64, asker: u64, over: &AtomicBool) -> std::io::Result<Vec<f64>> {
-    // What is measured is the server, not the wait for a processor that the readers share.
-    let first = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the structure outlives the call. Not permitted without privileges: the figures are then less sharp.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const first) };
-    let mut stream = connect(port)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut random = (asker + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut unit = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    let mut latencies = Vec::new();
-    let started = Instant::now();
-    let mut due_s = 0.0;
-    loop {
-        due_s += -(1.0 - unit()).ln() / (REQUESTS_PER_SECOND / ASKERS as f64);
-        if due_s > seconds || over.load(Ordering::Relaxed) {
-            return Ok(latencies);
-        }
-        let due = started + Duration::from_secs_f64(due_s);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        stream.write_all(b"GET /file-100 HTTP/1.1\r\nHost: bench\r\n\r\n")?;
-        answer(&mut reader)?;
-        latencies.push(due.elapsed().as_secs_f64() * 1000.0);
-    }
-}
-
-/// One answer with a body of 100 bytes.
-fn answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<()> {
-    let mut seen = [0_u8; 4];
-    let mut byte = [0_u8];
-    while &seen != b"\r\n\r\n" {
-        reader.read_exact(&mut byte)?;
-        seen.rotate_left(1);
-        seen[3] = byte[0];
-    }
-    reader.read_exact(&mut [0; 100])
-}
-
-fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    Ok(stream)
 }

@@ -14,6 +14,7 @@ mod losses;
 mod machine;
 mod memory;
 mod openloop;
+mod probe;
 mod process;
 mod report;
 mod stacks;
@@ -64,7 +65,8 @@ fn command() -> Command {
         .subcommand(
             Command::new("cold").about("What reading a cold set of files (4 GiB, in the temporary directory) does to small hot requests").arg(
                 Arg::new("times").long("times").default_value("3").value_parser(clap::value_parser!(usize)),
-            ),
+            )
+            .arg(Arg::new("only").long("only").value_name("SERVER").help("Only this server (ringgate or nginx)")),
         )
         .subcommand(
             Command::new("hold")
@@ -139,8 +141,9 @@ fn main() -> ExitCode {
         }
         Some(("cold", cold)) => {
             let times = *cold.get_one("times").expect("has a default");
+            let only = cold.get_one::<String>("only").map(String::as_str);
             Some(cases::with_scratch(&find(), |tools, scratch| {
-                cold::run(tools, times, scratch)
+                cold::run(tools, times, only, scratch)
             }))
         }
         _ => None,

@@ -293,6 +293,9 @@ fn page_bytes() -> u64 {
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
+/// `posix_fadvise(2)`: what is wanted soon; its reading begins, and ends without the caller.
+pub const WILL_NEED: i32 = libc::POSIX_FADV_WILLNEED;
+
 /// `sendfile(2)`: pages of a regular file to a socket. Non-blocking on the socket's side if the socket is; on the file's
 /// side it sleeps for pages that are not cached: ask `is_cached` first. 0 is the end of the file.
 pub fn sendfile(

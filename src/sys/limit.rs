@@ -1,6 +1,9 @@
 //! Resource limits of this process.
 
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::eventfd::EventFd;
 
 /// A soft and a hard limit; `u64::MAX` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +58,35 @@ pub fn set_open_files(soft: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes room in this process's descriptor table for `count` descriptors, if the limit allows so many; 8 bytes of kernel memory each. A table that
+/// grows later lets whoever needs the descriptor sleep for some 10 ms, if the process has threads.
+pub fn widen_descriptor_table(count: u64) -> io::Result<()> {
+    let highest = count.min(open_files()?.soft).saturating_sub(1);
+    let any = EventFd::new()?.into_fd();
+    let at = libc::c_int::try_from(highest).unwrap_or(libc::c_int::MAX);
+    // SAFETY: no pointers are passed.
+    let copy = unsafe { libc::fcntl(any.as_raw_fd(), libc::F_DUPFD_CLOEXEC, at) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor and nobody else owns it.
+    drop(unsafe { OwnedFd::from_raw_fd(copy) });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_descriptor_table_is_as_wide_as_asked_and_nothing_stays_open() {
+        widen_descriptor_table(600).expect("room");
+        let status = std::fs::read_to_string("/proc/self/status").expect("procfs");
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+        let size: u64 = size.expect("FDSize").trim().parse().expect("a number");
+        assert!(size >= 600, "{size}");
+        assert!(!std::path::Path::new("/proc/self/fd/599").exists());
+    }
 
     #[test]
     fn the_soft_limit_reaches_the_hard_one() {

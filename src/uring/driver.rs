@@ -76,6 +76,12 @@ pub enum Operation {
         length: u32,
         offset: u64,
     },
+    /// Brings pages of a file into memory; completes once their reading is under way. Always runs on a kernel worker.
+    ReadAhead {
+        file: Handle,
+        offset: u64,
+        length: u32,
+    },
     /// Ends the operation with this user data early; its own last completion still comes.
     Cancel { target: u64 },
     /// Closes; `cancel` names an operation that still holds the file and would keep the peer from seeing the end.

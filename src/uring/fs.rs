@@ -114,6 +114,22 @@ impl File {
         })
     }
 
+    /// Lets a range be brought into the page cache, up to 4 GiB. Done once its reading is under way; a kernel worker has borne the cost of
+    /// that. A hint: a file system may not heed it.
+    pub async fn read_ahead(&self, offset: u64, length: u64) -> io::Result<()> {
+        let operation = Operation::ReadAhead {
+            file: self.handle(),
+            offset,
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+        };
+        // SAFETY: it points at no memory.
+        let key = unsafe { launch(Payload::None, Yield::Count, |_| operation) };
+        match InFlight::wait(key).await {
+            (0.., _) => Ok(()),
+            (failed, _) => Err(errno(failed)),
+        }
+    }
+
     /// Reads at most `length` bytes through the ring, appending to `buffer`; the count may be short, 0 is the end.
     pub async fn read_at(
         &self,

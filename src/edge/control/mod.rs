@@ -62,8 +62,14 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Descriptors that the table has room for from the start: half a MiB of kernel memory.
+const DESCRIPTORS: u64 = 65_536;
+
 /// The edge process on a given channel.
 pub fn run_on(channel: Channel) -> ExitCode {
+    // Now, while there is one thread: later a ring thread would sleep for it (`kernel-notes/descriptor-tables-grow-asleep.md`). Without
+    // it all works, less evenly.
+    sys::limit::widen_descriptor_table(DESCRIPTORS).ok();
     match start(&channel) {
         Ok(start) => match start.runtime.block_on(serve(channel, start.parts)) {
             Ok(()) => ExitCode::SUCCESS,

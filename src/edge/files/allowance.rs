@@ -9,31 +9,54 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::thread::LocalKey;
 
-/// Bytes of files that all connections together send in one turn: 25 to 50 us of copying to a local peer.
+/// Bytes of files that all connections together send in one turn: 25 to 50 us of work for a local peer.
 pub const TURN_BYTES: u64 = 256 * 1024;
-/// Reads of cold pages at the same time. Their bytes are copied when the ring is entered, by the thread that everybody waits for.
+/// Where the work is dearer than that, the turn's sending ends after so long: each piece that is sent is short beside it.
+const TURN_NS: u64 = 100_000;
+/// Reads of cold pages into buffers at the same time.
 pub const READS_MAX: usize = 8;
+/// Times that the disk is being asked to read ahead at the same time: a kernel worker that may have the ring thread's processor does these, one
+/// after the other.
+const ASKS_MAX: usize = 2;
 
 thread_local! {
     static TURN: RefCell<Turn> = const {
-        RefCell::new(Turn { at_ns: 0, left: 0, line: Line { places: VecDeque::new(), next: 0 } })
+        RefCell::new(Turn { at_ns: 0, begun_ns: 0, left: 0, line: Line { places: VecDeque::new(), next: 0 } })
     };
-    static READS: RefCell<Reads> = const {
-        RefCell::new(Reads { running: 0, line: Line { places: VecDeque::new(), next: 0 } })
-    };
+    static READS: RefCell<Few> = const { RefCell::new(Few::at_most(READS_MAX)) };
+    static ASKS: RefCell<Few> = const { RefCell::new(Few::at_most(ASKS_MAX)) };
 }
 
 struct Turn {
     /// Ring time of the turn that `left` is of.
     at_ns: u64,
+    /// When the first of it was taken.
+    begun_ns: u64,
     left: u64,
     line: Line,
 }
 
-struct Reads {
+/// What runs a few times at once.
+struct Few {
+    most: usize,
     running: usize,
     line: Line,
+}
+
+impl Few {
+    const fn at_most(most: usize) -> Few {
+        let line = Line {
+            places: VecDeque::new(),
+            next: 0,
+        };
+        Few {
+            most,
+            running: 0,
+            line,
+        }
+    }
 }
 
 /// Who waits, first come first.
@@ -76,6 +99,7 @@ impl Turn {
         let now_ns = uring::now();
         if self.at_ns != now_ns {
             self.at_ns = now_ns;
+            self.begun_ns = uring::precise_now();
             self.left = TURN_BYTES;
         }
         self.left
@@ -97,7 +121,12 @@ pub fn at_hand() -> u64 {
 
 /// So much has been sent.
 pub fn spend(bytes: u64) {
-    TURN.with_borrow_mut(|turn| turn.left = turn.left().saturating_sub(bytes));
+    TURN.with_borrow_mut(|turn| {
+        turn.left = turn.left().saturating_sub(bytes);
+        if uring::precise_now().saturating_sub(turn.begun_ns) > TURN_NS {
+            turn.left = 0;
+        }
+    });
 }
 
 struct Share {
@@ -142,55 +171,70 @@ impl Drop for Share {
     }
 }
 
-/// A read that may run; the next one may when it is dropped.
-pub struct Read(());
+type Which = &'static LocalKey<RefCell<Few>>;
 
-impl Drop for Read {
+/// One of a few that may run; the next one may when it is dropped.
+pub struct Place(Which);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        READS.with_borrow_mut(|reads| {
-            reads.running -= 1;
-            reads.line.call();
+        self.0.with_borrow_mut(|few| {
+            few.running -= 1;
+            few.line.call();
         });
     }
 }
 
 /// Waits until few enough reads run. A disk that hangs holds its reads for long: wait with a bound, and then do without.
-pub fn read() -> impl Future<Output = Read> {
-    Reading { place: None }
+pub fn read() -> impl Future<Output = Place> {
+    Waiting {
+        which: &READS,
+        place: None,
+    }
 }
 
-struct Reading {
+/// Waits until the disk is being asked few enough times; with a bound, as for `read`.
+pub fn ask() -> impl Future<Output = Place> {
+    Waiting {
+        which: &ASKS,
+        place: None,
+    }
+}
+
+struct Waiting {
+    which: Which,
     place: Option<u64>,
 }
 
-impl Future for Reading {
-    type Output = Read;
+impl Future for Waiting {
+    type Output = Place;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
-        READS.with_borrow_mut(|reads| {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Place> {
+        let which = self.which;
+        which.with_borrow_mut(|few| {
             let is_next = match self.place {
-                None => reads.line.places.is_empty(),
-                Some(place) => reads.line.is_first(place),
+                None => few.line.places.is_empty(),
+                Some(place) => few.line.is_first(place),
             };
-            if is_next && reads.running < READS_MAX {
-                reads.running += 1;
+            if is_next && few.running < few.most {
+                few.running += 1;
                 if let Some(place) = self.place.take() {
-                    reads.line.leave(place);
+                    few.line.leave(place);
                 }
-                return Poll::Ready(Read(()));
+                return Poll::Ready(Place(which));
             }
             if self.place.is_none() {
-                self.place = Some(reads.line.join(cx.waker()));
+                self.place = Some(few.line.join(cx.waker()));
             }
             Poll::Pending
         })
     }
 }
 
-impl Drop for Reading {
+impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            READS.with_borrow_mut(|reads| reads.line.leave(place));
+            self.which.with_borrow_mut(|few| few.line.leave(place));
         }
     }
 }
@@ -233,7 +277,7 @@ mod tests {
     #[test]
     fn who_leaves_the_line_keeps_nobody_waiting() {
         sim::run_seeds(1..4, Faults::harmless, async |_: Sim| {
-            let held: Vec<Read> = {
+            let held: Vec<Place> = {
                 let mut held = Vec::new();
                 for _ in 0..READS_MAX {
                     held.push(read().await);

@@ -1,8 +1,9 @@
 //! Bytes of files to sockets: zero-copy while the pages are hot, read through the ring while they are cold.
 //!
-//! Cold pages come by an asynchronous read, and from then on they are hot: what the socket takes at once leaves from the
-//! read's buffer, so that there is progress even while the kernel throws pages away, and the rest by sendfile. So a slow
-//! peer holds neither a buffer nor a pipe, and "no progress" means the peer, not the disk.
+//! Cold pages are brought into memory by a kernel worker, who bears what that costs, a stretch ahead of what is sent, and are hot from then
+//! on: a slow peer holds neither a buffer nor a pipe, and "no progress" means the peer, not the disk. Where that does not help
+//! (the kernel throws pages away as fast as they come, the file system heeds no hint) they are read into a buffer, from which the
+//! socket takes what it takes at once: so there is progress always.
 //!
 //! Owns the plan of one body, and a few read buffers per thread. Invariants: exactly the announced number of bytes leaves or
 //! the result is an error (then the connection must be closed: a file that shrank has no other honest end); no call sleeps
@@ -18,7 +19,11 @@ use uring::time::{Deadline, within};
 
 /// How far ahead pages are asked about: 1.3 us per 256 KiB.
 const LOOK_BYTES: u64 = 1024 * 1024;
-/// What is read at once from the disk: the kernel's usual readahead.
+/// What the disk is asked for at a time: 10 to 30 us of a kernel worker. It reads the next stretch while one is waited for and sent.
+const STRETCH_BYTES: u64 = 256 * 1024;
+/// What one call sends: 6 to 25 us, after which the turn's end is considered.
+const CALL_BYTES: u64 = 64 * 1024;
+/// What is read into a buffer: the kernel's usual readahead.
 const READ_BYTES: u64 = 128 * 1024;
 /// Read buffers kept per thread.
 const BUFFERS_MAX: usize = allowance::READS_MAX;
@@ -231,16 +236,26 @@ async fn send(
         .ok_or(io::ErrorKind::InvalidInput)?;
     let mut at = offset;
     let mut hot_until = offset + hot_bytes.min(length);
+    let mut disk = Disk {
+        file,
+        end,
+        asked_until: offset,
+        is_heeded: true,
+    };
     while at < end {
         if at >= hot_until {
             let window = (end - at).min(LOOK_BYTES);
-            if !file.is_cached(at, window) {
+            hot_until = if file.is_cached(at, window) {
+                at + window
+            } else if let Some(until) = disk.bring(at, write_ns).await? {
+                until
+            } else {
                 at += send_cold(socket, file, at, end, write_ns).await?;
                 continue;
-            }
-            hot_until = at + window;
+            };
         }
-        let wanted = (hot_until - at).min(allowance::share().await);
+        let share = allowance::share().await;
+        let wanted = (hot_until - at).min(share).min(CALL_BYTES);
         match socket.try_sendfile(file, at, wanted as usize) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
@@ -255,6 +270,48 @@ async fn send(
         }
     }
     Ok(())
+}
+
+/// What a body has asked of the disk.
+struct Disk<'a> {
+    file: &'a File,
+    /// Nothing behind it is wanted.
+    end: u64,
+    /// What has been asked for, up to here.
+    asked_until: u64,
+    /// Asking has helped so far.
+    is_heeded: bool,
+}
+
+impl Disk<'_> {
+    /// Waits for the stretch at `at` to come into memory; the next one is asked for. Returns its end; `None` if it is not there.
+    async fn bring(&mut self, at: u64, write_ns: u64) -> io::Result<Option<u64>> {
+        if !self.is_heeded {
+            return Ok(None);
+        }
+        let until = self.end.min(at + STRETCH_BYTES);
+        let deadline = Deadline::new();
+        deadline.set_after(READ_PATIENCE_NS);
+        let Some(asking) = within(&deadline, allowance::ask()).await else {
+            return Ok(None);
+        };
+        deadline.set_after(write_ns);
+        let came = within(&deadline, async {
+            self.asked_until = self.asked_until.max(at);
+            while self.asked_until < self.end.min(until + STRETCH_BYTES) {
+                let bytes = STRETCH_BYTES.min(self.end - self.asked_until);
+                self.file.read_ahead(self.asked_until, bytes).await?;
+                self.asked_until += bytes;
+            }
+            drop(asking);
+            // Wakes when the last of it is there.
+            self.file.read_at(Vec::new(), 1, until - 1).await.0
+        });
+        let came = came.await.ok_or(io::ErrorKind::TimedOut)?;
+        // An error shows again, with its reason, when the stretch itself is read.
+        self.is_heeded = came.is_ok() && self.file.is_cached(at, until - at);
+        Ok(self.is_heeded.then_some(until))
+    }
 }
 
 /// Reads pages in and sends what the socket takes of them at once; 0 if it is full.

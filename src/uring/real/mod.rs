@@ -258,6 +258,13 @@ fn entry(operation: &Operation) -> squeue::Entry {
         } => opcode::Read::new(fd(file), buffer, length)
             .offset(offset)
             .build(),
+        Operation::ReadAhead {
+            file,
+            offset,
+            length,
+        } => opcode::Fadvise::new(fd(file), length.into(), sys::file::WILL_NEED)
+            .offset(offset)
+            .build(),
         Operation::Cancel { target } => opcode::AsyncCancel::new(target).build(),
         Operation::Close { handle, .. } => opcode::Close::new(fd(handle)).build(),
     }

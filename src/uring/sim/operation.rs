@@ -159,6 +159,10 @@ impl Pending {
                 unsafe { buffer.copy_from_nonoverlapping(contents[from..].as_ptr(), count) };
                 last(count as i32)
             }
+            // What becomes of it shows in `is_cached`, which is as the seed wills.
+            (Operation::ReadAhead { .. }, Object::File(_)) => {
+                last(if world.io_error() { -errno::EIO } else { 0 })
+            }
             (Operation::Read { .. }, Object::End) => last(0),
             _ => last(-errno::EINVAL),
         }
@@ -199,7 +203,7 @@ fn subject(operation: &Operation) -> Handle {
         | Operation::SendMessage { socket, .. } => socket,
         Operation::Poll { handle, .. } | Operation::Close { handle, .. } => handle,
         Operation::Open { directory, .. } => directory,
-        Operation::Read { file, .. } => file,
+        Operation::Read { file, .. } | Operation::ReadAhead { file, .. } => file,
         Operation::Cancel { .. } => Handle(-1),
     }
 }

@@ -189,3 +189,29 @@ fn deferred_task_work_runs_only_in_an_enter_that_asks_for_events() {
     assert_eq!(ring.completion().count(), 0);
     assert_eq!(turn(&mut ring), [(1, 1, true)]);
 }
+
+/// Whatever is cached: what reading ahead costs, another thread bears.
+#[test]
+fn advice_about_what_is_wanted_soon_goes_to_a_kernel_worker() {
+    let mut ring = ring();
+    let path = std::env::temp_dir().join(format!("uring-advice-{}", std::process::id()));
+    std::fs::write(&path, [1; 5000]).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    let file = types::Fd(file.as_raw_fd());
+    let advice = opcode::Fadvise::new(file, 5000, sys::file::WILL_NEED).build();
+    push(&mut ring, advice.user_data(1));
+    assert_eq!(completions(&mut ring, 1), [(1, 0, false)]);
+    assert!(workers() > 0);
+    std::fs::remove_file(path).unwrap();
+}
+
+/// The kernel workers of the calling thread's ring.
+fn workers() -> usize {
+    let link = std::fs::read_link("/proc/thread-self").unwrap();
+    let name = format!("iou-wrk-{}", link.file_name().unwrap().to_string_lossy());
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|found| *found == format!("{name}\n"))
+        .count()
+}

@@ -466,3 +466,23 @@ fn files_are_opened_read_and_sent_below_their_root() {
     });
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn what_was_read_ahead_is_in_the_page_cache() {
+    let path = std::env::temp_dir().join(format!("uring-ahead-{}", std::process::id()));
+    std::fs::write(&path, pattern(700_000)).unwrap();
+    run(Options::default(), async |_, _| {
+        let file = File::from_fd(OwnedFd::from(std::fs::File::open(&path).unwrap()));
+        file.read_ahead(100_000, 500_000).await.unwrap();
+        let (count, _) = file.read_at(Vec::new(), 1, 599_999).await;
+        assert_eq!(count.unwrap(), 1);
+        assert!(file.is_cached(100_000, 500_000));
+        let (read, _write) = std::io::pipe().unwrap();
+        let pipe = File::from_fd(read.into());
+        assert!(
+            pipe.read_ahead(0, 1).await.is_err(),
+            "nothing to be ahead of"
+        );
+    });
+    std::fs::remove_file(path).unwrap();
+}

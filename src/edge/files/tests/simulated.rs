@@ -108,6 +108,60 @@ fn a_bad_disk_is_said_or_breaks_the_answer_off() {
     assert!(broken > 0, "the fault was never drawn");
 }
 
+/// Stretches that never come into memory, hints that fail, a disk that is slower than patience, and more bodies than may ask it: every one
+/// arrives whole, or is broken off with the disk's own error.
+#[test]
+fn cold_files_arrive_whole_whatever_the_disk_does() {
+    const BODIES: u64 = 6;
+    let faults = |seed| Faults {
+        would_block: 700,
+        io_error: if seed % 2 == 0 { 0 } else { 60 },
+        delay: 300,
+        delay_max_ns: 400_000_000,
+        window: 64 * 1024,
+        ..Faults::harmless(seed)
+    };
+    let (mut whole, mut broken) = (0, 0);
+    run_seeds(0..20, faults, async |sim: Sim| {
+        sim.set_faults(Faults::NONE);
+        let server = Rc::new(serve(&sim));
+        sim.add_file("/www/long", pattern(900_000), OLD_S);
+        assert_eq!(server.status("HEAD /s/long").await, 200);
+        sim.set_faults(faults(sim.random(1000)));
+        let ended = Rc::new(RefCell::new(Vec::new()));
+        for _ in 0..BODIES {
+            let (server, ended) = (Rc::clone(&server), Rc::clone(&ended));
+            uring::spawn(async move {
+                let reply = server.try_ask("GET /s/long", true).await;
+                ended.borrow_mut().push(reply);
+            });
+        }
+        while (ended.borrow().len() as u64) < BODIES {
+            uring::time::sleep(1_000_000).await;
+        }
+        for reply in ended.take() {
+            match reply {
+                Ok(reply) if reply.status == 200 => {
+                    assert!(reply.body == pattern(900_000));
+                    whole += 1;
+                }
+                Ok(reply) => assert_eq!(reply.status, 500),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(sys::errno::EIO), "{error}");
+                    broken += 1;
+                }
+            }
+        }
+        // Nobody has kept a place in a line.
+        sim.set_faults(Faults::NONE);
+        assert_eq!(server.ask("GET /s/long").await.body, pattern(900_000));
+    });
+    assert!(
+        whole > 0 && broken > 0,
+        "{whole} whole, {broken} broken off"
+    );
+}
+
 /// A file that is cut while it is sent never yields a whole answer of other bytes.
 #[test]
 fn a_file_cut_under_way_breaks_the_answer_off() {
