@@ -155,6 +155,80 @@ fn hooks_are_called_in_gunicorns_order() {
     );
 }
 
+/// Fails where the path says so; ASGI 3, and the same as ASGI 2.
+const ASGI_APP: &str = "\
+async def application(scope, receive, send):
+    if scope['type'] != 'http':
+        raise RuntimeError('no lifespan')
+    if scope['path'] == '/fails':
+        raise RuntimeError('as asked')
+    headers = iter([(b'content-type', b'text/plain'), (b'x-path', scope['path'].encode())])
+    await send({'type': 'http.response.start', 'status': 201, 'headers': headers})
+    await send({'type': 'http.response.body', 'body': (await receive())['body']})
+def second(scope):
+    async def instance(receive, send):
+        await application(scope, receive, send)
+    return instance
+";
+
+const ASGI_HOOKS: &str = r#"
+import os
+def event(*words):
+    with open("events", "a") as file:
+        print(*words, file=file)
+def pre_request(worker, req):
+    event("pre_request", worker.nr, req.method, req.path, req.query, req.uri, req.scheme, req.version, dict(req.headers)["X-ID"], dict(req.headers)["CONTENT-LENGTH"])
+    if req.path == "/refused":
+        raise RuntimeError("not this one")
+def post_request(worker, req, environ, resp):
+    event("post_request", req.path, environ["REMOTE_ADDR"], environ["HTTP_X_ID"], resp.status, resp.status_code, dict(resp.headers).get("x-path"))
+    if req.path == "/ok":
+        raise RuntimeError("too late to matter")
+"#;
+
+#[test]
+fn hooks_see_the_requests_of_an_asgi_application() {
+    for (target, kind) in [
+        ("site_app:application", "processes"),
+        ("site_app:second", "processes"),
+        ("site_app:application", "interpreters"),
+    ] {
+        if kind == "interpreters" && !python::has_interpreters() {
+            continue;
+        }
+        let setup = setup(&[("gunicorn.conf.py", ASGI_HOOKS)]);
+        setup.dir().write("site_app.py", ASGI_APP);
+        let server = setup
+            .kind(kind)
+            .arg(target)
+            .option("--workers", "1")
+            .start();
+        let ask = |path: &str| {
+            server
+                .client()
+                .request("POST", path, "X-Id: 7\r\n", b"body")
+        };
+        let answer = ask("/%6Fk?a=b");
+        assert_eq!(answer.header("x-path"), Some("/ok"));
+        assert_eq!(answer.expect(201).text(), "body");
+        ask("/fails").expect(500);
+        ask("/refused").expect(500);
+        server.wait_log("too late to matter");
+        server.wait_log("not this one");
+        assert_eq!(
+            events(server.dir()),
+            [
+                "pre_request 1 POST /ok a=b /%6Fk?a=b http (1, 1) 7 4",
+                "post_request /ok 127.0.0.1 7 201 Created 201 /ok",
+                "pre_request 2 POST /fails  /fails http (1, 1) 7 4",
+                "post_request /fails 127.0.0.1 7  0 None",
+                "pre_request 3 POST /refused  /refused http (1, 1) 7 4",
+            ],
+            "{target} {kind}"
+        );
+    }
+}
+
 #[test]
 fn a_reload_is_a_hook_of_its_own() {
     let server = setup(&[("gunicorn.conf.py", HOOKS)]).start();

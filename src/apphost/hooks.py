@@ -145,7 +145,7 @@ class Worker:
 
 
 class Request:
-    """What `pre_request` and `post_request` see of a request."""
+    """What `pre_request` and `post_request` see of a request. `body`: None where the application receives it in events."""
 
     def __init__(self, environ):
         self.method = environ["REQUEST_METHOD"]
@@ -162,7 +162,7 @@ class Request:
         for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             if environ.get(name):
                 self.headers.append((name.replace("_", "-"), environ[name]))
-        self.body = environ["wsgi.input"]
+        self.body = environ.get("wsgi.input")
 
 
 class Response:
@@ -177,6 +177,45 @@ class Response:
         self.status = status
         self.status_code = int(status.split(" ", 1)[0])
         self.headers = headers
+
+    def begin_asgi(self, message):
+        """From a message that was sent, and so is right."""
+        import http
+
+        code = message["status"]
+        phrase = http.HTTPStatus(code).phrase if code in http.HTTPStatus._value2member_map_ else ""
+        headers = [tuple(bytes(part).decode("latin-1") for part in pair) for pair in message.get("headers") or ()]
+        self.begin(f"{code} {phrase}", headers)
+
+
+def environ_of(scope):
+    """The variables of an ASGI request that hooks look at."""
+    root = scope.get("root_path", "")
+    path = scope["path"]
+    query = scope["query_string"].decode("latin-1")
+    raw = scope["raw_path"].decode("latin-1")
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root,
+        "PATH_INFO": path[len(root):] if path.startswith(root) else path,
+        "QUERY_STRING": query,
+        "RAW_URI": raw + ("?" + query if query else ""),
+        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        "wsgi.url_scheme": scope["scheme"],
+    }
+    for end, prefix in (("client", "REMOTE_"), ("server", "SERVER_")):
+        host, port = scope.get(end) or ("", None)
+        environ[prefix + ("ADDR" if end == "client" else "NAME")] = host
+        environ[prefix + "PORT"] = str(port or "")
+    for name, value in scope["headers"]:
+        name = name.decode("latin-1").upper().replace("-", "_")
+        value = value.decode("latin-1")
+        if name not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            name = "HTTP_" + name
+        if name in environ:
+            value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
+        environ[name] = value
+    return environ
 
 
 class Finished:
@@ -372,12 +411,11 @@ def forked(index):
 
 
 def initialised(application):
-    """The application as it is to be served."""
+    """The application as the hooks left it: one may have put something around it, as APM agents do."""
     worker.wsgi = worker.app.callable = application
     worker.booted = True
     demand("post_worker_init", worker)
-    # A hook may have put something around it, as APM agents do.
-    return watched(worker.app.callable)
+    return worker.app.callable
 
 
 def leaving():
@@ -423,25 +461,41 @@ def arm():
         pass
 
 
-def watched(application):
-    """With `pre_request` or `post_request`, a WSGI application that calls them."""
-    if not (has("pre_request") or has("post_request")):
-        return application
-    import inspect
+def watches():
+    """Whether a hook wants to see requests."""
+    return has("pre_request") or has("post_request")
 
-    own_call = getattr(application, "__call__", None)
-    if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(own_call):
-        server.log.warning("pre_request and post_request are called for WSGI applications only")
-        return application
-    after = names.get("post_request")
-    takes = 4
-    if callable(after):
-        takes = len(inspect.signature(after).parameters)
 
+def watched(application, interface):
+    """The application with `pre_request` and `post_request` around it. `interface`: `wsgi`, `asgi` or `asgi2`."""
+    after = None
+    if has("post_request"):
+        import inspect
+
+        # gunicorn takes shorter ones too.
+        count = len(inspect.signature(names["post_request"]).parameters)
+
+        def after(*arguments):
+            attempt("post_request", *arguments[:count])
+
+    if interface == "wsgi":
+        return watched_wsgi(application, after)
+    if interface == "asgi2":
+
+        def single(scope, receive, send):
+            return application(scope)(receive, send)
+
+        return watched_asgi(single, after)
+    return watched_asgi(application, after)
+
+
+def watched_wsgi(application, after):
     def serve(environ, start_response):
         worker.nr += 1
         request = Request(environ)
         call("pre_request", worker, request)
+        if after is None:
+            return application(environ, start_response)
         response = Response()
 
         def start(status, headers, *exc_info):
@@ -449,10 +503,8 @@ def watched(application):
             return start_response(status, headers, *exc_info)
 
         def finish():
-            attempt("post_request", *(worker, request, environ, response)[:takes])
+            after(worker, request, environ, response)
 
-        if not callable(after):
-            return application(environ, start_response)
         try:
             body = application(environ, start)
         except BaseException:
@@ -463,5 +515,38 @@ def watched(application):
             finish()
             return body
         return Finished(body, finish)
+
+    return serve
+
+
+def watched_asgi(application, after):
+    """HTTP requests only: a WebSocket is no request to gunicorn's hooks."""
+
+    async def serve(scope, receive, send):
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        worker.nr += 1
+        environ = environ_of(scope)
+        request = Request(environ)
+        call("pre_request", worker, request)
+        if after is None:
+            await application(scope, receive, send)
+            return
+        response = Response()
+
+        async def watch(message):
+            begins = isinstance(message, dict) and message.get("type") == "http.response.start"
+            if begins and not isinstance(message.get("headers"), (list, tuple, type(None))):
+                # Whoever iterates first has it all.
+                message = {**message, "headers": list(message["headers"])}
+            await send(message)
+            if begins:
+                response.begin_asgi(message)
+
+        try:
+            await application(scope, receive, watch)
+        finally:
+            after(worker, request, environ, response)
 
     return serve

@@ -1,7 +1,7 @@
 //! gunicorn's hooks (`hooks.py`) in one interpreter. Without a file of hooks everything here does nothing.
 
 use crate::ffi::{Dict, Handle, Object, Python, Result};
-use crate::load::LoadError;
+use crate::load::{LoadError, Speaks};
 use config::doors::gunicorn;
 use control::message::HostSpec;
 use std::ffi::{CStr, CString};
@@ -87,10 +87,27 @@ impl Hooks {
         report(name, self.call(py, name, &[]).map(drop));
     }
 
-    /// The application as hooks want it to be served.
-    pub fn application(&self, py: Python<'_>, application: Object) -> Result<Object> {
-        let hooked = self.call(py, c"initialised", &[&application])?;
-        Ok(hooked.unwrap_or(application))
+    /// The application as hooks want it to be served. `speaks` tells what it speaks.
+    pub fn application(
+        &self,
+        py: Python<'_>,
+        application: Object,
+        speaks: impl FnOnce(&Object) -> Result<Speaks>,
+    ) -> Result<Object> {
+        let Some(application) = self.call(py, c"initialised", &[&application])? else {
+            return Ok(application);
+        };
+        let watches = self.call(py, c"watches", &[])?;
+        if !watches.map_or(Ok(false), |watches| watches.is_true())? {
+            return Ok(application);
+        }
+        let interface = py.text(match speaks(&application)? {
+            Speaks::Wsgi => "wsgi",
+            Speaks::Asgi => "asgi",
+            Speaks::AsgiLegacy => "asgi2",
+        })?;
+        let watched = self.call(py, c"watched", &[&application, &interface])?;
+        Ok(watched.unwrap_or(application))
     }
 
     /// Whether a worker that is ended because of its request has something to say before.

@@ -151,7 +151,9 @@ impl Thread {
         load::report_files(py, prelude, &self.spec, &|message| {
             self.report.files(message)
         });
-        let application = hooks.application(py, application?)?;
+        let application = hooks.application(py, application?, |application| {
+            load::speaks(py, prelude, application, self.spec.options.interface)
+        })?;
         warmup::wsgi(py, prelude, &self.spec, &application)?;
         let seat = place.seat;
         let at_gate = |py: Python<'_>| {

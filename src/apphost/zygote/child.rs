@@ -90,7 +90,10 @@ impl Zygote<'_> {
                 loaded?
             }
         };
-        let application = self.hooks.application(py, application)?;
+        let interface = self.spec.options.interface;
+        let application = self.hooks.application(py, application, |application| {
+            load::speaks(py, self.prelude, application, interface)
+        })?;
         warmup::wsgi(py, self.prelude, &self.spec, &application)?;
         let gate = Cell::new(gate);
         let at_gate = |py: Python<'_>| {
@@ -101,7 +104,6 @@ impl Zygote<'_> {
             }
         };
         let errors = self.errors.clone();
-        let interface = self.spec.options.interface;
         if seats.len() > 1
             && load::speaks(py, self.prelude, &application, interface)? == Speaks::Wsgi
         {

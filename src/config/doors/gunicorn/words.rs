@@ -192,7 +192,7 @@ pub const WORDS: &[Word] = &[
     .harmless(&["SCRIPT_NAME,PATH_INFO"]),
     word(
         "header_map",
-        Ignored("headers with an underscore in their name do not reach WSGI applications (`drop`)"),
+        Ignored("headers with an underscore in their name reach no application, WSGI or ASGI (`drop`)"),
     )
     .value(&["header-map"])
     .harmless(&["drop"]),
@@ -269,13 +269,10 @@ pub const HOOKS: &[Hook] = &[
         "post_worker_init",
         "(worker): in each new worker, when it has the application and before it serves",
     ),
-    hook(
-        "pre_request",
-        "(worker, request): before each request to a WSGI application",
-    ),
+    hook("pre_request", "(worker, request): before each HTTP request"),
     hook(
         "post_request",
-        "(worker, request, environ, response): after each request to a WSGI application",
+        "(worker, request, environ, response): after each HTTP request; for an ASGI application `environ` is made from its scope",
     ),
     hook(
         "worker_abort",
