@@ -219,3 +219,43 @@ fn an_event_loop_has_no_threads() {
         assert!(server.wait().success(), "{}", server.log());
     }
 }
+
+/// Two requests wait for each other on one loop: both run, in one thread and one worker, whatever `--threads` says.
+#[test]
+fn for_an_asgi_application_threads_change_nothing_and_that_is_said() {
+    const APP: &str = "\
+import asyncio, threading
+meeting = asyncio.Event()
+waiting = set()
+async def application(scope, receive, send):
+    if scope['type'] != 'http':
+        raise RuntimeError('no lifespan')
+    waiting.add(scope['path'])
+    if len(waiting) == 2:
+        meeting.set()
+    await meeting.wait()
+    body = str(threading.get_ident()).encode()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': body})
+";
+    for kind in kinds() {
+        for interface in ["auto", "asgi"] {
+            let setup = Setup::bare();
+            setup.dir().write("looped.py", APP);
+            let server = setup
+                .arg("looped:application")
+                .kind(kind)
+                .workers(1)
+                .option("--threads", "3")
+                .option("--interface", interface)
+                .start();
+            server.wait_log("--threads 3 changes nothing, it is for WSGI");
+            let mut clients = [server.client(), server.client()];
+            for (name, client) in ["a", "b"].into_iter().zip(&mut clients) {
+                client.send(format!("GET /{name} HTTP/1.1\r\nHost: test\r\n\r\n"));
+            }
+            let said = clients.map(|mut client| client.response().expect(200).text());
+            assert_eq!(said[0], said[1], "{kind} {interface}");
+        }
+    }
+}

@@ -39,7 +39,7 @@ pub const ROWS: &[Opt] = &[
         group: Group::Workers,
         app: true,
         help: "Threads that serve requests in each WSGI worker",
-        more: "For applications that wait for databases and other servers. ASGI applications have an event loop instead.",
+        more: "For applications that wait for databases and other servers. For an ASGI application it changes nothing, which is said at the start: each worker serves all its requests on one event loop, and plain functions run in the threads that the framework (Starlette and FastAPI: anyio, 40 of them) or asyncio keeps for them.",
         ..PLAIN
     },
     Opt {

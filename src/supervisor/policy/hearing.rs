@@ -285,6 +285,19 @@ impl App {
                 crate::banner::workers_text(workers, kind)
             ),
         );
+        let looped = host
+            .seats
+            .iter()
+            .any(|seat| seat.pid.is_some() && seat.interface == Interface::Asgi);
+        if looped && self.options.threads > 1 {
+            ctx.log(
+                LogLevel::Warning,
+                format!(
+                    "{}: --threads {} changes nothing, it is for WSGI: this is an ASGI application, and each of its workers serves all its requests on one event loop; --workers makes more of them",
+                    self.name, self.options.threads
+                ),
+            );
+        }
         self.ever_ready = true;
         self.set_state(AppState::Ready, "ready".into(), ctx);
         for at in 0..self.hosts.len() {
