@@ -169,8 +169,10 @@ async def wrong(scope, receive, send):
     await tries({'type': 'http.response.start', 'status': 200, 'headers': [('a', b'b')]})
     await tries({'type': 'http.response.start', 'status': 200, 'headers': [(b'a', b'b\\r\\nc: d')]})
     await tries({'type': 'http.response.start', 'status': 200, 'headers': 7})
-    await tries({'type': 'http.response.start', 'status': 200, 'more': 'keys'})
+    await tries({'type': 'http.response.start', 'status': None})
+    await tries({'type': 'http.response.start', 'status': 200, 'headers': None, 'more': 'keys'})
     await tries({'type': 'http.response.start', 'status': 200})
+    await tries({'type': 'http.response.body', 'body': None, 'more_body': True})
     await tries({'type': 'http.response.body', 'body': 'text'})
     await tries({'type': 'http.response.body', 'body': bytearray(b'array'), 'more_body': True})
     await tries({'type': 'http.response.body', 'body': repr(found).encode()})
@@ -437,7 +439,7 @@ fn wrong_messages_raise_and_further_keys_do_not() {
         assert_eq!(
             answer.text(),
             "array['RuntimeError', 'ValueError', 'ValueError', 'TypeError', 'ValueError', 'TypeError', 'ValueError', 'TypeError', \
-             'ValueError', 'TypeError', 'ok', 'RuntimeError', 'TypeError', 'ok']"
+             'ValueError', 'TypeError', 'TypeError', 'ok', 'RuntimeError', 'ok', 'TypeError', 'ok']"
         );
         assert_eq!(host.log(), "");
     }

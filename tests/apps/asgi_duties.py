@@ -278,6 +278,12 @@ async def websocket(scope, receive, send):
             await send({"type": "websocket.accept", "headers": [(b"Sec-WebSocket-Protocol", b"x")]})
         except ValueError:
             return await send({"type": "websocket.close"})
+    if path == "/unoffered":
+        try:
+            await send({"type": "websocket.accept", "subprotocol": "three"})
+        except ValueError as error:
+            await send({"type": "websocket.accept"})
+            return await send({"type": "websocket.send", "text": str(error)})
     if path == "/raise-early":
         raise ValueError("before it accepted")
     if path == "/scope":

@@ -39,6 +39,32 @@ fn a17_accept_names_the_subprotocol_and_headers() {
     }
 }
 
+/// RFC 6455 section 4.2.2: a client fails the connection over a subprotocol that it did not ask for.
+#[test]
+fn a17_a_subprotocol_that_was_not_offered_is_the_applications_mistake() {
+    for server in servers() {
+        for (offer, shown) in [
+            (
+                "Sec-WebSocket-Protocol: one, Three\r\nsec-websocket-protocol: two\r\n",
+                "one, Three, two",
+            ),
+            ("", "none"),
+        ] {
+            let (mut socket, head) = WebSocket::open_with(server, "/unoffered", offer);
+            assert!(!head.contains("sec-websocket-protocol"), "{head}");
+            let (kind, text) = socket.message();
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(kind, TEXT);
+            assert_eq!(
+                text,
+                format!(
+                    "the client did not offer the subprotocol 'three' (RFC 6455 section 4.2.2); it offers: {shown}"
+                )
+            );
+        }
+    }
+}
+
 #[test]
 fn a18_messages_arrive_whole_and_pings_are_answered() {
     for server in servers() {

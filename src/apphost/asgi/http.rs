@@ -1,85 +1,21 @@
 //! What `send` means for an HTTP response, also for one that refuses a WebSocket (A3, A11-A15, A29-A33).
 
 use super::desk::Desk;
+use super::message::{Message, Refusal, Sent, order, unknown};
 use super::wire::{Fault, Stage, Wire, empty_head, put_checked};
-use crate::ffi::{Dict, Kind, Object, Python, Raised, Result};
+use crate::ffi::Python;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// Keys of messages, the interpreter's own copies.
-pub struct Keys {
-    pub kind: Object,
-    status: Object,
-    headers: Object,
-    trailers: Object,
-    body: Object,
-    more_body: Object,
-    more_trailers: Object,
-    links: Object,
-    path: Object,
-    file: Object,
-    offset: Object,
-    count: Object,
-}
-
-impl Keys {
-    pub fn new(py: Python<'_>) -> Result<Keys> {
-        Ok(Keys {
-            kind: py.interned(c"type")?,
-            status: py.interned(c"status")?,
-            headers: py.interned(c"headers")?,
-            trailers: py.interned(c"trailers")?,
-            body: py.interned(c"body")?,
-            more_body: py.interned(c"more_body")?,
-            more_trailers: py.interned(c"more_trailers")?,
-            links: py.interned(c"links")?,
-            path: py.interned(c"path")?,
-            file: py.interned(c"file")?,
-            offset: py.interned(c"offset")?,
-            count: py.interned(c"count")?,
-        })
-    }
-}
-
-/// An exception of Python's, or a fault of ours that becomes one.
-pub enum Refusal {
-    Raised(Raised),
-    Fault(Fault),
-}
-
-impl From<Raised> for Refusal {
-    fn from(raised: Raised) -> Refusal {
-        Refusal::Raised(raised)
-    }
-}
-
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Refusal {
-        Refusal::Fault(fault)
-    }
-}
-
-impl Refusal {
-    #[cold]
-    pub fn raise(self, py: Python<'_>) -> Raised {
-        match self {
-            Refusal::Raised(raised) => raised,
-            Refusal::Fault(fault) => match fault {
-                Fault::Gone => Raised::new(py, Kind::ConnectionAborted, "the client is gone"),
-                Fault::Type(text) => Raised::new(py, Kind::TypeError, &text),
-                Fault::Value(text) => Raised::new(py, Kind::ValueError, &text),
-                Fault::Order(text) => Raised::new(py, Kind::RuntimeError, &text),
-                Fault::Os(text) => Raised::new(py, Kind::OSError, &text),
-            },
-        }
-    }
-}
-
-pub type Sent = std::result::Result<(), Refusal>;
-
 /// Handles one message.
 #[inline]
-pub fn send(py: Python<'_>, desk: &Desk, wire: &mut Wire, kind: &[u8], message: &Dict) -> Sent {
+pub fn send(
+    py: Python<'_>,
+    desk: &Desk,
+    wire: &mut Wire,
+    kind: &[u8],
+    message: Message<'_>,
+) -> Sent {
     match kind {
         b"http.response.start" => start(desk, wire, message),
         b"http.response.body" => body(desk, wire, message),
@@ -92,7 +28,7 @@ pub fn send(py: Python<'_>, desk: &Desk, wire: &mut Wire, kind: &[u8], message: 
 }
 
 /// A response that refuses a WebSocket (A29).
-pub fn deny(desk: &Desk, wire: &mut Wire, start_it: bool, message: &Dict) -> Sent {
+pub fn deny(desk: &Desk, wire: &mut Wire, start_it: bool, message: Message<'_>) -> Sent {
     if wire.stage == Stage::Talking {
         return Err(order("the WebSocket was accepted already"));
     }
@@ -103,16 +39,7 @@ pub fn deny(desk: &Desk, wire: &mut Wire, start_it: bool, message: &Dict) -> Sen
     }
 }
 
-#[cold]
-pub fn unknown(kind: &[u8]) -> Refusal {
-    Fault::Value(format!(
-        "this scope knows no message of type '{}'",
-        kind.escape_ascii()
-    ))
-    .into()
-}
-
-fn start(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
+fn start(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     match wire.stage {
         Stage::Open => {}
         // A14: what comes after the end is ignored.
@@ -120,32 +47,24 @@ fn start(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
         _ => return Err(order("the response was started already")),
     }
     let keys = &desk.keys;
-    let status = required(message, &keys.status, "status")?;
-    if !status.is_integer() {
-        return Err(wrong("status", "an int", &status));
-    }
-    let status = u16::try_from(status.to_isize()?)
+    let status = u16::try_from(message.required_integer(&keys.status)?)
         .map_err(|_| Fault::Value("the status is no status".to_owned()))?;
     if status < 200 {
         return Err(Fault::Value(format!("the status {status} is not final")).into());
     }
     wire.begin_head(status)?;
-    if let Some(headers) = message.get(&keys.headers)? {
-        each_header(&headers, |name, value| wire.add_header(name, value))?;
-    }
-    wire.trailers = truth(message, &keys.trailers)?;
+    message.headers(&keys.headers, |name, value| wire.add_header(name, value))?;
+    wire.trailers = message.flag(&keys.trailers)?;
     wire.end_head();
     Ok(())
 }
 
-fn body(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
+fn body(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     expect_body(wire)?;
     let keys = &desk.keys;
-    let bytes = match message.get(&keys.body)? {
-        Some(bytes) => as_bytes(bytes, "body")?,
-        None => desk.empty.clone(),
-    };
-    let more = truth(message, &keys.more_body)?;
+    let bytes = message.bytes(&keys.body)?;
+    let bytes = bytes.unwrap_or_else(|| desk.empty.clone());
+    let more = message.flag(&keys.more_body)?;
     if wire.stage == Stage::Over {
         return Ok(());
     }
@@ -161,13 +80,13 @@ fn expect_body(wire: &Wire) -> Sent {
     }
 }
 
-fn trailers(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
+fn trailers(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     let keys = &desk.keys;
     let mut head = empty_head(0);
-    if let Some(headers) = message.get(&keys.headers)? {
-        each_header(&headers, |name, value| put_checked(&mut head, name, value))?;
-    }
-    let more = truth(message, &keys.more_trailers)?;
+    message.headers(&keys.headers, |name, value| {
+        put_checked(&mut head, name, value)
+    })?;
+    let more = message.flag(&keys.more_trailers)?;
     match wire.stage {
         Stage::Trailers => Ok(wire.push_trailers(head, more, desk.socket())?),
         // Also when the client takes none: the response has ended with its body.
@@ -177,12 +96,9 @@ fn trailers(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
 }
 
 /// A30.
-fn path_send(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
+fn path_send(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     expect_body(wire)?;
-    let path = required(message, &desk.keys.path, "path")?;
-    if !path.is_text() {
-        return Err(wrong("path", "a str", &path));
-    }
+    let path = message.required_text(&desk.keys.path)?;
     if wire.stage == Stage::Streaming {
         return Err(order("pathsend is the whole body"));
     }
@@ -208,14 +124,18 @@ fn open(path: &[u8]) -> std::result::Result<(OwnedFd, u64), Fault> {
 }
 
 /// A31.
-fn zero_copy_send(py: Python<'_>, desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
+fn zero_copy_send(py: Python<'_>, desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     expect_body(wire)?;
     let keys = &desk.keys;
-    let file = required(message, &keys.file, "file")?;
-    let none = || py.none();
-    let offset = message.get(&keys.offset)?.unwrap_or_else(none);
-    let count = message.get(&keys.count)?.unwrap_or_else(none);
-    let more = truth(message, &keys.more_body)?;
+    let file = message.required(&keys.file)?;
+    let whole = |number: Option<isize>| match number {
+        Some(..0) => Err(Fault::Value("'offset' and 'count' are never negative".to_owned()).into()),
+        Some(number) => Ok(py.integer(number as i64)?),
+        None => Ok::<_, Refusal>(py.none()),
+    };
+    let offset = whole(message.integer(&keys.offset)?)?;
+    let count = whole(message.integer(&keys.count)?)?;
+    let more = message.flag(&keys.more_body)?;
     if wire.stage == Stage::Over {
         return Ok(());
     }
@@ -236,96 +156,13 @@ fn zero_copy_send(py: Python<'_>, desk: &Desk, wire: &mut Wire, message: &Dict) 
 }
 
 /// A32: before the head left, or never.
-fn early_hint(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
-    let links = required(message, &desk.keys.links, "links")?;
+fn early_hint(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     let mut head = empty_head(103);
-    let list = listed(&links)?;
-    for index in 0..list.list_len().or(list.tuple_len()).unwrap_or(0) {
-        let link = list.item(index)?;
-        let Some(bytes) = link.as_bytes() else {
-            return Err(wrong("a link", "bytes", &link));
-        };
-        put_checked(&mut head, b"link", bytes)?;
-    }
+    message.each_bytes(&desk.keys.links, "a link", |link| {
+        put_checked(&mut head, b"link", link)
+    })?;
     if wire.is_unsaid() {
         wire.push_informational(head, desk.socket())?;
     }
     Ok(())
-}
-
-/// Calls `add` with every header of an iterable of pairs of bytes.
-pub fn each_header(
-    headers: &Object,
-    mut add: impl FnMut(&[u8], &[u8]) -> std::result::Result<(), Fault>,
-) -> Sent {
-    let list = listed(headers)?;
-    for index in 0..list.list_len().or(list.tuple_len()).unwrap_or(0) {
-        let pair = listed(&list.item(index)?)?;
-        if pair.list_len().or(pair.tuple_len()) != Some(2) {
-            return Err(wrong("a header", "a pair of bytes", &pair));
-        }
-        let (name, value) = (pair.item(0)?, pair.item(1)?);
-        match (name.as_bytes(), value.as_bytes()) {
-            (Some(name), Some(value)) => add(name, value)?,
-            (None, _) => return Err(wrong("a header's name", "bytes", &name)),
-            (_, None) => return Err(wrong("a header's value", "bytes", &value)),
-        }
-    }
-    Ok(())
-}
-
-/// A list or tuple as it is, any other iterable as a list.
-fn listed(object: &Object) -> Result<Object> {
-    if object.list_len().is_some() || object.tuple_len().is_some() {
-        Ok(object.clone())
-    } else {
-        object.to_list()
-    }
-}
-
-/// `bytes`, or a copy of a bytearray or memoryview.
-pub fn as_bytes(object: Object, what: &str) -> std::result::Result<Object, Refusal> {
-    if object.as_bytes().is_some() {
-        return Ok(object);
-    }
-    match object.type_name().as_str() {
-        "bytearray" | "memoryview" => Ok(object.to_bytes()?),
-        _ => Err(wrong(what, "bytes", &object)),
-    }
-}
-
-/// A flag: absent means false.
-#[inline]
-pub fn truth(message: &Dict, key: &Object) -> Result<bool> {
-    match message.get(key)? {
-        Some(value) => value.is_true(),
-        None => Ok(false),
-    }
-}
-
-#[inline]
-pub fn required(message: &Dict, key: &Object, name: &str) -> std::result::Result<Object, Refusal> {
-    match message.get(key)? {
-        Some(value) => Ok(value),
-        None => Err(missing(name)),
-    }
-}
-
-#[cold]
-pub fn missing(name: &str) -> Refusal {
-    Fault::Value(format!("the message has no '{name}'")).into()
-}
-
-#[cold]
-pub fn wrong(what: &str, wanted: &str, found: &Object) -> Refusal {
-    Fault::Type(format!(
-        "{what} must be {wanted}, not {}",
-        found.type_name()
-    ))
-    .into()
-}
-
-#[cold]
-pub fn order(text: &str) -> Refusal {
-    Fault::Order(text.to_owned()).into()
 }

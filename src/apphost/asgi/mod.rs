@@ -3,13 +3,14 @@
 //! One loop per worker. The loop's sleep is ours (`selector`), so the edge knows which loops are free: a loop in a turn is picked for nothing. uvloop sleeps by itself; there
 //! `turning` is called when the seat's eventfd rings.
 //!
-//! Floors: `pairs` and `scope` (what the application is told), `wire` (one request's two rings, without Python), `http` and `websocket` (what `send` means), `request` (one
+//! Floors: `pairs` and `scope` (what the application is told), `wire` (one request's two rings, without Python), `message` (how what `send` gets is read), `http` and `websocket` (what it means), `request` (one
 //! request and whoever waits for it), `receiving` and `sending` (the awaitables), `call` (the objects given to the application), `desk` (all requests of a worker),
 //! `turning` and `selector` (when they are looked at), `worker` (a worker's life). The parts that are easier said in Python are in `asgi.py`.
 
 mod call;
 mod desk;
 mod http;
+mod message;
 mod pairs;
 mod receiving;
 mod request;

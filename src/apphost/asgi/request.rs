@@ -4,7 +4,8 @@
 //! as long as its slot may have news or its task runs.
 
 use super::desk::Desk;
-use super::http::{self, Refusal};
+use super::http;
+use super::message::{Message, Refusal};
 use super::websocket;
 use super::wire::{Fault, Incoming, Stage, Wire};
 use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result};
@@ -83,14 +84,11 @@ impl Request {
     /// `send(message)`. True: everything is in the response ring.
     pub fn send(&self, py: Python<'_>, message: &Object) -> Result<bool> {
         let desk = &*self.desk;
-        let Some(message) = message.as_dict() else {
-            return Err(http::wrong("a message", "a dict", message).raise(py));
-        };
-        let kind = http::required(message, &desk.keys.kind, "type")
+        let (message, kind) = Message::of(message)
+            .and_then(|message| Ok((message, message.required_text(&desk.keys.kind)?)))
             .map_err(|refusal| refusal.raise(py))?;
-        let Some(name) = kind.as_utf8() else {
-            return Err(http::wrong("type", "a str", &kind).raise(py));
-        };
+        // One that cannot be encoded is no type that we know.
+        let name = kind.as_utf8().unwrap_or_default();
         let mut wire = self.wire(py)?;
         if !self.websocket && wire.gone.is_some() {
             return Err(Refusal::from(Fault::Gone).raise(py));

@@ -3,6 +3,7 @@
 //! Owned per worker: templates, keys (interned, so that the dictionary compares addresses), and the last values of what seldom changes.
 
 use super::pairs::Pairs;
+use super::wire::subprotocols;
 use crate::ffi::{Dict, Object, Python, Result};
 use shm::request::{Decoded, FLAG_HTTPS, FLAG_TE_TRAILERS, FLAG_WEBSOCKET, Request};
 use std::ffi::CStr;
@@ -170,7 +171,11 @@ impl Scopes {
         }
         scope.set(&keys.queue_start, &py.integer(queued_ns as i64)?)?;
         let extensions = if websocket {
-            scope.set(&keys.subprotocols, &subprotocols(py, decoded)?)?;
+            let list = py.list()?;
+            for offered in subprotocols(decoded) {
+                list.append(&py.latin1(offered)?)?;
+            }
+            scope.set(&keys.subprotocols, &list)?;
             &self.websocket_extensions
         } else {
             self.set_method(py, &scope, request)?;
@@ -279,23 +284,6 @@ fn raw_path(target: &[u8]) -> &[u8] {
         },
     };
     &path[..memchr::memchr(b'?', path).unwrap_or(path.len())]
-}
-
-/// What the client offers, in its order (RFC 6455 section 4.1).
-fn subprotocols(py: Python<'_>, decoded: &Decoded<'_>) -> Result<Object> {
-    let list = py.list()?;
-    for (name, value) in decoded.headers {
-        if !name.eq_ignore_ascii_case(b"sec-websocket-protocol") {
-            continue;
-        }
-        for offered in value.split(|&byte| byte == b',') {
-            let offered = offered.trim_ascii();
-            if !offered.is_empty() {
-                list.append(&py.latin1(offered)?)?;
-            }
-        }
-    }
-    Ok(list)
 }
 
 const METHODS: [&CStr; 8] = [

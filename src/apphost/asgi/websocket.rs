@@ -1,34 +1,13 @@
 //! What `send` means for a WebSocket (A16-A22, A29).
 
 use super::desk::Desk;
-use super::http::{Sent, as_bytes, deny, each_header, order, unknown, wrong};
+use super::http::deny;
+use super::message::{Message, Sent, order, unknown};
 use super::wire::{Fault, Stage, Wire, empty_head, put_checked};
-use crate::ffi::{Dict, Object, Python, Result};
+use crate::ffi::Object;
 use shm::Finish;
 
-pub struct Keys {
-    subprotocol: Object,
-    headers: Object,
-    bytes: Object,
-    text: Object,
-    code: Object,
-    reason: Object,
-}
-
-impl Keys {
-    pub fn new(py: Python<'_>) -> Result<Keys> {
-        Ok(Keys {
-            subprotocol: py.interned(c"subprotocol")?,
-            headers: py.interned(c"headers")?,
-            bytes: py.interned(c"bytes")?,
-            text: py.interned(c"text")?,
-            code: py.interned(c"code")?,
-            reason: py.interned(c"reason")?,
-        })
-    }
-}
-
-pub fn send(desk: &Desk, wire: &mut Wire, kind: &[u8], message: &Dict) -> Sent {
+pub fn send(desk: &Desk, wire: &mut Wire, kind: &[u8], message: Message<'_>) -> Sent {
     match kind {
         b"websocket.send" => data(desk, wire, message),
         b"websocket.accept" => accept(desk, wire, message),
@@ -39,33 +18,23 @@ pub fn send(desk: &Desk, wire: &mut Wire, kind: &[u8], message: &Dict) -> Sent {
     }
 }
 
-fn accept(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
-    let keys = &desk.websocket_keys;
+fn accept(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
+    let keys = &desk.keys;
     let mut head = empty_head(101);
-    if let Some(subprotocol) = message
-        .get(&keys.subprotocol)?
-        .filter(|found| !found.is_none())
-    {
-        if !subprotocol.is_text() {
-            return Err(wrong("subprotocol", "a str", &subprotocol));
+    if let Some(chosen) = message.text(&keys.subprotocol)? {
+        let chosen = chosen.latin1()?;
+        check_offered(wire, chosen.bytes())?;
+        put_checked(&mut head, b"sec-websocket-protocol", chosen.bytes())?;
+    }
+    message.headers(&keys.headers, |name, value| {
+        if name.eq_ignore_ascii_case(b"sec-websocket-protocol") {
+            // A17.
+            return Err(Fault::Value(
+                "the subprotocol is not a header here: name it as 'subprotocol'".to_owned(),
+            ));
         }
-        put_checked(
-            &mut head,
-            b"sec-websocket-protocol",
-            subprotocol.latin1()?.bytes(),
-        )?;
-    }
-    if let Some(headers) = message.get(&keys.headers)? {
-        each_header(&headers, |name, value| {
-            if name.eq_ignore_ascii_case(b"sec-websocket-protocol") {
-                // A17.
-                return Err(Fault::Value(
-                    "the subprotocol is not a header here: name it as 'subprotocol'".to_owned(),
-                ));
-            }
-            put_checked(&mut head, name, value)
-        })?;
-    }
+        put_checked(&mut head, name, value)
+    })?;
     match wire.stage {
         Stage::Open => Ok(wire.push_accept(head, desk.socket())?),
         Stage::Over => Err(Fault::Gone.into()),
@@ -73,17 +42,30 @@ fn accept(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
     }
 }
 
-fn data(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
-    let keys = &desk.websocket_keys;
-    let given = |key: &Object| -> Result<Option<Object>> {
-        Ok(message.get(key)?.filter(|found| !found.is_none()))
+/// The server chooses among what the client offers (RFC 6455 section 4.2.2), whose client would fail the connection over anything else (section 4.1).
+fn check_offered(wire: &Wire, chosen: &[u8]) -> std::result::Result<(), Fault> {
+    let Some(offered) = wire.subprotocols() else {
+        // The client is gone.
+        return Ok(());
     };
-    let payload = match (given(&keys.bytes)?, given(&keys.text)?) {
-        (Some(bytes), None) => as_bytes(bytes, "bytes")?,
+    if offered.contains(&chosen) {
+        return Ok(());
+    }
+    let offer = match offered.is_empty() {
+        true => "none".to_owned(),
+        false => offered.join(&b", "[..]).escape_ascii().to_string(),
+    };
+    Err(Fault::Value(format!(
+        "the client did not offer the subprotocol '{}' (RFC 6455 section 4.2.2); it offers: {offer}",
+        chosen.escape_ascii()
+    )))
+}
+
+fn data(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
+    let keys = &desk.keys;
+    let payload = match (message.bytes(&keys.bytes)?, message.text(&keys.text)?) {
+        (Some(bytes), None) => bytes,
         (None, Some(text)) => {
-            if !text.is_text() {
-                return Err(wrong("text", "a str", &text));
-            }
             if text.as_utf8().is_none() {
                 return Err(Fault::Value("text holds lone surrogates".to_owned()).into());
             }
@@ -104,17 +86,11 @@ fn data(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
     }
 }
 
-fn close(desk: &Desk, wire: &mut Wire, message: &Dict) -> Sent {
-    let keys = &desk.websocket_keys;
-    let code = match message.get(&keys.code)?.filter(|found| !found.is_none()) {
-        Some(code) if code.is_integer() => code.to_isize()?,
-        Some(code) => return Err(wrong("code", "an int", &code)),
-        None => 1000,
-    };
-    let reason = match message.get(&keys.reason)?.filter(|found| !found.is_none()) {
-        Some(reason) => reason.to_text()?,
-        None => String::new(),
-    };
+fn close(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
+    let keys = &desk.keys;
+    let code = message.integer(&keys.code)?.unwrap_or(1000);
+    let reason = message.text(&keys.reason)?;
+    let reason = reason.map_or(Ok(String::new()), |reason| reason.to_text())?;
     match wire.stage {
         Stage::Talking => {
             // What a close frame may say (RFC 6455 section 7.4).

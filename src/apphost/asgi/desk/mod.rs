@@ -7,12 +7,11 @@ mod accept;
 mod leaving;
 
 use super::call::Call;
-use super::http;
+use super::message::Keys;
 use super::receiving::Receive;
 use super::request::{Events, Request};
 use super::scope::Scopes;
 use super::sending::Sending;
-use super::websocket;
 use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result, Type};
 use crate::lease::{Denied, Lease};
 use crate::prelude::Prelude;
@@ -74,8 +73,7 @@ pub struct Desk {
     pub sendings: Type<Sending>,
     /// A `send` that is through.
     pub through: Object,
-    pub keys: http::Keys,
-    pub websocket_keys: websocket::Keys,
+    pub keys: Keys,
     pub events: Events,
     pub empty: Object,
     pub error_page: Object,
@@ -136,8 +134,7 @@ impl Desk {
             receives: Type::new(py)?,
             through: sendings.instance(Sending::through())?.into_object(),
             sendings,
-            keys: http::Keys::new(py)?,
-            websocket_keys: websocket::Keys::new(py)?,
+            keys: Keys::new(py)?,
             events: Events::new(py)?,
             empty: py.bytes(b"")?,
             error_page: py.bytes(b"Internal Server Error\n")?,

@@ -11,6 +11,7 @@ mod outgoing;
 
 use outgoing::Piece;
 use shm::Claim;
+use shm::request::{Decoded, decode};
 use std::collections::VecDeque;
 
 pub use head::{empty_head, put_checked};
@@ -118,7 +119,25 @@ impl Wire {
         self.stage = Stage::Over;
     }
 
+    /// What a WebSocket's client offers; `None`: it is gone.
+    pub fn subprotocols(&self) -> Option<Vec<&[u8]>> {
+        let decoded = decode(self.claim.as_ref()?.request()).ok()?;
+        Some(subprotocols(&decoded).collect())
+    }
+
     pub fn ticket(&self) -> Option<u32> {
         self.claim.as_ref().map(Claim::ticket)
     }
+}
+
+/// What the client of a WebSocket offers, in its order (RFC 6455 section 4.1).
+pub fn subprotocols<'a>(decoded: &Decoded<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lists = decoded
+        .headers
+        .into_iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"sec-websocket-protocol"));
+    lists
+        .flat_map(|(_, value)| value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|offered| !offered.is_empty())
 }
