@@ -106,6 +106,8 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
         },
         daemon: flag(raw, "daemon")?,
         forwarded: listening::forwarded(raw)?,
+        odd_headers: listening::odd_headers(raw)?,
+        proxy: listening::proxy(raw)?,
         notes: notes(raw),
         extension: path("extension"),
         ready_fd: raw

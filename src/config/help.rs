@@ -198,10 +198,11 @@ fn valued(option: &'static Opt) -> Arg {
     if let Some(short) = option.short {
         argument = argument.short(short);
     }
-    // As uvicorn has them: alone they mean this.
+    // As uvicorn and gunicorn have them: alone they mean this.
     let alone = match option.name {
         "access-log" => Some("-"),
         "server-header" => option.default,
+        "proxy-protocol" => Some("auto"),
         _ => None,
     };
     if let Some(alone) = alone {

@@ -33,8 +33,8 @@ pub use files::{
     is_own_field,
 };
 pub use model::{
-    Address, App, Config, Forwarded, Identity, Kind, KindChoice, Limits, LogFormat, LogLevel,
-    LogTarget, Network, Piece, Timeouts, Trusted,
+    Address, App, Config, Forwarded, HeaderMap, Identity, Kind, KindChoice, Limits, LogFormat,
+    LogLevel, LogTarget, Network, OddHeaders, Piece, Proxy, Timeouts, Trusted,
 };
 pub use remote::{Remote, Statsd, Syslog};
 

@@ -68,6 +68,11 @@ pub struct Config {
     pub daemon: bool,
     #[serde(default)]
     pub forwarded: Forwarded,
+    #[serde(default)]
+    pub odd_headers: OddHeaders,
+    /// `None`: the PROXY protocol is not looked for.
+    #[serde(default)]
+    pub proxy: Option<Proxy>,
     /// What was accepted and has no effect, or not the whole: one warning each at the start.
     #[serde(skip)]
     pub notes: Vec<String>,
@@ -103,6 +108,42 @@ pub struct Identity {
     /// Take the user's further groups too.
     pub init_groups: bool,
     pub umask: Option<u32>,
+}
+
+/// What becomes of request headers whose name has an underscore: as a CGI variable they pass for the one with a hyphen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OddHeaders {
+    pub map: HeaderMap,
+    /// In lower case: from those whose X-Forwarded-For is believed, these reach the application; `*` is every one.
+    pub forwarder: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderMap {
+    Drop,
+    /// 400 for the request.
+    Refuse,
+    /// They reach the application.
+    Dangerous,
+}
+
+impl Default for OddHeaders {
+    fn default() -> OddHeaders {
+        OddHeaders {
+            map: HeaderMap::Drop,
+            forwarder: vec!["script_name".into(), "path_info".into()],
+        }
+    }
+}
+
+/// Who may say, in the PROXY protocol, which client it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub version_1: bool,
+    pub version_2: bool,
+    /// Peers on unix sockets may always.
+    pub trusted: Trusted,
 }
 
 /// Whose word counts for who the client is and how it came.
@@ -145,10 +186,10 @@ impl Network {
     }
 }
 
-impl Forwarded {
-    /// Whether this peer's headers count; `None`: it came by a unix socket.
-    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        match (&self.trusted, peer) {
+impl Trusted {
+    /// Whether it is this peer; `None`: it came by a unix socket.
+    pub fn has(&self, peer: Option<IpAddr>) -> bool {
+        match (self, peer) {
             (Trusted::Nobody, _) => false,
             (Trusted::Everybody, _) | (Trusted::Networks(_), None) => true,
             (Trusted::Networks(networks), Some(peer)) => {
@@ -436,6 +477,8 @@ impl Config {
             identity: Identity::default(),
             daemon: false,
             forwarded: Forwarded::default(),
+            odd_headers: OddHeaders::default(),
+            proxy: None,
             notes: Vec::new(),
             extension: None,
             ready_fd: None,

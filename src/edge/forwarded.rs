@@ -23,7 +23,7 @@ impl Client {
     /// By the peer's word, if it is trusted, else the peer itself.
     pub fn of(head: &Head<'_, '_>, peer: Option<SocketAddr>, forwarded: &Forwarded) -> Client {
         let own = Client::peer(peer);
-        if forwarded.trusts(own.address) {
+        if forwarded.trusted.has(own.address) {
             Said::of(head, forwarded).about(own)
         } else {
             own
@@ -63,7 +63,7 @@ impl Said {
     /// [`Client::of`] for this head from a peer.
     pub fn client(self, peer: Option<SocketAddr>, forwarded: &Forwarded) -> Client {
         let own = Client::peer(peer);
-        if forwarded.trusts(own.address) {
+        if forwarded.trusted.has(own.address) {
             self.about(own)
         } else {
             own
@@ -99,7 +99,8 @@ fn far_end(head: &Head<'_, '_>, forwarded: &Forwarded) -> Option<(IpAddr, u16)> 
             break;
         };
         found = Some((address, port));
-        let goes_on = forwarded.trusted == Trusted::Everybody || forwarded.trusts(Some(address));
+        let goes_on =
+            forwarded.trusted == Trusted::Everybody || forwarded.trusted.has(Some(address));
         if !goes_on {
             break;
         }

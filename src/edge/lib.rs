@@ -4,7 +4,7 @@
 //! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
-//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `respond`, `files`, `app` |
+//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `odd_headers`, `respond`, `files`, `app` |
 //! `ring` | `connection` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod files;
 mod forwarded;
 mod gate;
 mod mailbox;
+mod odd_headers;
 mod respond;
 mod ring;
 mod route;

@@ -13,7 +13,7 @@ use crate::respond::Common;
 use crate::route::Routes;
 use crate::stats::RingStats;
 use crate::tally::Tally;
-use config::{Config, Forwarded, LogFormat, LogLevel};
+use config::{Config, Forwarded, LogFormat, LogLevel, OddHeaders, Proxy};
 use proto::date::DateCache;
 use proto::websocket::deflate::Machines;
 use std::cell::{Cell, RefCell};
@@ -75,6 +75,8 @@ pub struct Site {
     pub limits: proto::Limits,
     pub body_bytes_max: u64,
     pub forwarded: Forwarded,
+    pub odd_headers: OddHeaders,
+    pub proxy: Option<Proxy>,
     server_header: String,
 }
 
@@ -93,6 +95,8 @@ impl Site {
             },
             body_bytes_max: config.limits.body_bytes,
             forwarded: config.forwarded.clone(),
+            odd_headers: config.odd_headers.clone(),
+            proxy: config.proxy.clone(),
             server_header: config.server_header.clone(),
         }
     }

@@ -18,6 +18,7 @@ pub mod listing;
 pub mod mime;
 pub mod multipart;
 pub mod path;
+pub mod proxy;
 pub mod range;
 pub mod reject;
 #[cfg(test)]

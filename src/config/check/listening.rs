@@ -1,7 +1,7 @@
 //! Where to listen, and whose word about clients counts.
 
-use super::{Surroundings, flag, split_paths, wrong};
-use crate::model::{Address, Forwarded, Network, Trusted};
+use super::{Surroundings, choice, flag, split_paths, wrong};
+use crate::model::{Address, Forwarded, HeaderMap, Network, OddHeaders, Proxy, Trusted};
 use crate::options::option;
 use crate::raw::Raw;
 use crate::{Mistake, value};
@@ -82,11 +82,47 @@ pub fn forwarded(raw: &Raw) -> Result<Forwarded, Mistake> {
     })
 }
 
+pub fn odd_headers(raw: &Raw) -> Result<OddHeaders, Mistake> {
+    let name = "forwarder-headers";
+    let forwarder = match raw.is_given(name) {
+        true => split_paths(raw.many(name))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect(),
+        false => OddHeaders::default().forwarder,
+    };
+    Ok(OddHeaders {
+        map: match choice(raw, "header-map")? {
+            "refuse" => HeaderMap::Refuse,
+            "dangerous" => HeaderMap::Dangerous,
+            _ => HeaderMap::Drop,
+        },
+        forwarder,
+    })
+}
+
+/// `None`: off.
+pub fn proxy(raw: &Raw) -> Result<Option<Proxy>, Mistake> {
+    let (version_1, version_2) = match choice(raw, "proxy-protocol")? {
+        "v1" => (true, false),
+        "v2" => (false, true),
+        "auto" => (true, true),
+        _ => return Ok(None),
+    };
+    Ok(Some(Proxy {
+        version_1,
+        version_2,
+        trusted: networks(raw, "proxy-allow-from")?,
+    }))
+}
+
 fn trusted(raw: &Raw) -> Result<Trusted, Mistake> {
-    let name = "forwarded-allow-ips";
-    if !flag(raw, "proxy-headers")? {
-        return Ok(Trusted::Nobody);
+    match flag(raw, "proxy-headers")? {
+        true => networks(raw, "forwarded-allow-ips"),
+        false => Ok(Trusted::Nobody),
     }
+}
+
+fn networks(raw: &Raw, name: &str) -> Result<Trusted, Mistake> {
     let default = [option(name).default.unwrap_or_default().to_owned()];
     let given = match raw.is_given(name) {
         true => raw.many(name),

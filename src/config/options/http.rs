@@ -75,6 +75,47 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "header-map",
+        value: "HOW",
+        form: Form::Choice(&["drop", "refuse", "dangerous"]),
+        default: Some("drop"),
+        group: Group::Listening,
+        help: "Request headers with an underscore in their name: drop them, refuse the request (400), or let them through (dangerous)",
+        more: "To a WSGI application X_User and X-User are the same variable, so that a client could set what only a server in front is to set.",
+        ..PLAIN
+    },
+    Opt {
+        name: "forwarder-headers",
+        value: "NAME[,NAME]",
+        many: true,
+        default: Some("SCRIPT_NAME,PATH_INFO"),
+        group: Group::Listening,
+        help: "Headers with an underscore that reach applications from --forwarded-allow-ips; * is every one",
+        more: "SCRIPT_NAME, a beginning of the path, is cut off it and becomes the SCRIPT_NAME of an application at the root.",
+        ..PLAIN
+    },
+    Opt {
+        name: "proxy-protocol",
+        value: "VERSION",
+        form: Form::Choice(&["off", "v1", "v2", "auto"]),
+        synonyms: &[("true", "auto"), ("false", "off")],
+        default: Some("off"),
+        group: Group::Listening,
+        help: "A TCP proxy in front may name the client in the PROXY protocol: v1, v2, auto (either) or off",
+        more: "As haproxy's send-proxy and AWS's load balancers do. A connection without it is one like any other. The client it names counts as the one \
+               that has connected, for --forwarded-allow-ips too.",
+        ..PLAIN
+    },
+    Opt {
+        name: "proxy-allow-from",
+        value: "ADDRESS[,ADDRESS]",
+        many: true,
+        default: Some("127.0.0.1,::1"),
+        group: Group::Listening,
+        help: "Who may speak the PROXY protocol: addresses, networks (10.0.0.0/8), or *; others get 403 for it",
+        ..PLAIN
+    },
+    Opt {
         name: "server-header",
         value: "TEXT",
         default: Some("ringgate"),

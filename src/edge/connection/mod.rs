@@ -16,6 +16,7 @@ mod handover;
 mod input;
 mod output;
 mod peer;
+mod proxied;
 mod record;
 mod reply;
 mod request;
@@ -141,12 +142,16 @@ enum Turn {
 
 /// Serves a connection to its end. The caller has counted it (`Ring::admit`).
 pub fn serve(ring: Rc<Ring>, entrance: Rc<Entrance>, socket: Socket) -> Serve {
+    let peer = match ring.site().proxy {
+        None => Peer::default(),
+        Some(_) => Peer::awaited(),
+    };
     let connection = Connection {
         ring,
         entrance,
         socket,
         deadline: Deadline::new(),
-        peer: Peer::default(),
+        peer,
         started_ns: 0,
         age: Age::New,
     };

@@ -15,6 +15,8 @@ pub struct Peer(Cell<Known>);
 enum Known {
     #[default]
     Nothing,
+    /// It may be named before the first request.
+    Awaited,
     /// A unix socket, or a client that had gone by then.
     Nobody,
     V4([u8; 4], [u8; 2]),
@@ -22,9 +24,29 @@ enum Known {
 }
 
 impl Peer {
+    /// Somebody else may be named instead of who has connected.
+    pub fn awaited() -> Peer {
+        Peer(Cell::new(Known::Awaited))
+    }
+
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.0.get(), Known::Awaited)
+    }
+
+    /// The wait is over: this is the client; `None`: it is who has connected.
+    pub fn name(&self, client: Option<SocketAddr>) {
+        self.0.set(match client {
+            Some(client) => Known::of(Some(client)),
+            None => Known::Nothing,
+        });
+    }
+
     pub fn address(&self, socket: &Socket) -> Option<SocketAddr> {
-        if let Known::Nothing = self.0.get() {
-            self.0.set(Known::of(socket.peer().ok().flatten()));
+        match self.0.get() {
+            Known::Nothing => self.0.set(Known::of(socket.peer().ok().flatten())),
+            Known::Awaited => return socket.peer().ok().flatten(),
+            _ => {}
         }
         self.0.get().address()
     }
@@ -44,7 +66,7 @@ impl Known {
 
     fn address(self) -> Option<SocketAddr> {
         let (ip, port) = match self {
-            Known::Nothing | Known::Nobody => return None,
+            Known::Nothing | Known::Awaited | Known::Nobody => return None,
             Known::V4(octets, port) => (IpAddr::V4(Ipv4Addr::from(octets)), port),
             Known::V6(octets, port) => (IpAddr::V6(Ipv6Addr::from(octets)), port),
         };

@@ -87,6 +87,11 @@ pub(super) enum Verdict {
 impl Connection {
     /// Answers what it can, in order, and says why it stopped.
     pub(super) fn step(&mut self, input: &mut Input, out: &mut Output) -> Step {
+        if self.peer.is_awaited()
+            && let Some(step) = self.name_client(input, out)
+        {
+            return step;
+        }
         loop {
             if input.is_empty() {
                 return Step::Dry;

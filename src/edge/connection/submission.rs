@@ -9,8 +9,8 @@ use super::request::{Asked, Step, Verdict};
 use super::stream_body::StreamBody;
 use crate::app::{App, Call, Refusal};
 use crate::forwarded::Client;
-use config::Interface;
-use proto::http1::app_head::is_ambiguous_for_cgi;
+use crate::odd_headers;
+use config::{HeaderMap, Interface};
 use proto::path::Path;
 use proto::websocket::deflate::Policy;
 use proto::websocket::handshake::{self, Offer};
@@ -101,6 +101,11 @@ impl Connection {
             return self.show_trouble(asked, &text, out);
         }
         let head = asked.head;
+        let site = self.ring.site();
+        let odd = &site.odd_headers;
+        if odd.map == HeaderMap::Refuse && odd_headers::are_refused(head, odd, self.trusts_peer()) {
+            return self.refuse(asked, 400, "a header name has an underscore", out);
+        }
         if head.upgrade.is_some()
             && app.interface() != Some(Interface::Wsgi)
             && handshake::is_asked(head)
@@ -146,6 +151,12 @@ impl Connection {
             }
             Err(refusal) => self.turn_down(asked, refusal, out),
         }
+    }
+
+    /// Whether the peer's word counts for what only a server in front can know.
+    fn trusts_peer(&self) -> bool {
+        let peer = self.peer().map(|peer| peer.ip());
+        self.ring.site().forwarded.trusted.has(peer)
     }
 
     fn turn_down(
@@ -244,7 +255,8 @@ impl Connection {
         path: Path<'_>,
         content: Content<'_>,
     ) -> Result<Call, Refusal> {
-        let client = Client::of(head, self.peer(), &self.ring.site().forwarded);
+        let site = self.ring.site();
+        let client = Client::of(head, self.peer(), &site.forwarded);
         let address = AddressText::of(client.address);
         let server_name = match (app.interface(), head.host) {
             (Some(Interface::Asgi), _) => &self.entrance.listener,
@@ -258,11 +270,21 @@ impl Connection {
         } else {
             0
         };
+        let odd = odd_headers::has_any(head).then(|| {
+            let trusted = self.trusts_peer();
+            (&site.odd_headers, trusted)
+        });
+        let script_name_len = match odd {
+            Some((odd, trusted)) if app.mount_bytes == 0 => {
+                odd_headers::script_name(head, odd, trusted, path.bytes).unwrap_or(0)
+            }
+            _ => app.mount_bytes,
+        };
         let request = wire::Request {
             method: head.method.as_str().as_bytes(),
             target: head.target.raw.as_bytes(),
             path: path.bytes,
-            script_name_len: app.mount_bytes,
+            script_name_len,
             query: head.target.query.as_bytes(),
             minor_version: head.version.minor(),
             flags: content.flags() | trailers | https,
@@ -280,7 +302,11 @@ impl Connection {
             let headers = head
                 .headers
                 .iter()
-                .filter(|header| !is_ambiguous_for_cgi(header.name.as_bytes()))
+                .filter(|header| {
+                    odd.is_none_or(|(odd, trusted)| {
+                        odd_headers::passes(header.name.as_bytes(), odd, trusted)
+                    })
+                })
                 .map(|header| (header.name.as_bytes(), header.value));
             let body_at = wire::encode(area, &request, headers)?;
             let body = match content {

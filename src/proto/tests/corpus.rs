@@ -26,6 +26,7 @@ const TARGETS: &[(&str, Fuzz)] = &[
     ("listing", proto::listing::fuzz_listing),
     ("websocket", proto::websocket::reader::fuzz_reader),
     ("handshake", proto::websocket::handshake::fuzz_handshake),
+    ("proxy", proto::proxy::fuzz_proxy),
     ("inflate", proto::websocket::deflate::fuzz_inflate),
 ];
 

@@ -135,16 +135,8 @@ pub const WORDS: &[Word] = &[
     )
     .value(&["paste-global"]),
     word("ssl_context", Refused(TLS)),
-    word(
-        "proxy_protocol",
-        Refused(
-            "the PROXY protocol is not there yet, and without it every client would be that server; have the server in front send \
-             X-Forwarded-For",
-        ),
-    )
-    .value(&["proxy-protocol"])
-    .harmless(&["off"]),
-    word("proxy_allow_ips", AsIs("there is no PROXY protocol yet")).value(&["proxy-allow-from"]),
+    word("proxy_protocol", Ours("proxy-protocol")),
+    word("proxy_allow_ips", Ours("proxy-allow-from")),
     word(
         "protocol",
         Refused("HTTP only; have nginx say proxy_pass where it said uwsgi_pass"),
@@ -184,18 +176,8 @@ pub const WORDS: &[Word] = &[
     word("permit_unconventional_http_version", Ignored(PARSER))
         .flag(&["permit-unconventional-http-version"]),
     word("casefold_http_method", Ignored(PARSER)).flag(&["casefold-http-method"]),
-    word(
-        "forwarder_headers",
-        Ignored("headers never become PATH_INFO or SCRIPT_NAME; --root-path says a prefix"),
-    )
-    .value(&["forwarder-headers"])
-    .harmless(&["SCRIPT_NAME,PATH_INFO"]),
-    word(
-        "header_map",
-        Ignored("headers with an underscore in their name reach no application, WSGI or ASGI (`drop`)"),
-    )
-    .value(&["header-map"])
-    .harmless(&["drop"]),
+    word("forwarder_headers", Ours("forwarder-headers")),
+    word("header_map", Ours("header-map")),
     word("asgi_loop", Ours("loop")),
     word("asgi_lifespan", Ours("lifespan")),
     word(

@@ -60,8 +60,8 @@ fn what_has_no_effect_is_said_once_and_what_matters_is_refused() {
             "--ssl-keyfile: TLS is not there yet",
         ),
         (
-            "shop --proxy-protocol v2",
-            "--proxy-protocol: the PROXY protocol is not there yet",
+            "shop --proxy-protocol v3",
+            "--proxy-protocol: expected off, v1, v2, auto, not 'v3'",
         ),
         ("shop --protocol uwsgi", "--protocol: HTTP only"),
         (
@@ -77,7 +77,25 @@ fn what_has_no_effect_is_said_once_and_what_matters_is_refused() {
         let refused = world().refused(line);
         assert!(refused.starts_with(words), "{line}: {refused}");
     }
-    assert_eq!(world().config("shop --proxy-protocol off").notes, [""; 0]);
+    let proxy = |line: &str| {
+        world()
+            .config(line)
+            .proxy
+            .map(|it| (it.version_1, it.version_2))
+    };
+    assert_eq!(proxy("shop --proxy-protocol off"), None);
+    assert_eq!(proxy("shop --proxy-protocol"), Some((true, true)));
+    let file = r#"{"settings": {"proxy_protocol": true, "proxy_allow_ips": "*", "header_map": "refuse"}, "hooks": [], "others": []}"#;
+    let config = World {
+        answer: file,
+        ..world()
+    }
+    .config("shop -c g.py");
+    assert_eq!(
+        config.proxy.map(|proxy| proxy.trusted),
+        Some(Trusted::Everybody)
+    );
+    assert_eq!(config.odd_headers.map, HeaderMap::Refuse);
 }
 
 #[test]
