@@ -99,3 +99,70 @@ fn garbage_on_the_control_socket_hurts_nobody() {
     server.status();
     server.get("/hello").expect(200);
 }
+
+#[test]
+fn every_worker_has_its_figures() {
+    let server = Setup::app("basic:application")
+        .kind("processes")
+        .workers(2)
+        .start();
+    let mut client = server.client();
+    for _ in 0..20 {
+        client.get("/hello").expect(200);
+    }
+    let workers = || {
+        server.status()["apps"][0]["workers"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let shown = eventually("twenty requests", || {
+        let workers = workers();
+        let sum = |path: &str| -> u64 {
+            let of = |worker: &serde_json::Value| worker.pointer(path).unwrap().as_u64().unwrap();
+            workers.iter().map(of).sum()
+        };
+        (sum("/served") == 20 && sum("/queue_time/count") == 20).then_some(workers)
+    });
+    for worker in &shown {
+        assert_eq!(
+            (worker["incarnation"].as_u64(), worker["running"].as_u64()),
+            (Some(1), Some(0))
+        );
+        assert!(worker["age_s"].as_f64().unwrap() > 0.0);
+        let times = &worker["queue_time"];
+        let time = |name: &str| times[name].as_f64().unwrap();
+        assert!(
+            time("p50_s") <= time("p95_s") && time("p95_s") <= time("max_s"),
+            "{times}"
+        );
+        let memory = &worker["memory"];
+        let bytes = |name: &str| memory[name].as_u64().unwrap();
+        assert!(0 < bytes("private_bytes") && bytes("private_bytes") <= bytes("resident_bytes"));
+    }
+    assert!(server.status()["apps"][0]["replacement"].is_null());
+    // A worker that dies leaves its reason, and its successor begins anew.
+    let pid = shown[0]["pid"].as_u64().unwrap();
+    harness::process::kill(u32::try_from(pid).unwrap(), harness::server::KILL);
+    let fresh = eventually("its successor", || {
+        let index = shown[0]["index"].clone();
+        let mut workers = workers().into_iter();
+        workers.find(|worker| worker["index"] == index && worker["incarnation"] == 2)
+    });
+    assert_eq!(
+        (&fresh["served"], &fresh["queue_time"]["count"]),
+        (&0.into(), &0.into())
+    );
+    let replacement = server.status()["apps"][0]["replacement"].clone();
+    let reason = replacement["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(&format!("pid {pid}")) && reason.contains("signal 9"),
+        "{reason}"
+    );
+    let table = server.command(&["status"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(
+        table.contains(" ago: worker ") && table.contains("signal 9"),
+        "{table}"
+    );
+}

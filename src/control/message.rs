@@ -48,6 +48,8 @@ pub enum ToEdge {
         pid: u32,
         kind: Kind,
         interface: Interface,
+        /// Since when, in milliseconds of the monotonic clock.
+        up_ms: u64,
     },
     WorkerGone {
         app: usize,

@@ -30,6 +30,8 @@ pub struct WorkerView {
     pub pid: u32,
     pub kind: Kind,
     pub interface: Interface,
+    /// Monotonic clock.
+    pub up_ns: u64,
 }
 
 impl Snapshot {
@@ -81,6 +83,7 @@ mod tests {
             pid: 10,
             kind: Kind::Processes,
             interface: Interface::Wsgi,
+            up_ns: 0,
         };
         app.worker_up(worker);
         app.worker_up(WorkerView {

@@ -3,6 +3,8 @@
 //! A single writer needs no locked instruction: an update is a relaxed load and a relaxed store. Readers see each counter
 //! whole, never a consistent set; sums may be off by what is in flight.
 
+use shm::WorkerId;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number with one writer.
@@ -53,6 +55,12 @@ impl Histogram {
         }
     }
 
+    fn clear(&self) {
+        self.buckets.iter().for_each(|bucket| bucket.set(0));
+        self.sum_ns.set(0);
+        self.max_ns.set(0);
+    }
+
     pub fn bucket(&self, index: usize) -> u64 {
         self.buckets.get(index).map_or(0, Counter::value)
     }
@@ -67,6 +75,30 @@ impl Histogram {
 
     pub fn max_ns(&self) -> u64 {
         self.max_ns.value()
+    }
+}
+
+/// The requests of one worker, as this ring thread sees them: of the life that it answered last.
+#[derive(Debug, Default)]
+pub struct WorkerStats {
+    incarnation: Counter,
+    queue_time: Histogram,
+}
+
+impl WorkerStats {
+    fn record(&self, incarnation: u16, queue_ns: u64) {
+        let incarnation = u64::from(incarnation);
+        if self.incarnation.value() != incarnation {
+            // Whoever reads meanwhile sees a little of both.
+            self.queue_time.clear();
+            self.incarnation.set(incarnation);
+        }
+        self.queue_time.record(queue_ns);
+    }
+
+    /// Submitted to claimed; `None` if nothing of this life was answered here.
+    pub fn queue_time(&self, incarnation: u16) -> Option<&Histogram> {
+        (self.incarnation.value() == u64::from(incarnation)).then_some(&self.queue_time)
     }
 }
 
@@ -93,6 +125,36 @@ pub struct AppStats {
     pub queue_time: Histogram,
     /// Claimed to last byte from the worker.
     pub app_time: Histogram,
+    /// By seat; made when the seat answers for the first time.
+    workers: Workers,
+}
+
+#[derive(Debug)]
+struct Workers(Box<[OnceLock<Box<WorkerStats>>]>);
+
+impl Default for Workers {
+    fn default() -> Workers {
+        let seats = (0..shm::layout::WORKERS_MAX).map(|_| OnceLock::new());
+        Workers(seats.collect())
+    }
+}
+
+impl AppStats {
+    /// A request that this worker took is over.
+    pub fn served(&self, worker: WorkerId, queue_ns: u64) {
+        if let Some(place) = self.workers.0.get(usize::from(worker.index)) {
+            let stats = place.get_or_init(Box::default);
+            stats.record(worker.incarnation, queue_ns);
+        }
+    }
+
+    pub fn worker(&self, index: u16) -> Option<&WorkerStats> {
+        self.workers
+            .0
+            .get(usize::from(index))?
+            .get()
+            .map(|stats| &**stats)
+    }
 }
 
 /// One ring thread.

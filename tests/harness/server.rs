@@ -391,7 +391,9 @@ impl Server {
     pub fn stop_by(mut self, signal: i32) -> (ExitStatus, String) {
         self.signal(signal);
         let status = self.wait();
-        (status, self.log.end())
+        let log = self.log.end();
+        assert!(!log.contains("could not be written to its end"), "{log}");
+        (status, log)
     }
 
     /// A client command (`status` ...) against this server.

@@ -45,6 +45,7 @@ fn messages_to_the_edge_survive_the_way() {
         pid: 77,
         kind: Kind::Processes,
         interface: Interface::Asgi,
+        up_ms: 5,
     });
     round_trip(ToEdge::WorkerGone {
         app: 0,

@@ -325,12 +325,16 @@ impl Call {
     /// The answer has been taken in, or the worker is dead: gives the slot back.
     pub fn settle(&mut self, now_ns: u64) -> Served {
         let served = self.served(now_ns);
+        let worker = self.worker();
         self.end(|inner, slot| {
             if let Some(exchange) = &mut inner.exchange {
                 exchange.release(slot);
             }
         });
         let stats = self.stats();
+        if let Some(worker) = worker {
+            stats.served(worker, served.queue_ns);
+        }
         stats.queue_time.record(served.queue_ns);
         stats.app_time.record(served.app_ns);
         served

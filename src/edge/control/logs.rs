@@ -265,10 +265,10 @@ impl Logs {
             // A task that panicked has said so on stderr.
             drop(task.await);
         }
+        self.error.stop_others().await;
         for writer in self.writers() {
             writer.stop().await;
         }
-        self.error.stop().await;
     }
 }
 
@@ -288,7 +288,7 @@ impl ErrorLog {
         }
     }
 
-    async fn stop(&self) {
+    async fn stop_others(&self) {
         let others = async {
             if let Some(syslog) = &self.syslog {
                 syslog.stop().await;
@@ -299,8 +299,6 @@ impl ErrorLog {
         };
         // What they do not take in that time is lost.
         drop(tokio::time::timeout(OTHERS_PATIENCE, others).await);
-        let writer = self.own.writer.borrow().clone();
-        writer.stop().await;
     }
 }
 

@@ -11,6 +11,7 @@
 mod host_log;
 mod log_writer;
 mod logs;
+mod memory;
 mod outlet;
 mod server;
 mod statsd;

@@ -1,6 +1,6 @@
 //! The status document: what `ringgate status` shows and monitoring reads.
 //!
-//! Pure over the world it is given; owns the document's shape. Numbers come from counters that ring threads write meanwhile, so
+//! Pure over the world it is given, but for the look at its processes' memory; owns the document's shape. Numbers come from counters that ring threads write meanwhile, so
 //! sums may be off by what is in flight. Names end in their unit; times are seconds, as floating point.
 
 use super::world::{RingHandle, World};
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 /// Everything, as one JSON object.
 pub fn document(world: &World) -> Value {
+    look_at_memory(world);
     let now_ns = sys::clock::monotonic_ns();
     let rings = &world.rings;
     let sum = |field: &dyn Fn(&RingHandle) -> u64| rings.iter().map(field).sum::<u64>();
@@ -109,6 +110,7 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
         "state": view.state,
         "message": view.message,
         "generations": generations,
+        "replacement": replacement(world, app, now_ns),
         "queue_length": world.segments[app].as_ref().map(|segment| segment.queue_len()),
         "requests": sum(&|app| app.requests.value()),
         "in_flight": sum(&|app| app.in_flight.value()),
@@ -124,11 +126,31 @@ fn app_document(world: &World, app: usize, now_ns: u64) -> Value {
     })
 }
 
+/// Why a worker or host of the app was last replaced, other than by a reload, and how long ago.
+fn replacement(world: &World, app: usize, now_ns: u64) -> Option<Value> {
+    let apps = world.processes.get("apps")?;
+    let replacement = apps.get(app)?.get("replacement")?;
+    let at_ns = replacement
+        .get("at_ms")?
+        .as_u64()?
+        .saturating_mul(1_000_000);
+    Some(json!({
+        "reason": replacement.get("reason")?,
+        "ago_s": seconds(now_ns.saturating_sub(at_ns)),
+    }))
+}
+
 /// Workers as the supervisor knows them, with what their records in the exchange say: written by the app's process, so
 /// believed for display only.
 fn workers(world: &World, app: usize, now_ns: u64) -> Value {
     let segment = world.segments[app].as_ref();
-    let memory = memory(&world.snapshot.apps[app].workers);
+    let memory = memory(world, app);
+    let rings = || {
+        world
+            .rings
+            .iter()
+            .filter_map(|ring| ring.stats.apps.get(app))
+    };
     world.snapshot.apps[app]
         .workers
         .iter()
@@ -141,7 +163,9 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
                 "kind": worker.kind,
                 "interface": worker.interface,
                 "state": "starting",
+                "age_s": seconds(now_ns.saturating_sub(worker.up_ns)),
                 "memory": memory.get(&worker.pid),
+                "queue_time": times(rings().filter_map(|app| app.worker(worker.index)?.queue_time(worker.incarnation))),
             });
             let record = segment.and_then(|segment| segment.worker(worker.index));
             if let Some(record) = record.filter(|record| record.incarnation == worker.incarnation) {
@@ -153,6 +177,7 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
                 };
                 document["since_s"] = json!(seconds(now_ns.saturating_sub(record.since_ns)));
                 document["served"] = json!(record.served);
+                document["running"] = json!(if record.looped { record.running } else { u32::from(record.slot.is_some()) });
                 let id = WorkerId {
                     index: worker.index,
                     incarnation: worker.incarnation,
@@ -170,21 +195,35 @@ fn workers(world: &World, app: usize, now_ns: u64) -> Value {
 }
 
 /// By process, the share of one worker: interpreters and threads have a process in common, which nobody can tell apart.
-fn memory(workers: &[crate::snapshot::WorkerView]) -> HashMap<u32, Value> {
+fn memory(world: &World, app: usize) -> HashMap<u32, Value> {
     let mut processes = HashMap::<u32, u64>::new();
-    for worker in workers {
+    for worker in &world.snapshot.apps[app].workers {
         *processes.entry(worker.pid).or_default() += 1;
     }
+    let memory = world.memory.borrow();
     let shares = processes.into_iter().filter_map(|(pid, workers)| {
-        let memory = sys::process::memory_shares(pid)?;
+        let memory = memory.of(pid)?;
         let document = json!({
             "private_bytes": memory.private_bytes / workers,
             "proportional_bytes": memory.proportional_bytes / workers,
             "resident_bytes": memory.resident_bytes / workers,
+            "workers": workers,
         });
         Some((pid, document))
     });
     shares.collect()
+}
+
+/// Looks at the memory of all workers, as far as that is due.
+fn look_at_memory(world: &World) {
+    let apps = world.snapshot.apps.iter();
+    let mut pids: Vec<u32> = apps
+        .flat_map(|app| app.workers.iter().map(|worker| worker.pid))
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    let mut memory = world.memory.borrow_mut();
+    memory.look(&pids, sys::clock::monotonic_ns, sys::process::memory_shares);
 }
 
 /// Several rings' histograms of one thing as count, mean, percentiles (upper bounds of their buckets) and maximum.

@@ -4,6 +4,7 @@
 //! before anything else of that app; every change of the apps' view is followed by a new snapshot to every ring.
 //! Must not know how messages arrive or how the status is asked for.
 
+use super::memory::Memory;
 use crate::files;
 use crate::gate::Gates;
 use crate::mailbox::{Mailbox, ToRing};
@@ -12,6 +13,7 @@ use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
 use config::{Address, Config};
 use control::message::ToEdge;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub struct World {
     /// By app; `None` until it has come.
     pub segments: Vec<Option<Arc<shm::Segment>>>,
     pub listeners: Vec<Address>,
+    /// What processes took at the last look.
+    pub memory: RefCell<Memory>,
     /// The supervisor's process table.
     pub processes: serde_json::Value,
     pub accepting: bool,
@@ -99,6 +103,7 @@ impl World {
             gates,
             log: 0,
             listeners: Vec::new(),
+            memory: RefCell::default(),
             processes: serde_json::Value::Null,
             accepting: false,
             draining: false,
@@ -156,6 +161,7 @@ impl World {
                 pid,
                 kind,
                 interface,
+                up_ms,
             } => {
                 self.change(app, |view| {
                     view.worker_up(WorkerView {
@@ -165,6 +171,7 @@ impl World {
                         pid,
                         kind,
                         interface,
+                        up_ns: up_ms.saturating_mul(1_000_000),
                     });
                 });
                 Effect::None

@@ -40,6 +40,8 @@ pub struct App {
     pub reload_failed: bool,
     pub(super) options: AppOptions,
     pub(super) crew: Crew,
+    /// When a worker or host was last replaced, and why; not for a reload, which is asked for.
+    pub(super) replacement: Option<(u64, String)>,
     /// Files have changed.
     pub(super) change: Option<Change>,
     pub(super) generation: u32,
@@ -91,6 +93,7 @@ impl App {
             reload_failed: false,
             options: app.options.clone(),
             crew: Crew::of(app.options.workers),
+            replacement: None,
             change: None,
             generation: 0,
             incarnations: vec![0; usize::from(setup.seats)],
@@ -369,6 +372,7 @@ impl App {
                         pid,
                         kind,
                         interface: seat.interface,
+                        up_ms: seat.up_ms,
                     });
                 }
             }
@@ -441,6 +445,9 @@ impl App {
             "probe": self.probe,
             "restarts": self.restarts,
             "recycled": self.crew.recycled,
+            "replacement": self.replacement.as_ref().map(|(at_ms, reason)| {
+                serde_json::json!({ "at_ms": at_ms, "reason": reason })
+            }),
             "generations": generations.collect::<Vec<_>>(),
         })
     }

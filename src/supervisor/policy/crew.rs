@@ -342,11 +342,9 @@ impl App {
                 });
                 if let Some((index, pid, why)) = due {
                     self.crew.recycled += 1;
-                    let text = format!(
-                        "{}: worker {index} (pid {pid}) is replaced after {why}",
-                        self.name
-                    );
-                    ctx.log(LogLevel::Info, text);
+                    let what = format!("worker {index} (pid {pid}) is replaced after {why}");
+                    ctx.log(LogLevel::Info, format!("{}: {what}", self.name));
+                    self.replacement = Some((ctx.now_ms, what));
                     self.grow(at, 1, Some(index), ctx);
                 }
             }
@@ -354,8 +352,9 @@ impl App {
                 let old = host.crew().find_map(too_old);
                 if let Some(why) = old.or_else(|| too_large(host.pid, host.started_ms)) {
                     self.crew.recycled += 1;
-                    let text = format!("{}: its interpreters are replaced after {why}", self.name);
-                    ctx.log(LogLevel::Info, text);
+                    let what = format!("its interpreters are replaced after {why}");
+                    ctx.log(LogLevel::Info, format!("{}: {what}", self.name));
+                    self.replacement = Some((ctx.now_ms, what));
                     self.succeed(ctx);
                 }
             }

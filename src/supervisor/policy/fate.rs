@@ -80,13 +80,9 @@ impl App {
 
     pub(super) fn died(&mut self, host: &Host, end: &End, ctx: &mut Context<'_>) {
         let pid = host.pid.unwrap_or_default();
-        ctx.log(
-            LogLevel::Error,
-            format!(
-                "{}: its host (pid {pid}) ended: {end}; starting another",
-                self.name
-            ),
-        );
+        let what = format!("its host (pid {pid}) ended: {end}; starting another");
+        ctx.log(LogLevel::Error, format!("{}: {what}", self.name));
+        self.replacement = Some((ctx.now_ms, what));
         // A SIGKILL comes from outside: an administrator, or the kernel short of memory.
         if matches!(end, End::Signal(signal) if *signal != sys::process::SIGKILL) {
             self.crashes += 1;

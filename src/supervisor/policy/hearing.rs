@@ -204,6 +204,7 @@ impl App {
             pid,
             kind,
             interface,
+            up_ms: ctx.now_ms,
         });
         if let Some(old) = replaced {
             self.retire(at, old, ctx);
@@ -241,10 +242,9 @@ impl App {
             return;
         }
         if !leaving && !retired {
-            ctx.log(
-                LogLevel::Warning,
-                format!("{}: worker {index} (pid {pid}) ended: {reason}", self.name),
-            );
+            let what = format!("worker {index} (pid {pid}) ended: {reason}");
+            ctx.log(LogLevel::Warning, format!("{}: {what}", self.name));
+            self.replacement = Some((ctx.now_ms, what));
         }
         ctx.edge(ToEdge::WorkerGone {
             app: self.index,

@@ -53,12 +53,12 @@ impl App {
                 Kind::Processes => "it is replaced",
                 Kind::Interpreters => "it is interrupted",
             };
-            ctx.log(
-                LogLevel::Error,
-                format!(
-                    "{name}: {request} ran over --timeout in worker {index} (pid {pid}); {what}"
-                ),
-            );
+            let what =
+                format!("{request} ran over --timeout in worker {index} (pid {pid}); {what}");
+            ctx.log(LogLevel::Error, format!("{name}: {what}"));
+            if kind == Kind::Processes {
+                self.replacement = Some((now_ms, what));
+            }
             ctx.out.push(Action::ToHost(id, ToHost::Replace { index }));
             if !leaving {
                 host.look_at_ms = Some(now_ms + moment_ms(kind));

@@ -66,12 +66,28 @@ fn app_section(out: &mut String, app: &Value, document: &Value) {
     if let Some(known) = known {
         hosts(out, known);
     }
+    let reason = app.pointer("/replacement/reason").map(show);
+    if let Some(reason) = reason {
+        let ago = app.pointer("/replacement/ago_s").and_then(Value::as_f64);
+        let ago = ago.map_or("-".into(), duration);
+        line(out, format_args!("  last replacement {ago} ago: {reason}"));
+    }
+    let sockets = match app.get("websockets_open").and_then(Value::as_u64) {
+        Some(open) if open > 0 => format!(", {open} of them open WebSockets"),
+        _ => String::new(),
+    };
     line(
         out,
         format_args!(
-            "  queue {}, running {}, served {}; refused {}, timed out {}, broken {}, abandoned {}",
+            "  now         {} waiting for a worker, {} in all{sockets}",
             field("queue_length"),
             field("in_flight"),
+        ),
+    );
+    line(
+        out,
+        format_args!(
+            "  so far      {} taken; refused {}, timed out {}, broken {}, abandoned {}",
             field("requests"),
             field("refused"),
             field("timed_out"),
@@ -166,30 +182,75 @@ fn workers(out: &mut String, app: &Value) {
     }
     line(
         out,
+        format_args!("\n  {:44}  {:^19}  {:>15}", "", "memory", "queue time"),
+    );
+    line(
+        out,
         format_args!(
-            "  {:>6} {:>10} {:>8} {:>8} {:>9} {:>9}  doing",
-            "worker", "generation", "pid", "served", "private", "PSS"
+            "  {:>6} {:>4} {:>4} {:>8} {:>8} {:>9}  {:>9} {:>9}  {:>7} {:>7} {:>7}  doing",
+            "worker", "gen", "life", "pid", "age", "served", "private", "PSS", "p50", "p95", "max"
         ),
     );
     for worker in workers {
         let field = |name: &str| worker.get(name).map_or("-".into(), show);
-        let since = worker.get("since_s").and_then(Value::as_f64);
-        let state = field("state");
-        let doing = match (worker.get("request").and_then(Value::as_str), since) {
-            (Some(_), Some(seconds)) => format!("{} for {}", field("request"), duration(seconds)),
-            (_, Some(seconds)) => format!("{state} for {}", duration(seconds)),
-            (_, None) => state,
+        let time = |path: &str| {
+            let seconds = worker.pointer(path).and_then(Value::as_f64);
+            seconds.map_or("-".into(), duration)
+        };
+        let waited = worker.pointer("/queue_time/count").and_then(Value::as_u64) > Some(0);
+        let queue = |name: &str| match waited {
+            true => time(&format!("/queue_time/{name}")),
+            false => "-".into(),
         };
         line(
             out,
             format_args!(
-                "  {:>6} {:>10} {:>8} {:>8} {:>9} {:>9}  {doing}",
+                "  {:>6} {:>4} {:>4} {:>8} {:>8} {:>9}  {:>9} {:>9}  {:>7} {:>7} {:>7}  {}",
                 field("index"),
                 field("generation"),
+                field("incarnation"),
                 field("pid"),
+                time("/age_s"),
                 field("served"),
                 memory(worker, "/memory/private_bytes"),
                 memory(worker, "/memory/proportional_bytes"),
+                queue("p50_s"),
+                queue("p95_s"),
+                queue("max_s"),
+                doing(worker),
+            ),
+        );
+    }
+    shared_memory(out, workers);
+}
+
+/// What a worker is at, and since when.
+fn doing(worker: &Value) -> String {
+    let field = |name: &str| worker.get(name).map_or("-".into(), show);
+    let since = worker.get("since_s").and_then(Value::as_f64);
+    let since = since.map(duration);
+    let running = worker.get("running").and_then(Value::as_u64);
+    let is_request = worker.get("request").is_some_and(Value::is_string);
+    match (is_request, since, running) {
+        (true, Some(since), _) => format!("{} for {since}", field("request")),
+        // An event loop: its requests are many, and none of them is it.
+        (false, _, Some(running)) if running > 0 => format!("{running} running"),
+        (_, Some(since), _) => format!("{} for {since}", field("state")),
+        (_, None, _) => field("state"),
+    }
+}
+
+/// Workers of one process cannot be told apart, so each is shown with its share.
+fn shared_memory(out: &mut String, workers: &[Value]) {
+    let most = workers.iter().filter_map(|worker| {
+        let count = worker.pointer("/memory/workers")?;
+        count.as_u64()
+    });
+    if let Some(count) = most.max().filter(|count| *count > 1) {
+        line(
+            out,
+            format_args!(
+                "  memory: {count} workers share a process; each is shown with a {count}th of it"
             ),
         );
     }
@@ -303,7 +364,12 @@ mod tests {
                 "generations": [{ "generation": 2, "state": "serving", "pid": 9, "workers_up": 4, "workers": 4 }] }] },
             "apps": [{ "name": "shop", "mount": "", "target": "shop:app", "state": "ready", "message": "ready", "queue_length": 3,
                 "queue_time": { "p50_s": 0.000085, "p99_s": 0.0123 },
-                "workers": [{ "index": 0, "generation": 2, "pid": 9, "served": 11, "memory": { "private_bytes": 2621440 }, "state": "running", "request": "GET /slow", "since_s": 4.5 }] }],
+                "in_flight": 5, "websockets_open": 2, "replacement": { "reason": "worker 1 (pid 8) ended: killed by SIGKILL", "ago_s": 240.0 },
+                "workers": [{ "index": 0, "generation": 2, "incarnation": 3, "age_s": 300.0, "pid": 9, "served": 11,
+                    "queue_time": { "count": 11, "p50_s": 0.000085, "p95_s": 0.001, "max_s": 0.0123 },
+                    "memory": { "private_bytes": 2621440 }, "state": "running", "request": "GET /slow", "since_s": 4.5 },
+                    { "index": 1, "generation": 2, "incarnation": 1, "pid": 9, "served": 0, "queue_time": { "count": 0, "p50_s": 0.0 }, "running": 0, "state": "idle", "since_s": 2.0 },
+                    { "index": 2, "generation": 2, "incarnation": 1, "pid": 9, "served": 7, "running": 12, "state": "idle", "since_s": 2.0 }] }],
             "connections": { "open": 5 },
             "requests": { "total": 20, "by_status": { "200": 19, "404": 1 } },
         });
@@ -313,9 +379,13 @@ mod tests {
             "  supervisor  pid 6",
             "app shop at /: shop:app, ready",
             "  generation 2: serving, host pid 9, 4 of 4 workers up",
+            "  last replacement 4 min ago: worker 1 (pid 8) ended: killed by SIGKILL",
+            "  now         3 waiting for a worker, 5 in all, 2 of them open WebSockets",
             "  without their C part in a sub-interpreter: yaml, msgpack",
             "  4 workers wanted (2 to 8); hosts started again 1, workers recycled 7",
-            "2.5 MiB         -",
+            "       0    2    3        9    5 min        11    2.5 MiB         -    85 us  1.0 ms 12.3 ms  GET /slow for 4.5 s",
+            "       1    2    1        9        -         0          -         -        -       -       -  idle for 2.0 s",
+            "       2    2    1        9        -         7          -         -        -       -       -  12 running",
             "p50 85 us, p99 12.3 ms",
             "GET /slow for 4.5 s",
             "200: 19, 404: 1",

@@ -124,6 +124,7 @@ impl AppSite {
             pid: 1,
             kind: Kind::Processes,
             interface,
+            up_ns: 0,
         });
         (seat, worker)
     }

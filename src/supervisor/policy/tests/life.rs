@@ -204,6 +204,7 @@ fn a_process_worker_that_its_host_replaces_is_passed_on_to_the_edge() {
         pid: 1012,
         kind: Kind::Processes,
         interface: Interface::Wsgi,
+        up_ms: world.now_ms,
     };
     assert!(world.did(&Action::ToEdge(up)));
     // The host's end must speak of the new life.
@@ -414,6 +415,8 @@ fn a_late_refusal_rolls_over_to_processes() {
 #[test]
 fn a_killed_edge_is_back_at_once_and_told_everything() {
     let mut world = World::serving();
+    let up_ms = world.now_ms;
+    world.now_ms += 1000;
     world.event(Event::EdgeEnded(KILLED));
     let messages = world.to_edge();
     assert_eq!(
@@ -440,6 +443,7 @@ fn a_killed_edge_is_back_at_once_and_told_everything() {
             pid,
             kind: Kind::Processes,
             interface: Interface::Wsgi,
+            up_ms,
         };
         assert!(messages.contains(&&up), "{messages:?}");
     }
