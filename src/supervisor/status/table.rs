@@ -157,7 +157,7 @@ fn hosts(out: &mut String, app: &Value) {
     }
 }
 
-/// `p50_s`, `p99_s` and the like, whatever there is.
+/// How many, and how long they took, as far as it is there.
 fn times_text(times: &Value) -> String {
     let Some(fields) = times.as_object() else {
         return show(times);
@@ -165,8 +165,9 @@ fn times_text(times: &Value) -> String {
     if fields.get("count").and_then(Value::as_u64) == Some(0) {
         return "nothing yet".into();
     }
-    let shown = fields.iter().filter_map(|(name, value)| {
-        let value = value.as_f64()?;
+    let known = ["count", "mean_s", "p50_s", "p95_s", "p99_s", "max_s"];
+    let shown = known.iter().filter_map(|name| {
+        let value = fields.get(*name)?.as_f64()?;
         match name.strip_suffix("_s") {
             Some(label) => Some(format!("{label} {}", duration(value))),
             None => Some(format!("{name} {value}")),
