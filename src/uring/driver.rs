@@ -167,6 +167,8 @@ pub trait Inline {
         length: usize,
     ) -> io::Result<usize>;
     fn shutdown_now(&mut self, socket: Handle, how: Shutdown) -> io::Result<()>;
+    /// Whether a connection waits to be accepted.
+    fn is_waiting_now(&mut self, listener: Handle) -> bool;
     fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>>;
     fn local_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>>;
     /// The directory that opens resolve from (start-up only: may sleep).

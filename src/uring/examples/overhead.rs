@@ -155,6 +155,9 @@ impl Inline for Instant {
     fn shutdown_now(&mut self, _: Handle, _: Shutdown) -> io::Result<()> {
         never()
     }
+    fn is_waiting_now(&mut self, _: Handle) -> bool {
+        unreachable!()
+    }
     fn peer_now(&mut self, _: Handle) -> io::Result<Option<SocketAddr>> {
         never()
     }

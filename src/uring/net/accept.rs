@@ -34,6 +34,7 @@ impl Listener {
         AcceptStream {
             listener: Some(self.0),
             armed: Cell::new(None),
+            ending: Ending::No,
         }
     }
 }
@@ -42,7 +43,21 @@ impl Listener {
 pub struct AcceptStream {
     listener: Option<Descriptor>,
     armed: Cell<Option<Key>>,
+    ending: Ending,
 }
+
+/// How far the last look at the queue has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// So many looks are left; the armed operation, if any, has still to be told to end.
+    Looks(u32),
+    /// It has been told.
+    Told(u32),
+}
+
+/// Looks at the queue of a listener that is being left. Each takes all that wait; another is needed only if somebody came during the last.
+const LAST_LOOKS_MAX: u32 = 64;
 
 impl AcceptStream {
     /// The next connection. Failures of the single connection (reset before it was taken, say) are passed over. Any other
@@ -70,6 +85,46 @@ impl AcceptStream {
                 // the operation: completion queue overflow may.
                 number if is_passing(number) => {}
                 _ => return Poll::Ready(Err(errno(arrival.result))),
+            }
+        }
+    }
+
+    /// As `poll_next`, for one who leaves the listener to others that have it too: what the kernel has taken still comes, with all that wait,
+    /// and then the end. Nobody is left in the queue whose wake-up went to us (kernel-notes/accept-wakes-one.md).
+    pub fn poll_last(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Socket>>> {
+        loop {
+            if self.ending == Ending::No {
+                self.ending = Ending::Looks(LAST_LOOKS_MAX);
+            }
+            if self.armed.get().is_none() {
+                let (Ending::Looks(left) | Ending::Told(left)) = self.ending else {
+                    return Poll::Ready(None);
+                };
+                let listener = self.listener.as_ref().expect("present until drop").handle();
+                let waits = with(|core| core.driver.borrow_mut().is_waiting_now(listener));
+                if left == 0 || !waits {
+                    return Poll::Ready(None);
+                }
+                self.ending = Ending::Looks(left - 1);
+                self.arm();
+            }
+            if let Ending::Looks(left) = self.ending {
+                self.look_again();
+                self.ending = Ending::Told(left);
+            }
+            let key = self.armed.get().expect("just looked at");
+            let next = with(|core| core.flights.borrow_mut().next_arrival(key, cx.waker()));
+            let arrival = ready!(next.map_or(Poll::Pending, Poll::Ready));
+            if !arrival.more {
+                self.armed.set(None);
+            }
+            match -arrival.result {
+                ..=0 => {
+                    let socket = Socket::from_handle(Handle(arrival.result));
+                    return Poll::Ready(Some(Ok(socket)));
+                }
+                number if is_passing(number) => {}
+                _ => return Poll::Ready(Some(Err(errno(arrival.result)))),
             }
         }
     }

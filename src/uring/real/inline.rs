@@ -53,6 +53,12 @@ impl Inline for Ring {
         transfer::shutdown(borrow(socket), how)
     }
 
+    fn is_waiting_now(&mut self, listener: Handle) -> bool {
+        let mut watch = [sys::socket::Watch::read(borrow(listener))];
+        // If it cannot be told, nobody is there to be taken.
+        sys::socket::poll(&mut watch, Some(0)).is_ok() && watch[0].readable
+    }
+
     fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
         transfer::peer_address(borrow(socket))
     }

@@ -134,6 +134,13 @@ impl Inline for SimDriver {
         Ok(())
     }
 
+    fn is_waiting_now(&mut self, listener: Handle) -> bool {
+        match self.world.borrow().object(listener).as_deref() {
+            Ok(Object::Listener(queue)) => !queue.borrow().is_empty(),
+            _ => false,
+        }
+    }
+
     fn peer_now(&mut self, socket: Handle) -> io::Result<Option<SocketAddr>> {
         let connection = self.socket(socket)?;
         Ok(Some(SocketAddr::from((
