@@ -20,10 +20,9 @@ pub enum ToEdge {
         config: Box<Config>,
         epoch: u32,
     },
-    /// Descriptors: one listening socket per ring if `per_ring`, else one that all rings share.
+    /// Descriptors: its sockets. Socket i is for ring i modulo the rings; where there are fewer sockets, ring i has socket i modulo the sockets.
     Listener {
         address: Address,
-        per_ring: bool,
     },
     /// Close that listener; its connections stay.
     Unlisten {
@@ -85,9 +84,12 @@ pub enum ToEdge {
         origin: String,
         text: String,
     },
-    /// Graceful stop: close listeners, finish requests, answer `Connection: close`, then `Drained` and exit 0.
+    /// Another server has the same listeners and may have missed a wake-up for a connection: look at their queues.
+    LookAgain,
+    /// Graceful stop: leave the listeners, finish requests, answer `Connection: close`, then `Drained` and exit 0.
     Drain {
         grace_ms: u64,
+        patience: Patience,
     },
     /// Quick stop: exit now; buffered log lines are written.
     Quit,
@@ -97,6 +99,15 @@ pub enum ToEdge {
         ok: bool,
         message: String,
     },
+}
+
+/// How long what runs no request may stay while the edge drains; 0: it ends at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Patience {
+    /// Connections at rest: their next request is answered with `Connection: close`.
+    pub rest_ms: u64,
+    /// WebSockets.
+    pub sockets_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +165,7 @@ pub enum ToHost {
     Grow { workers: Vec<WorkerSpec> },
     /// This worker takes no more requests, finishes, and is gone for good; the others go on.
     Retire { index: u16 },
-    /// Another executable is about to be started beside this one: calls the hook `pre_exec`.
+    /// Another executable is about to be started beside this one: calls the hook `pre_exec`, then says [`FromHost::HookDone`].
     Executing {},
 }
 
@@ -250,6 +261,8 @@ pub enum FromHost {
         module: String,
     },
     Drained,
+    /// Answer to [`ToHost::Executing`].
+    HookDone,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

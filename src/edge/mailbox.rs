@@ -10,6 +10,7 @@ use crate::gate::{Gates, Permit, Reach, Ticket};
 use crate::snapshot::Snapshot;
 use crate::tally::Answer;
 use crate::worker_socket::WorkerSocket;
+use control::message::Patience;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,9 +64,11 @@ pub enum ToRing {
     },
     /// Start accepting.
     Go,
-    /// Close the listeners, finish requests, answer `Connection: close`, report `FromRing::Drained`; whatever is
+    /// Look at the listeners' queues: a wake-up may have gone to another process.
+    LookAgain,
+    /// Leave the listeners, finish requests, answer `Connection: close`, report `FromRing::Drained`; whatever is
     /// left after `grace_ms` is cut. The thread then ends.
-    Drain { grace_ms: u64 },
+    Drain { grace_ms: u64, patience: Patience },
     /// End the thread now; what is in the access-log batch is handed over first.
     Quit,
 }
@@ -268,16 +271,13 @@ mod tests {
         let mut mail = VecDeque::new();
         assert!(!mailbox.is_waiting());
         mailbox.post(ToRing::Go);
-        mailbox.post(ToRing::Drain { grace_ms: 7 });
+        mailbox.post(ToRing::LookAgain);
         assert!(mailbox.is_waiting());
         assert_eq!(bell.take().expect("rung"), 2);
         mailbox.take(&mut mail);
         assert!(!mailbox.is_waiting());
         assert!(matches!(mail.pop_front(), Some(ToRing::Go)));
-        assert!(matches!(
-            mail.pop_front(),
-            Some(ToRing::Drain { grace_ms: 7 })
-        ));
+        assert!(matches!(mail.pop_front(), Some(ToRing::LookAgain)));
         assert!(mail.is_empty());
     }
 

@@ -124,6 +124,13 @@ fn connections_max(config: &Config) -> usize {
     config.limits.connections.div_ceil(rings).max(1)
 }
 
+/// Connections that run no request, of a ring thread that drains.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guests {
+    pub at_rest: bool,
+    pub sockets: bool,
+}
+
 pub struct Ring {
     pub index: usize,
     times: Cell<Times>,
@@ -146,7 +153,13 @@ pub struct Ring {
     pub scratch: RefCell<Vec<u8>>,
     keep_alive: Cell<bool>,
     draining: Cell<bool>,
+    /// While it drains: what may stay until it is asked something.
+    patience: Cell<Guests>,
     open: Cell<usize>,
+    /// Listeners that still bring connections.
+    doors: Cell<usize>,
+    /// Times that the listeners' queues were to be looked at.
+    looks: Cell<u32>,
     /// Who waits for the last connection's end.
     empty: RefCell<Option<Waker>>,
     /// This thread's share of the limit.
@@ -186,7 +199,10 @@ impl Ring {
             scratch: RefCell::default(),
             keep_alive: Cell::new(config.timeouts.idle_ms != 0),
             draining: Cell::new(false),
+            patience: Cell::default(),
             open: Cell::new(0),
+            doors: Cell::new(0),
+            looks: Cell::new(0),
             empty: RefCell::default(),
             connections_max: Cell::new(connections_max(&config)),
         })
@@ -295,11 +311,26 @@ impl Ring {
         let open = self.open.get().saturating_sub(1);
         self.open.set(open);
         self.stats.connections_open.set(open as u64);
-        if open == 0
+        self.tell_if_empty();
+    }
+
+    fn tell_if_empty(&self) {
+        if self.is_empty()
             && let Some(waker) = self.empty.take()
         {
             waker.wake();
         }
+    }
+
+    /// A listener's connections are taken from now on.
+    pub fn open_door(&self) {
+        self.doors.set(self.doors.get() + 1);
+    }
+
+    /// They are not any more.
+    pub fn close_door(&self) {
+        self.doors.set(self.doors.get().saturating_sub(1));
+        self.tell_if_empty();
     }
 
     /// Wakes `waker` when the last connection ends.
@@ -307,8 +338,24 @@ impl Ring {
         *self.empty.borrow_mut() = Some(waker.clone());
     }
 
+    #[cfg(test)]
     pub fn connections(&self) -> usize {
         self.open.get()
+    }
+
+    /// There is no connection, and where none is taken in any more there will be none.
+    pub fn is_empty(&self) -> bool {
+        self.open.get() == 0 && (self.doors.get() == 0 || !self.is_draining())
+    }
+
+    /// Has every listener's queue looked at; the caller wakes the tasks.
+    pub fn look_again(&self) {
+        self.looks.set(self.looks.get().wrapping_add(1));
+    }
+
+    /// Changes with every order to look.
+    pub fn looks(&self) -> u32 {
+        self.looks.get()
     }
 
     /// Connections may stay open after an answer.
@@ -320,10 +367,26 @@ impl Ring {
         self.draining.get()
     }
 
-    /// From now on every answer is its connection's last, and connections at rest end.
-    pub fn drain(&self) {
+    /// A connection at rest is to end without another request.
+    pub fn ends_rest(&self) -> bool {
+        self.draining.get() && !self.patience.get().at_rest
+    }
+
+    /// WebSockets are to end.
+    pub fn ends_sockets(&self) -> bool {
+        self.draining.get() && !self.patience.get().sockets
+    }
+
+    /// From now on every answer is its connection's last. Who is not in `guests` ends without being asked anything.
+    pub fn drain(&self, guests: Guests) {
         self.draining.set(true);
         self.keep_alive.set(false);
+        self.patience.set(guests);
+    }
+
+    /// As they were allowed to stay.
+    pub fn guests(&self) -> Guests {
+        self.patience.get()
     }
 
     // Voice.

@@ -7,7 +7,7 @@ use crate::connection::{Entrance, serve};
 use crate::doze::{Bell, Calm, Sight};
 use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, Outbox, ToRing};
-use crate::ring::Ring;
+use crate::ring::{Guests, Ring};
 use crate::stats::RingStats;
 use config::{Address, LogLevel};
 use std::cell::{Cell, RefCell};
@@ -136,8 +136,10 @@ pub(crate) struct House {
     open: Cell<bool>,
     recover: bool,
     quit: Cell<bool>,
-    /// When a drain's patience ends.
+    /// When a drain's patience ends: with requests, with connections at rest, with WebSockets.
     grace: Deadline,
+    rest: Deadline,
+    sockets: Deadline,
     root: RefCell<Option<Waker>>,
 }
 
@@ -151,6 +153,8 @@ impl House {
             recover,
             quit: Cell::new(false),
             grace: Deadline::new(),
+            rest: Deadline::new(),
+            sockets: Deadline::new(),
             root: RefCell::default(),
         }
     }
@@ -235,10 +239,24 @@ impl House {
                     listen(ring, entrance, socket);
                 }
             }
-            ToRing::Drain { grace_ms } => {
+            ToRing::LookAgain => {
+                ring.look_again();
+                uring::wake_all();
+            }
+            ToRing::Drain { grace_ms, patience } => {
                 self.waiting.take();
-                ring.drain();
-                self.grace.set_after(grace_ms.saturating_mul(1_000_000));
+                ring.drain(Guests {
+                    at_rest: patience.rest_ms > 0,
+                    sockets: patience.sockets_ms > 0,
+                });
+                let deadlines = [
+                    (&self.grace, grace_ms),
+                    (&self.rest, patience.rest_ms),
+                    (&self.sockets, patience.sockets_ms),
+                ];
+                for (deadline, ms) in deadlines {
+                    deadline.set_after(ms.saturating_mul(1_000_000));
+                }
                 uring::wake_all();
             }
             ToRing::Quit => self.quit.set(true),
@@ -251,14 +269,33 @@ impl House {
     /// Ready when the thread is to end.
     fn poll_end(&self, waker: &Waker) -> Poll<()> {
         let ring = &self.ring;
-        let empty = ring.is_draining() && ring.connections() == 0;
+        let empty = ring.is_draining() && ring.is_empty();
         let mut context = std::task::Context::from_waker(waker);
+        self.end_patience(&mut context);
         if self.quit.get() || empty || self.grace.poll_expired(&mut context).is_ready() {
             return Poll::Ready(());
         }
         *self.root.borrow_mut() = Some(waker.clone());
         ring.when_empty(waker);
         Poll::Pending
+    }
+
+    /// While it drains: those that were allowed to stay for a while are told when it is over.
+    fn end_patience(&self, cx: &mut std::task::Context<'_>) {
+        let guests = self.ring.guests();
+        let mut left = guests;
+        for (deadline, may_stay) in [
+            (&self.rest, &mut left.at_rest),
+            (&self.sockets, &mut left.sockets),
+        ] {
+            if *may_stay && deadline.poll_expired(cx).is_ready() {
+                *may_stay = false;
+            }
+        }
+        if (left.at_rest, left.sockets) != (guests.at_rest, guests.sockets) {
+            self.ring.drain(left);
+            uring::wake_all();
+        }
     }
 }
 
@@ -391,8 +428,29 @@ fn listen(ring: &Rc<Ring>, entrance: Rc<Entrance>, socket: OwnedFd) {
     uring::spawn(accept(ring, entrance, Listener::from_fd(socket).accept()));
 }
 
-/// Takes connections in until the ring drains.
+/// Takes connections in until the ring drains, the last of them included.
 pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: AcceptStream) {
+    ring.open_door();
+    take_in(&ring, &entrance, &mut stream).await;
+    while let Some(next) = poll_fn(|cx| stream.poll_last(cx)).await {
+        // What cannot be accepted now is left to whoever has the socket too.
+        let Ok(socket) = next else { break };
+        welcome(&ring, &entrance, socket);
+    }
+    drop(stream);
+    ring.close_door();
+}
+
+fn welcome(ring: &Rc<Ring>, entrance: &Rc<Entrance>, socket: Socket) {
+    if ring.admit() {
+        uring::spawn(serve(Rc::clone(ring), Rc::clone(entrance), socket));
+    } else {
+        turn_away(ring, &socket);
+    }
+}
+
+async fn take_in(ring: &Rc<Ring>, entrance: &Rc<Entrance>, stream: &mut AcceptStream) {
+    let mut looks = ring.looks();
     let mut look_again_ns = LOOK_AGAIN_NS;
     let look_again = Deadline::new();
     look_again.set_after(look_again_ns);
@@ -407,6 +465,9 @@ pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: A
                     look_again.set_after(look_again_ns);
                 }
             }
+            if std::mem::replace(&mut looks, ring.looks()) != ring.looks() {
+                stream.look_again();
+            }
             match stream.poll_next(cx) {
                 Poll::Ready(next) => Poll::Ready(Some(next)),
                 Poll::Pending if ring.is_draining() || entrance.is_closed() => Poll::Ready(None),
@@ -415,10 +476,7 @@ pub(crate) async fn accept(ring: Rc<Ring>, entrance: Rc<Entrance>, mut stream: A
         });
         match next.await {
             None => return,
-            Some(Ok(socket)) if ring.admit() => {
-                uring::spawn(serve(Rc::clone(&ring), Rc::clone(&entrance), socket));
-            }
-            Some(Ok(socket)) => turn_away(&ring, &socket),
+            Some(Ok(socket)) => welcome(ring, entrance, socket),
             Some(Err(error)) => {
                 ring.stats.accept_failures.add(1);
                 ring.log(

@@ -26,7 +26,6 @@ fn messages_to_the_edge_survive_the_way() {
     });
     round_trip(ToEdge::Listener {
         address: Address::Unix("/x".into()),
-        per_ring: false,
     });
     round_trip(ToEdge::App {
         app: 0,
@@ -68,7 +67,13 @@ fn messages_to_the_edge_survive_the_way() {
     for message in [
         ToEdge::Go,
         ToEdge::ReopenLogs,
-        ToEdge::Drain { grace_ms: 5 },
+        ToEdge::Drain {
+            grace_ms: 5,
+            patience: Patience {
+                rest_ms: 1,
+                sockets_ms: 2,
+            },
+        },
         ToEdge::Quit,
     ] {
         round_trip(message);
@@ -192,8 +197,12 @@ fn the_wire_names_are_stable() {
         r#"{"type":"ready"}"#
     );
     assert_eq!(
-        serde_json::to_string(&ToEdge::Drain { grace_ms: 1 }).expect("json"),
-        r#"{"type":"drain","grace_ms":1}"#
+        serde_json::to_string(&ToEdge::Drain {
+            grace_ms: 1,
+            patience: Patience::default()
+        })
+        .expect("json"),
+        r#"{"type":"drain","grace_ms":1,"patience":{"rest_ms":0,"sockets_ms":0}}"#
     );
 }
 

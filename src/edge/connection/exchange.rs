@@ -109,7 +109,8 @@ impl Connection {
             Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
         };
         loop {
-            reply.close |= self.ring.is_draining();
+            // A head that has left has said whether the connection ends: the client goes by that.
+            reply.close |= self.ring.is_draining() && !reply.has_head();
             if let Some(body) = &mut body {
                 if let Err(reject) = body.pump(&call, input, uring::now()) {
                     return self.give_up(call, open, &mut reply, Fault::Body(reject), out);

@@ -264,7 +264,7 @@ impl Connection {
         let chunk = match self.socket.poll_recv(cx) {
             Poll::Ready(Some(Ok(chunk))) => Some(chunk),
             Poll::Ready(_) => None,
-            Poll::Pending if self.ring.is_draining() => None,
+            Poll::Pending if self.ring.ends_rest() => None,
             Poll::Pending => return self.deadline.poll_expired(cx).map(|()| None),
         };
         self.begin();
@@ -395,7 +395,7 @@ impl Connection {
         let mut left = LINGER_BYTES;
         while let Some(Some(Ok(chunk))) = within(&self.deadline, self.socket.recv()).await {
             left = left.saturating_sub(chunk.len());
-            if left == 0 || self.ring.is_draining() {
+            if left == 0 || self.ring.ends_rest() {
                 break;
             }
         }

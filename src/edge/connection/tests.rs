@@ -6,6 +6,7 @@ mod again;
 mod app;
 mod asgi;
 mod asgi_app;
+mod drain;
 mod http;
 mod site;
 mod socket_client;

@@ -129,7 +129,7 @@ impl Session {
 
     async fn talk(&mut self, connection: &Connection) -> After {
         loop {
-            if self.phase == Phase::Open && connection.ring.is_draining() {
+            if self.phase == Phase::Open && connection.ring.ends_sockets() {
                 self.shut(close::RESTART, "the server restarts");
             }
             let full = self.pull(connection);
@@ -263,7 +263,7 @@ impl Session {
             if !full && self.served.is_none() && self.call.poll_news(cx).is_ready() {
                 return Poll::Ready(Event::News);
             }
-            if self.phase == Phase::Open && connection.ring.is_draining() {
+            if self.phase == Phase::Open && connection.ring.ends_sockets() {
                 return Poll::Ready(Event::News);
             }
             if let Some(writable) = &mut writable

@@ -47,6 +47,9 @@ const TICK: Duration = Duration::from_secs(1);
 const DRAIN_SLACK: Duration = Duration::from_secs(2);
 /// How long ring threads may take to end after `Quit`.
 const QUIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long, and how often it is looked whether, the answers to commands may take to be written before the exit.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_LOOK: Duration = Duration::from_millis(5);
 /// How long a slow disk may hold up the exit.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 /// Exit status when the edge could not start or has lost a ring thread.
@@ -158,6 +161,10 @@ struct Control {
 struct Commands {
     last_id: u64,
     waiting: HashMap<u64, oneshot::Sender<(bool, String)>>,
+    /// Commands whose answers are not written yet.
+    unwritten: usize,
+    /// Askers who want to know when this process has ended.
+    watchers: Vec<tokio::net::UnixStream>,
 }
 
 impl Control {
@@ -428,8 +435,16 @@ fn look_after(control: &Control, from_rings: &OutboxReceiver) -> Result<(), Stop
     Ok(())
 }
 
-/// Takes in everything that the ring threads have handed over, and writes the logs to their end.
+/// Takes in everything that the ring threads have handed over, and writes answers and logs to their end.
 async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
+    let answered = async {
+        let decided = |commands: &Commands| commands.unwritten <= commands.waiting.len();
+        while !decided(&control.commands.borrow()) {
+            tokio::time::sleep(ANSWER_LOOK).await;
+        }
+    };
+    // An asker that does not take its answer is not waited for longer.
+    drop(tokio::time::timeout(ANSWER_PATIENCE, answered).await);
     {
         let mut world = control.world.borrow_mut();
         for ring in &mut world.rings {

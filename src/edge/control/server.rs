@@ -14,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 
+/// The command whose answer is followed by the end of this process.
+const STAYS: &str = "upgrade";
 /// Askers served at the same time.
 const ASKERS_MAX: usize = 32;
 /// Longest request, of which only the first line counts.
@@ -72,6 +74,8 @@ async fn answer(control: &Control, mut stream: UnixStream) -> io::Result<()> {
     } else {
         line.trim()
     };
+    let is_command = !http && !["status", ""].contains(&request) && is_name(request);
+    control.commands.borrow_mut().unwritten += usize::from(is_command);
     let (status, document) = match request {
         "status" | "" => ("200 OK", status::document(&control.world.borrow())),
         // A GET must not change anything.
@@ -80,6 +84,7 @@ async fn answer(control: &Control, mut stream: UnixStream) -> io::Result<()> {
         name => ("200 OK", command(control, name).await),
     };
     let mut body = serde_json::to_vec(&document).map_err(io::Error::other)?;
+    let stays = request == STAYS && document["ok"] == true;
     body.push(b'\n');
     if http {
         let head = format!(
@@ -88,11 +93,15 @@ async fn answer(control: &Control, mut stream: UnixStream) -> io::Result<()> {
         );
         body.splice(0..0, head.into_bytes());
     }
-    tokio::time::timeout(PATIENCE, async {
-        stream.write_all(&body).await?;
-        stream.shutdown().await
-    })
-    .await?
+    let written = tokio::time::timeout(PATIENCE, stream.write_all(&body)).await;
+    control.commands.borrow_mut().unwritten -= usize::from(is_command);
+    written??;
+    if stays {
+        // Its asker waits for our end, which is the end of the stream.
+        control.commands.borrow_mut().watchers.push(stream);
+        return Ok(());
+    }
+    tokio::time::timeout(PATIENCE, stream.shutdown()).await?
 }
 
 /// The first line, without its end; the end of the stream ends it as well.

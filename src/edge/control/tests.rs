@@ -2,6 +2,7 @@
 
 use super::*;
 use config::{Address, LogTarget, StaticMount};
+use control::message::Patience;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -80,7 +81,6 @@ impl Edge {
         }
         let message = ToEdge::Listener {
             address: Address::Tcp(address),
-            per_ring: true,
         };
         self.channel
             .send(&message, &[first.as_fd(), second.as_fd()])
@@ -112,7 +112,10 @@ impl Edge {
 
     /// Drains it and waits for its end.
     fn drain(self) -> PathBuf {
-        self.tell(&ToEdge::Drain { grace_ms: 10_000 });
+        self.tell(&ToEdge::Drain {
+            grace_ms: 10_000,
+            patience: Patience::default(),
+        });
         assert_eq!(self.hear(), Some(FromEdge::Drained));
         assert_eq!(self.hear(), None);
         assert_eq!(self.thread.join().expect("no panic"), ExitCode::SUCCESS);

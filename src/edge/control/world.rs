@@ -133,7 +133,7 @@ impl World {
     pub fn apply(&mut self, message: ToEdge, mut descriptors: Vec<OwnedFd>) -> Effect {
         match message {
             ToEdge::Start { .. } => complaint("a second Start"),
-            ToEdge::Listener { address, per_ring } => self.listener(address, per_ring, descriptors),
+            ToEdge::Listener { address } => self.listener(address, descriptors),
             ToEdge::Unlisten { address } => {
                 self.listeners.retain(|known| *known != address);
                 self.post_all(|| ToRing::Unlisten {
@@ -230,9 +230,13 @@ impl World {
                 origin,
                 text,
             } => Effect::Tell(level, origin, text),
-            ToEdge::Drain { grace_ms } => {
+            ToEdge::LookAgain => {
+                self.post_all(|| ToRing::LookAgain);
+                Effect::None
+            }
+            ToEdge::Drain { grace_ms, patience } => {
                 self.draining = true;
-                self.post_all(|| ToRing::Drain { grace_ms });
+                self.post_all(|| ToRing::Drain { grace_ms, patience });
                 Effect::Drain { grace_ms }
             }
             ToEdge::Quit => {
@@ -244,30 +248,22 @@ impl World {
         }
     }
 
-    /// One socket per ring, or one that all rings share.
-    fn listener(&mut self, address: Address, per_ring: bool, sockets: Vec<OwnedFd>) -> Effect {
-        if sockets.len() != if per_ring { self.rings.len() } else { 1 } {
-            return complaint("a listener with a wrong number of sockets");
+    /// Spreads the sockets over the rings, so that every socket has a ring and every ring a socket.
+    fn listener(&mut self, address: Address, sockets: Vec<OwnedFd>) -> Effect {
+        let rings = self.rings.len();
+        if sockets.is_empty() {
+            return complaint("a listener without its sockets");
         }
-        self.listeners.push(address.clone());
-        if per_ring {
-            for (ring, socket) in self.rings.iter().zip(sockets) {
-                ring.mailbox.post(ToRing::Listener {
-                    address: address.clone(),
-                    socket,
-                });
-            }
-            return Effect::None;
-        }
-        for ring in &self.rings {
-            match sockets[0].try_clone() {
-                Ok(socket) => ring.mailbox.post(ToRing::Listener {
+        for index in 0..rings.max(sockets.len()) {
+            match sockets[index % sockets.len()].try_clone() {
+                Ok(socket) => self.rings[index % rings].mailbox.post(ToRing::Listener {
                     address: address.clone(),
                     socket,
                 }),
                 Err(error) => return complaint(&format!("no descriptor for {address}: {error}")),
             }
         }
+        self.listeners.push(address);
         Effect::None
     }
 

@@ -1,6 +1,7 @@
 //! Requests that come again byte for byte: answered without being read, and no otherwise than if they had been.
 
 use super::site::{Answer, SECOND_NS, Site, config};
+use crate::ring::Guests;
 use uring::sim::{Faults, Sim, run, run_seeds};
 
 const OLD_S: i64 = 1_700_000_000;
@@ -166,7 +167,7 @@ fn another_site_has_its_own_memory_and_a_drain_is_heard() {
             peer.answer().await.expect("an answer").header("connection"),
             None
         );
-        site.ring.drain();
+        site.ring.drain(Guests::default());
         peer.write(HEADS[0].0);
         let last = peer.answer().await.expect("an answer");
         assert_eq!(last.header("connection"), Some("close"));

@@ -5,6 +5,7 @@ use super::asgi_app::AsgiSite;
 use super::site::SECOND_NS;
 use super::socket_client::{Client, Said, handshake};
 use crate::mailbox::ToRing;
+use control::message::Patience;
 use proto::websocket::deflate::{Agreed, Machines, Policy, negotiate};
 use proto::websocket::frame::{FIN, RSV1};
 use proto::websocket::{Kind, Writer, close};
@@ -305,7 +306,10 @@ fn a_drain_closes_them() {
         client.text("before");
         client.expect(Said::Text("before".into())).await;
         let mut silent = Client::open(&site, "/ws").await;
-        let drain = ToRing::Drain { grace_ms: 60_000 };
+        let drain = ToRing::Drain {
+            grace_ms: 60_000,
+            patience: Patience::default(),
+        };
         site.app.site.mailbox.post(drain);
         client.expect_close(1012, "the server restarts").await;
         silent
