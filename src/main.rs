@@ -37,7 +37,11 @@ fn main() -> ExitCode {
         Ok(Invocation::Check(config)) => supervisor::check(*config),
         Ok(Invocation::Status { socket, json }) => supervisor::status(&socket, json),
         Ok(Invocation::Reload { socket }) => supervisor::reload(&socket),
-        Err(mistake) => refuse(&mistake.0),
+        Ok(Invocation::Upgrade { socket }) => supervisor::upgrade(&socket),
+        Err(mistake) => {
+            supervisor::tell_of(&mistake);
+            refuse(&mistake.0)
+        }
     }
 }
 
@@ -63,11 +67,13 @@ fn surroundings() -> std::io::Result<Surroundings> {
     })
 }
 
-/// Descriptors that systemd's socket activation passes to this process; a variable that is another's says nothing.
+/// Descriptors that systemd's socket activation passes to this process; a variable that is another's says nothing. A server that takes
+/// another's place has that one's.
 fn passed_fds() -> u8 {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let ours = |pid: u32| pid == std::process::id() || supervisor::is_heir();
     match (number("LISTEN_PID"), number("LISTEN_FDS")) {
-        (Some(pid), Some(count)) if pid == std::process::id() => count.min(32) as u8,
+        (Some(pid), Some(count)) if ours(pid) => count.min(32) as u8,
         _ => 0,
     }
 }
@@ -82,6 +88,7 @@ fn edge() -> ExitCode {
         Signal::Hup,
         Signal::Usr1,
         Signal::Usr2,
+        Signal::Winch,
     ] {
         if let Err(error) = sys::signal::ignore(signal) {
             eprintln!("ringgate edge: {error}");

@@ -151,11 +151,3 @@ fn exit_codes_are_gunicorns() {
         .run_to_end();
     assert_eq!(code, 1, "{said}");
 }
-
-#[test]
-fn usr2_is_answered_in_the_log_and_costs_nothing() {
-    let server = Setup::app("basic:application").start();
-    process::kill(server.pid(), 12);
-    server.wait_log("USR2: another executable takes a restart");
-    server.get("/hello").expect(200);
-}

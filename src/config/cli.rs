@@ -29,6 +29,10 @@ pub enum Invocation {
     Reload {
         socket: PathBuf,
     },
+    /// Have a new server take the running one's place, and wait for it.
+    Upgrade {
+        socket: PathBuf,
+    },
     /// A child of the supervisor (hidden).
     Edge,
     /// Help, version, reference: for stdout.
@@ -56,6 +60,13 @@ pub fn parse(
         Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
         Some((first, rest)) if first == "status" => ask(help::status(), rest, outside, around),
         Some((first, rest)) if first == "reload" => ask(help::reload(), rest, outside, around),
+        Some((first, rest)) if first == "upgrade" => {
+            let invocation = ask(help::upgrade(), rest, outside, around)?;
+            Ok(match invocation {
+                Invocation::Reload { socket } => Invocation::Upgrade { socket },
+                other => other,
+            })
+        }
         Some((first, rest)) if first == "check" => {
             let invocation = serve("ringgate check", rest, outside, around)?;
             Ok(match invocation {
@@ -271,7 +282,7 @@ fn fill_from_file(
     Ok(())
 }
 
-/// `status` and `reload`: which server to ask. A configuration file is of interest for its control socket alone.
+/// `status`, `reload` and `upgrade`: which server to ask. A configuration file is of interest for its control socket alone.
 fn ask(
     command: Command,
     arguments: &[String],

@@ -25,7 +25,9 @@ Examples:
   ringgate status
       What every process and worker of the running server is doing.
   ringgate reload
-      Load the applications' code anew without losing a request.";
+      Load the applications' code anew without losing a request.
+  ringgate upgrade
+      Have a new ringgate take the running one's place without losing a connection.";
 
 const DETAILS: &str = "\
 Values:
@@ -42,6 +44,8 @@ Signals:
   HUP        read the configuration again and load the applications' code anew; no request is lost
   TTIN, TTOU one worker more, one fewer, in each application
   USR1       open the log files again
+  USR2       start a new ringgate beside this one, on the same sockets; `ringgate upgrade` also ends the old one
+  WINCH      beside a new one: finish what runs and rest; HUP wakes
 
 Exit codes:
   0  ended as asked
@@ -55,7 +59,7 @@ Documentation: docs/options.md, docs/configuration.md, README.md";
 pub fn serve(name: &'static str) -> Command {
     let mut command = base(name)
         .about(ABOUT)
-        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload | config --sample"))
+        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload | upgrade | config --sample"))
         .after_help(format!("{EXAMPLES}\n\n--help tells more: what each option means, units, signals, exit codes."))
         .after_long_help(format!("{EXAMPLES}\n\n{DETAILS}"))
         .arg(
@@ -100,6 +104,14 @@ pub fn status() -> Command {
 pub fn reload() -> Command {
     base("ringgate reload")
         .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
+        .arg(valued(options::option("control-socket")).help_heading("Options"))
+        .arg(valued(options::option("config")).help_heading("Options"))
+        .arg(help_flag())
+}
+
+pub fn upgrade() -> Command {
+    base("ringgate upgrade")
+        .about("Has a new ringgate, of the executable and the configuration as they are now, take the place of the running one without losing a connection. Waits until the new one serves and the old one has answered its last request; if the new one does not come up, the old one goes on and the exit code is 1.")
         .arg(valued(options::option("control-socket")).help_heading("Options"))
         .arg(valued(options::option("config")).help_heading("Options"))
         .arg(help_flag())

@@ -10,7 +10,8 @@ const HEAD: &str = "\
 
 `ringgate [OPTIONS] MODULE:CALLABLE` serves, `ringgate check [OPTIONS] MODULE:CALLABLE` only tells whether it could,
 `ringgate status [--json]` asks a running server what it is doing, `ringgate reload` has it load the applications' code
-anew and waits for the outcome (exit code 4: the new code does not start and the old one keeps serving).
+anew and waits for the outcome (exit code 4: the new code does not start and the old one keeps serving), `ringgate upgrade` has a new
+ringgate take its place without losing a connection ([upgrades](upgrades.md)).
 
 Options stand on the command line, in the environment or in a [configuration file](configuration.md); the command line wins over
 the environment, and that over the file. Times are seconds or have a unit

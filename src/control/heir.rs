@@ -38,9 +38,9 @@ pub enum Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromHeir {
-    /// It serves. `listeners`: which of those that it was sent it has, by their order.
+    /// It serves. `listeners`: which of those that it was sent it has.
     Ready {
-        listeners: Vec<usize>,
+        listeners: Vec<Address>,
     },
     TookOver,
     /// It will not come up; it ends next.

@@ -144,6 +144,7 @@ pub fn host_command(
     command
         .current_dir(chdir)
         .env_remove(crate::daemon::VARIABLE)
+        .env_remove(control::heir::VARIABLE)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command

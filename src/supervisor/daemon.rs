@@ -6,6 +6,7 @@ use config::{Config, LogTarget};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Tells the background one which descriptor the pipe is.
@@ -45,6 +46,7 @@ pub fn start(config: &Config) -> ExitCode {
         let (read, write) = sys::socket::pipe()?;
         let mut command = Command::new("/proc/self/exe");
         command
+            .arg0(std::env::args_os().next().unwrap_or_default())
             .args(std::env::args_os().skip(1))
             .env(VARIABLE, PIPE_FD.to_string())
             .stdin(Stdio::null())

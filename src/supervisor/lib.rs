@@ -1,21 +1,25 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
-//! Floors inside: `policy` (pure: what to do), `log`, `holder` | `installation`, `python`, `extension`, `limits`, `listen`, `identity` (what is needed, or
-//! one message) | `resources`, `watch`, `child`, `banner` | `run` (the loop). `check` and `status` are the client commands,
-//! `settings` reads configuration files that are Python, `daemon` is the way into the background.
+//! Floors inside: `policy` (pure: what to do), `log`, `holder`, `names`, `notify` | `installation`, `python`, `extension`, `limits`, `estate`, `listen`,
+//! `identity` (what is needed, or one message) | `resources`, `watch`, `child`, `heir`, `banner` | `run` (the loop). `check` and `status` are the
+//! client commands, `settings` reads configuration files that are Python, `daemon` is the way into the background.
 #![forbid(unsafe_code)]
 
 mod banner;
 mod check;
 mod child;
 mod daemon;
+mod estate;
 mod extension;
+mod heir;
 mod holder;
 mod identity;
 mod installation;
 mod limits;
 mod listen;
 mod log;
+mod names;
+mod notify;
 mod policy;
 mod python;
 mod resources;
@@ -25,12 +29,17 @@ mod status;
 mod watch;
 
 pub use check::check;
+pub use estate::{is_heir, tell_of};
 pub use settings::settings;
-pub use status::{reload, status};
+pub use status::{reload, status, upgrade};
 
 use config::{Config, LogLevel, Mistake};
+use control::heir::FromHeir;
 use daemon::Waiting;
+use estate::{Estate, Predecessor};
+use heir::Launch;
 use log::Log;
+use names::Names;
 use policy::{Policy, Setup};
 use python::Python;
 use resources::Resources;
@@ -47,23 +56,27 @@ const EXIT_MISTAKE: u8 = 1;
 /// Serves until a signal says otherwise.
 pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
     let waiting = Waiting::find();
-    if config.daemon && waiting.is_none() {
+    let predecessor = Predecessor::find();
+    if config.daemon && waiting.is_none() && predecessor.is_none() {
         return daemon::start(&config);
     }
-    match prepare(config, read_config) {
-        Ok(mut prepared) => {
-            prepared.supervisor.waiting = waiting;
-            let pid_file = prepared.pid_file;
-            let code = prepared.supervisor.run().unwrap_or_else(|error| {
+    match prepare(config, read_config, predecessor.as_ref()) {
+        Ok(mut supervisor) => {
+            supervisor.waiting = waiting;
+            supervisor.predecessor = predecessor;
+            let code = supervisor.run().unwrap_or_else(|error| {
                 eprintln!("ringgate: the supervisor cannot go on: {error}");
                 policy::EXIT_SERVER
             });
-            drop(pid_file);
             ExitCode::from(code)
         }
         Err(mistake) => {
             if let Some(waiting) = waiting {
                 waiting.say(&mistake.0);
+            }
+            if let Some(predecessor) = predecessor {
+                let message = control::message::clip(&mistake.0);
+                predecessor.say(&FromHeir::Failed { message });
             }
             refuse(&mistake)
         }
@@ -75,17 +88,21 @@ fn refuse(mistake: &Mistake) -> ExitCode {
     ExitCode::from(EXIT_MISTAKE)
 }
 
-struct Prepared {
-    supervisor: Supervisor,
-    pid_file: Option<PidFile>,
-    _control: listen::SocketName,
-}
-
 /// Everything that can go wrong before the first child: in the order in which the user can do something about it.
-fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mistake> {
-    // First of all, before the number can mean anything else.
-    let ready = config.ready_fd.map(ready).transpose()?;
-    let passed = listen::take_inherited(&config)?;
+fn prepare(
+    mut config: Config,
+    read_config: ReadConfig,
+    predecessor: Option<&Predecessor>,
+) -> Result<Supervisor, Mistake> {
+    let launch = Launch::note();
+    // First of all, before the number can mean anything else. Whoever waited on it has the first server's word.
+    let ready_fd = config.ready_fd.filter(|_| predecessor.is_none());
+    let ready = ready_fd.map(ready).transpose()?;
+    let mut estate = predecessor.map(Predecessor::estate).transpose()?;
+    let passed = match estate {
+        Some(_) => Vec::new(),
+        None => listen::take_inherited(&config)?,
+    };
     // Signals wait from here on, so that none is lost and no child starts with ours.
     let signals = Signals::watch(&[
         Signal::Term,
@@ -94,6 +111,7 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         Signal::Hup,
         Signal::Usr1,
         Signal::Usr2,
+        Signal::Winch,
         Signal::MoreWorkers,
         Signal::FewerWorkers,
         Signal::Child,
@@ -106,12 +124,18 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         sys::identity::set_umask(mask);
     }
     let (pythons, extension) = find_python(&config)?;
-    let listeners = listen::open(&config, passed)?;
+    let listeners = match &mut estate {
+        Some(estate) => listen::take_over(&config, estate)?,
+        None => listen::open(&config, passed)?,
+    };
     config.binds = listeners
         .iter()
         .map(|listener| listener.address.clone())
         .collect();
-    let (control, status, control_name) = listen::control(&config)?;
+    let (control, status, control_name) = match &estate {
+        Some(Estate { control, .. }) => listen::control_beside(&config, control)?,
+        None => listen::control(&config)?,
+    };
     if let Some(identity) = &identity {
         identity::hand_over(&config, identity)?;
     }
@@ -120,11 +144,15 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
     for note in &config.notes {
         log.say(LogLevel::Warning, note);
     }
-    let pid_file = config.pid_file.clone().map(PidFile::write).transpose()?;
+    let names = Names::new(
+        config.pid_file.clone(),
+        (control, control_name),
+        estate.is_some(),
+    )?;
     let setup = Setup {
         listeners: listeners
             .iter()
-            .map(|listener| (listener.address.clone(), listener.per_ring))
+            .map(|listener| listener.address.clone())
             .collect(),
         no_interpreters: pythons
             .iter()
@@ -132,18 +160,23 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
             .collect(),
         seats: resources::seats(&config),
         slots: config.limits.pending + config.limits.websockets,
+        heir: estate.is_some(),
         supervisor_pid: std::process::id(),
         seed: sys::clock::monotonic_ns(),
         config: config.clone(),
     };
     let resources = Resources::create(&config, listeners, status)?;
-    let supervisor = Supervisor {
+    Ok(Supervisor {
         policy: Policy::new(setup),
         config,
         read_config,
         pythons,
         extension,
-        control,
+        names,
+        launch,
+        heir: None,
+        predecessor: None,
+        troubles: Vec::new(),
         resources,
         identity,
         waiting: None,
@@ -154,11 +187,6 @@ fn prepare(mut config: Config, read_config: ReadConfig) -> Result<Prepared, Mist
         edge: None,
         hosts: BTreeMap::new(),
         events: VecDeque::new(),
-    };
-    Ok(Prepared {
-        supervisor,
-        pid_file,
-        _control: control_name,
     })
 }
 
@@ -194,32 +222,5 @@ fn ready(fd: i32) -> Result<Ready, Mistake> {
                     config::world::plain(&error)
                 ))
             }),
-    }
-}
-
-/// `--pid`: removed on drop, if it still is ours.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: PathBuf) -> Result<PidFile, Mistake> {
-        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
-            Mistake(format!(
-                "--pid: {} cannot be written ({})",
-                path.display(),
-                config::world::plain(&error)
-            ))
-        })?;
-        Ok(PidFile(path))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        let ours = std::fs::read_to_string(&self.0)
-            .is_ok_and(|text| text.trim() == std::process::id().to_string());
-        if ours {
-            // It may have gone meanwhile, which is what we want.
-            drop(std::fs::remove_file(&self.0));
-        }
     }
 }

@@ -1,42 +1,39 @@
 //! Opens the listening sockets, which outlive every edge, and words what stands in the way.
 //!
-//! Owns the descriptors and the unix sockets' names (removed on drop). Invariant: a TCP address has one socket per ring
-//! thread, all on the same port, all listening before the first edge starts.
+//! Owns the descriptors and the unix sockets' names (removed on drop). Invariant: a TCP address has one socket per ring thread, all on the same
+//! port, all listening before the first edge starts. A server that takes another's place has that one's sockets, however many these are, and
+//! whoever waits in their queues; what it adds to them takes connections when it serves itself.
 
+use crate::estate::{Estate, Inherited};
 use crate::holder;
+use crate::names::{self, SocketName};
 use config::world::plain;
 use config::{Address, Config, Mistake};
+use control::heir::Asked;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use sys::socket::Bound;
 
 /// One address of `--bind`.
 pub struct Listener {
+    /// As the configuration has it.
+    pub asked: Asked,
     /// With the chosen port.
     pub address: Address,
-    pub per_ring: bool,
     pub sockets: Vec<OwnedFd>,
+    /// It was taken over from another server.
+    pub taken_over: bool,
+    pub name: Option<SocketName>,
+}
+
+impl Listener {
     /// Somebody else bound it.
-    is_inherited: bool,
-    _name: Option<SocketName>,
-}
-
-/// The path of a unix socket of ours; removed when we are done, unless somebody put another there.
-pub struct SocketName {
-    path: PathBuf,
-    inode: u64,
-}
-
-impl Drop for SocketName {
-    fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
-            // It may have gone meanwhile, which is what we want.
-            drop(fs::remove_file(&self.path));
-        }
+    fn is_inherited(&self) -> bool {
+        matches!(self.asked, Asked::Descriptor(_))
     }
 }
 
@@ -61,14 +58,14 @@ fn inherited(fd: i32, socket: OwnedFd, backlog: u32) -> Result<Listener, Mistake
     let bound = sys::socket::listen_bound(socket.as_fd(), backlog)
         .map_err(|error| inherited_mistake(fd, &error))?;
     Ok(Listener {
+        asked: Asked::Descriptor(fd),
         address: match bound {
             Bound::Ip(address) => Address::Tcp(address),
             Bound::Unix(path) => Address::Unix(path),
         },
-        per_ring: false,
         sockets: vec![socket],
-        is_inherited: true,
-        _name: None,
+        taken_over: false,
+        name: None,
     })
 }
 
@@ -77,8 +74,8 @@ pub fn open(config: &Config, passed: Vec<(i32, OwnedFd)>) -> Result<Vec<Listener
     let passed = passed
         .into_iter()
         .map(|(fd, socket)| inherited(fd, socket, config.backlog));
-    let own = config.binds.iter().map(|address| one(address, config));
-    own.chain(passed).collect()
+    let binds = config.binds.iter().map(|address| bind(address, config));
+    binds.chain(passed).collect()
 }
 
 /// What a configuration that is read again adds to `present`, or the first that cannot be had. Its `binds` become those that are listened on, with
@@ -86,7 +83,7 @@ pub fn open(config: &Config, passed: Vec<(i32, OwnedFd)>) -> Result<Vec<Listener
 pub fn open_more(config: &mut Config, present: &[Listener]) -> Result<Vec<Listener>, Mistake> {
     let mut known: Vec<&Address> = present
         .iter()
-        .filter(|listener| !listener.is_inherited)
+        .filter(|listener| !listener.is_inherited())
         .map(|listener| &listener.address)
         .collect();
     let mut fresh = Vec::new();
@@ -95,13 +92,13 @@ pub fn open_more(config: &mut Config, present: &[Listener]) -> Result<Vec<Listen
         match known.iter().position(|known| is_met(wanted, known)) {
             Some(at) => binds.push(known.swap_remove(at).clone()),
             None => {
-                let listener = one(wanted, config)?;
+                let listener = bind(wanted, config)?;
                 binds.push(listener.address.clone());
                 fresh.push(listener);
             }
         }
     }
-    let inherited = present.iter().filter(|listener| listener.is_inherited);
+    let inherited = present.iter().filter(|listener| listener.is_inherited());
     binds.extend(inherited.map(|listener| listener.address.clone()));
     config.binds = binds;
     Ok(fresh)
@@ -117,31 +114,97 @@ fn is_met(wanted: &Address, known: &Address) -> bool {
     }
 }
 
-fn one(address: &Address, config: &Config) -> Result<Listener, Mistake> {
+fn bind(address: &Address, config: &Config) -> Result<Listener, Mistake> {
     match address {
         Address::Tcp(address) => tcp(*address, config.rings, config.backlog),
         Address::Unix(path) => {
             let (socket, name) = unix(path, config.backlog, None)
                 .map_err(|error| unix_mistake("--bind", path, &error))?;
             Ok(Listener {
-                address: Address::Unix(path.clone()),
-                per_ring: false,
+                asked: Asked::Address(address.clone()),
+                address: address.clone(),
                 sockets: vec![socket],
-                is_inherited: false,
-                _name: Some(name),
+                taken_over: false,
+                name: Some(name),
             })
         }
     }
 }
 
+/// The same for a server that takes another's place: what that one has is taken from it, the rest is opened.
+pub fn take_over(config: &Config, estate: &mut Estate) -> Result<Vec<Listener>, Mistake> {
+    let descriptors = config.inherited.iter().map(|fd| {
+        let found = estate.take(&Asked::Descriptor(*fd)).ok_or_else(|| {
+            Mistake(format!(
+                "fd://{fd}: the running server has no such descriptor; a listener that somebody else binds takes a restart"
+            ))
+        });
+        found.map(|inherited| adopt(inherited, config))
+    });
+    let mut listeners = descriptors.collect::<Result<Vec<_>, _>>()?;
+    let binds =
+        config.binds.iter().map(
+            |address| match estate.take(&Asked::Address(address.clone())) {
+                Some(mut inherited) => {
+                    inherited.asked = Asked::Address(address.clone());
+                    Ok(adopt(inherited, config))
+                }
+                None => bind(address, config),
+            },
+        );
+    let mut all = binds.collect::<Result<Vec<_>, _>>()?;
+    all.append(&mut listeners);
+    Ok(all)
+}
+
+fn adopt(inherited: Inherited, config: &Config) -> Listener {
+    let Inherited {
+        asked,
+        address,
+        mut sockets,
+    } = inherited;
+    if let (Address::Tcp(address), Asked::Address(_)) = (&address, &asked) {
+        // Bound, but deaf until we serve. Where that is refused, rings share a socket.
+        while sockets.len() < config.rings
+            && let Ok(socket) = sys::socket::tcp_bind(*address, true)
+        {
+            sockets.push(socket);
+        }
+    }
+    let name = match &address {
+        Address::Unix(path) => SocketName::of_another(path).ok(),
+        Address::Tcp(_) => None,
+    };
+    Listener {
+        asked,
+        address,
+        sockets,
+        taken_over: true,
+        name,
+    }
+}
+
+/// What was taken over takes connections with this server's backlog, and what was added to it does so at all.
+pub fn begin(listeners: &[Listener], backlog: u32) -> io::Result<()> {
+    for listener in listeners.iter().filter(|each| each.taken_over) {
+        for socket in &listener.sockets {
+            match listener.address {
+                Address::Tcp(_) => sys::socket::tcp_listen(socket.as_fd(), backlog)?,
+                Address::Unix(_) => sys::socket::listen(socket.as_fd(), backlog)?,
+            }
+        }
+    }
+    Ok(())
+}
+
 fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mistake> {
     let open = || -> io::Result<Listener> {
-        let reuse_port = rings > 1;
-        if reuse_port && address.port() != 0 {
+        if address.port() != 0 {
             // With SO_REUSEPORT alone we would silently share the port with another server of this user.
             drop(sys::socket::tcp_bind(address, false)?);
         }
-        let first = sys::socket::tcp_bind(address, reuse_port)?;
+        // Also for one ring: its successor may have more.
+        let first = sys::socket::tcp_bind(address, true)?;
         let chosen = sys::socket::local_address(first.as_fd())?;
         let mut sockets = vec![first];
         for _ in 1..rings {
@@ -151,11 +214,11 @@ fn tcp(address: SocketAddr, rings: usize, backlog: u32) -> Result<Listener, Mist
             sys::socket::tcp_listen(socket.as_fd(), backlog)?;
         }
         Ok(Listener {
+            asked: Asked::Address(Address::Tcp(address)),
             address: Address::Tcp(chosen),
-            per_ring: true,
             sockets,
-            is_inherited: false,
-            _name: None,
+            taken_over: false,
+            name: None,
         })
     };
     open().map_err(|error| tcp_mistake(address, &error))
@@ -192,14 +255,7 @@ pub fn unix(path: &Path, backlog: u32, mode: Option<u32>) -> io::Result<(OwnedFd
         }
         other => other?,
     };
-    let inode = fs::symlink_metadata(path)?.ino();
-    Ok((
-        socket,
-        SocketName {
-            path: path.to_owned(),
-            inode,
-        },
-    ))
+    Ok((socket, SocketName::new(path)?))
 }
 
 fn is_stale(path: &Path) -> bool {
@@ -227,10 +283,27 @@ pub fn unix_mistake(option: &str, path: &Path, error: &io::Error) -> Mistake {
     })
 }
 
+const CONTROL_BACKLOG: u32 = 16;
+const OWNER_ONLY: u32 = 0o600;
+
+/// As `control`, beside a server whose socket stands at `known`: under a name for the meantime.
+pub fn control_beside(
+    config: &Config,
+    known: &Path,
+) -> Result<(PathBuf, OwnedFd, SocketName), Mistake> {
+    let proper = match config.control_socket_chosen {
+        true => &config.control_socket,
+        false => known,
+    };
+    let path = names::beside(proper);
+    let (socket, name) = unix(&path, CONTROL_BACKLOG, Some(OWNER_ONLY))
+        .map_err(|error| unix_mistake("--control-socket", &path, &error))?;
+    Ok((path, socket, name))
+}
+
 /// The status socket, for this user alone. A default that another ringgate uses gets our pid into its name.
 pub fn control(config: &Config) -> Result<(PathBuf, OwnedFd, SocketName), Mistake> {
-    const BACKLOG: u32 = 16;
-    const OWNER_ONLY: u32 = 0o600;
+    const BACKLOG: u32 = CONTROL_BACKLOG;
     let path = config.control_socket.clone();
     let (path, opened) = match unix(&path, BACKLOG, Some(OWNER_ONLY)) {
         Err(_) if !config.control_socket_chosen => {

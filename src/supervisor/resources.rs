@@ -3,9 +3,10 @@
 //! Owns them all, and knows which go with which message. Invariant: both ends of every worker socket and log pipe stay
 //! open here, so that the end of one child breaks nothing for the other.
 
-use crate::listen::Listener;
+use crate::listen::{self, Listener};
+use crate::names::SocketName;
 use crate::policy::{HostOrder, Outside, SeatView};
-use config::{Config, Mistake};
+use config::{Address, Config, Mistake};
 use control::message::{ToEdge, WorkerSpec};
 use std::collections::BTreeMap;
 use std::io;
@@ -147,6 +148,34 @@ impl Resources {
             .retain(|listener| config.binds.contains(&listener.address));
         let mut sockets = self.listeners.iter().flat_map(|each| &each.sockets);
         sockets.try_for_each(|socket| sys::socket::listen(socket.as_fd(), config.backlog))
+    }
+
+    /// What was taken over from another server takes connections as we want it to.
+    pub fn begin_to_listen(&self, backlog: u32) -> io::Result<()> {
+        listen::begin(&self.listeners, backlog)
+    }
+
+    /// The addresses that were taken over.
+    pub fn taken_over(&self) -> Vec<Address> {
+        let taken = self.listeners.iter().filter(|each| each.taken_over);
+        taken.map(|listener| listener.address.clone()).collect()
+    }
+
+    /// The names of listeners that were another server's are ours.
+    pub fn take_names(&mut self) {
+        let names = self
+            .listeners
+            .iter_mut()
+            .filter_map(|each| each.name.as_mut());
+        names.for_each(SocketName::take);
+    }
+
+    /// The names of these listeners are another server's from now on.
+    pub fn leave_names(&mut self, addresses: &[Address]) {
+        let left = self.listeners.iter_mut();
+        let left = left.filter(|listener| addresses.contains(&listener.address));
+        left.filter_map(|listener| listener.name.as_mut())
+            .for_each(SocketName::leave);
     }
 
     /// The descriptors of workers that a host takes in besides.

@@ -4,14 +4,18 @@
 //! anything; a child that does not read its channel holds nobody up. Must not know why an action is taken.
 
 mod hosts;
+mod upgrade;
 
 use crate::banner;
 use crate::child::{self, Child, News};
 use crate::daemon::Waiting;
+use crate::estate::Predecessor;
+use crate::heir::{Heir, Launch};
 use crate::identity;
 use crate::limits;
 use crate::listen;
 use crate::log::{Log, Said};
+use crate::names::Names;
 use crate::policy::{Action, End, Event, HostId, HostOrder, Policy};
 use crate::python::Python;
 use crate::resources::Resources;
@@ -29,6 +33,8 @@ use sys::socket::Watch as Watched;
 
 /// Messages that an edge may leave untaken before it counts as hung.
 const EDGE_QUEUE_MAX: usize = 8192;
+/// Complaints that are passed on to the server whose place this one does not come to take.
+const TROUBLES_MAX: usize = 4;
 
 /// Reads the configuration again, from wherever it came.
 pub type ReadConfig = Box<dyn Fn() -> Result<Config, Mistake>>;
@@ -39,7 +45,14 @@ pub struct Supervisor {
     /// As `config.apps`.
     pub pythons: Vec<Python>,
     pub extension: PathBuf,
-    pub control: PathBuf,
+    pub names: Names,
+    pub launch: Launch,
+    /// The new server that is to take our place.
+    pub heir: Option<Heir>,
+    /// The old server whose place we are to take.
+    pub predecessor: Option<Predecessor>,
+    /// What went wrong before we served, for the old one.
+    pub troubles: Vec<String>,
     pub policy: Policy,
     pub resources: Resources,
     /// With `--daemon`: who waits until we serve.
@@ -86,6 +99,9 @@ enum Source {
     EdgeEnd,
     HostChannel(HostId),
     HostEnd(HostId),
+    HeirChannel,
+    HeirEnd,
+    Predecessor,
 }
 
 fn now_ms() -> u64 {
@@ -113,7 +129,10 @@ impl Supervisor {
         let mut exit = None;
         for action in actions {
             match action {
-                Action::Exit(code) => exit = Some(code),
+                Action::Exit(code) => {
+                    self.fail_predecessor();
+                    exit = Some(code);
+                }
                 action => self.perform(action),
             }
         }
@@ -125,6 +144,9 @@ impl Supervisor {
         match action {
             Action::StartEdge => self.start_edge(),
             Action::ToEdge(message) => {
+                if message == ToEdge::Go {
+                    self.begin_to_listen();
+                }
                 if let Some(edge) = &mut self.edge {
                     edge.greeted |= matches!(message, ToEdge::Start { .. });
                     edge.queue.push_back(message);
@@ -166,7 +188,13 @@ impl Supervisor {
                     );
                 }
             }
-            Action::Log(level, text) => self.log.say(level, &text),
+            Action::Log(level, text) => {
+                self.log.say(level, &text);
+                self.note_trouble(level, text);
+            }
+            Action::StartHeir => self.start_heir(),
+            Action::KillHeir => self.kill_heir(),
+            Action::HandOver => self.hand_over(),
             Action::Announce => self.announce(),
             Action::CloseListeners => self.resources.close_listeners(),
             Action::ReopenLogs => {
@@ -225,6 +253,24 @@ impl Supervisor {
             Err(error) => self
                 .events
                 .push_back(Event::EdgeEnded(End::NotStarted(error.to_string()))),
+        }
+    }
+
+    /// What was taken over from another server, and what was added to it, takes connections.
+    fn begin_to_listen(&mut self) {
+        if let Err(error) = self.resources.begin_to_listen(self.config.backlog) {
+            let text = format!("what was taken over cannot be listened on: {error}");
+            self.log.say(LogLevel::Error, &text);
+        }
+    }
+
+    fn note_trouble(&mut self, level: LogLevel, text: String) {
+        if self.predecessor.is_some()
+            && level >= LogLevel::Error
+            && self.troubles.len() < TROUBLES_MAX
+        {
+            let line = text.lines().next().unwrap_or_default();
+            self.troubles.push(line.to_owned());
         }
     }
 
@@ -332,7 +378,7 @@ impl Supervisor {
             &addresses,
             &self.pythons,
             &apps,
-            &self.control,
+            &self.names.shown_control(),
         );
         let line = banner::ready_line(&addresses);
         // A closed terminal is no reason not to serve.
@@ -340,6 +386,10 @@ impl Supervisor {
         self.log.say(LogLevel::Info, &line);
         if let Some(waiting) = self.waiting.take() {
             waiting.ready();
+        }
+        match &self.predecessor {
+            Some(_) => self.tell_predecessor(),
+            None => crate::notify::ready(),
         }
         let line = format!("{line}\n");
         let written = match self.ready.take() {
@@ -369,6 +419,9 @@ impl Supervisor {
                 Source::EdgeEnd => self.end_edge(),
                 Source::HostChannel(host) => self.hear_host(host),
                 Source::HostEnd(host) => self.end_host(host),
+                Source::HeirChannel => self.hear_heir(),
+                Source::HeirEnd => self.end_heir(),
+                Source::Predecessor => self.hear_predecessor(),
             }
         }
         self.flush_edge();
@@ -403,6 +456,18 @@ impl Supervisor {
             sources.push(Source::HostEnd(*id));
             watches.push(Watched::read(host.child.pidfd()));
         }
+        if let Some(heir) = &self.heir {
+            if heir.may_speak() {
+                sources.push(Source::HeirChannel);
+                watches.push(Watched::read(heir.channel()));
+            }
+            sources.push(Source::HeirEnd);
+            watches.push(Watched::read(heir.pidfd()));
+        }
+        if let Some(predecessor) = &self.predecessor {
+            sources.push(Source::Predecessor);
+            watches.push(Watched::read(predecessor.as_fd()));
+        }
         sys::socket::poll(&mut watches, timeout_ms)?;
         Ok(sources
             .into_iter()
@@ -419,11 +484,10 @@ impl Supervisor {
                 Signal::Usr1 => Event::ReopenLogs,
                 Signal::MoreWorkers => Event::MoreWorkers,
                 Signal::FewerWorkers => Event::FewerWorkers,
-                Signal::Usr2 | Signal::Winch => {
-                    let text = "USR2: another executable takes a restart; HUP loads applications and configuration anew";
-                    self.log.say(LogLevel::Warning, text);
-                    continue;
-                }
+                Signal::Usr2 => Event::Upgrade,
+                // A terminal sends it whenever its size changes.
+                Signal::Winch if sys::process::has_terminal() => continue,
+                Signal::Winch => Event::Rest,
                 // Children are watched by their pidfds.
                 Signal::Child => continue,
             });

@@ -1,4 +1,4 @@
-//! `ringgate status` and `ringgate reload`: ask the running server over its control socket and show the answer.
+//! `ringgate status`, `ringgate reload` and `ringgate upgrade`: ask the running server over its control socket and show the answer.
 //!
 //! Knows the document's shape only as far as the table shows it; what is missing is left out, for the server may be of
 //! another version.
@@ -8,7 +8,7 @@ mod table;
 use config::Mistake;
 use config::world::plain;
 use serde_json::Value;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -45,11 +45,6 @@ pub fn status(socket: &Path, json: bool) -> ExitCode {
 
 /// Has the applications' code loaded anew and waits until the new generation serves, or does not come up.
 pub fn reload(socket: &Path) -> ExitCode {
-    #[derive(serde::Deserialize)]
-    struct Outcome {
-        ok: bool,
-        message: String,
-    }
     let text = match ask(socket, "reload", RELOAD_PATIENCE) {
         Ok(text) => text,
         Err(mistake) => return crate::refuse(&mistake),
@@ -70,8 +65,72 @@ pub fn reload(socket: &Path) -> ExitCode {
     }
 }
 
+/// Has a new server take the running one's place: returns when that one serves and the old one has answered its last request.
+pub fn upgrade(socket: &Path) -> ExitCode {
+    let answer = connect(socket).and_then(|stream| {
+        let mut reader = io::BufReader::new(stream);
+        let line = exchange(&mut reader, "upgrade", RELOAD_PATIENCE);
+        line.map(|line| (line, reader))
+            .map_err(|error| unanswered(socket, &error))
+    });
+    let (line, mut reader) = match answer {
+        Ok(answer) => answer,
+        Err(mistake) => return crate::refuse(&mistake),
+    };
+    match serde_json::from_str::<Outcome>(&line) {
+        Ok(outcome) if outcome.ok => {
+            println!("{}", outcome.message);
+            // The stream ends with the old server's edge; however it ends.
+            drop(reader.read_to_end(&mut Vec::new()));
+            println!("the old server has finished");
+            ExitCode::SUCCESS
+        }
+        Ok(outcome) => crate::refuse(&Mistake(outcome.message)),
+        Err(_) => crate::refuse(&Mistake(format!(
+            "{} answered with something else than an outcome; its log may say more",
+            socket.display()
+        ))),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Outcome {
+    ok: bool,
+    message: String,
+}
+
 /// One request, one answer.
 fn ask(socket: &Path, request: &str, patience: Duration) -> Result<String, Mistake> {
+    let mut reader = io::BufReader::new(connect(socket)?);
+    exchange(&mut reader, request, patience).map_err(|error| unanswered(socket, &error))
+}
+
+/// Sends the request and reads a line.
+fn exchange(
+    reader: &mut io::BufReader<UnixStream>,
+    request: &str,
+    patience: Duration,
+) -> io::Result<String> {
+    let mut stream = reader.get_ref();
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    let mut text = String::new();
+    reader.read_line(&mut text)?;
+    Ok(text)
+}
+
+fn unanswered(socket: &Path, error: &io::Error) -> Mistake {
+    let shown = socket.display();
+    Mistake(match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            format!("the server on {shown} does not answer; its edge may be starting")
+        }
+        _ => format!("{shown}: {}", plain(error)),
+    })
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, Mistake> {
     let shown = socket.display();
     let other = "for another server name its socket with --control-socket PATH (its start-up banner names it)";
     let owner = std::fs::metadata(socket).map(|meta| meta.uid());
@@ -83,7 +142,7 @@ fn ask(socket: &Path, request: &str, patience: Duration) -> Result<String, Mista
             "{shown} belongs to another user, so what it says is not to be trusted; {other}"
         )));
     }
-    let mut stream = UnixStream::connect(socket).map_err(|error| {
+    UnixStream::connect(socket).map_err(|error| {
         Mistake(match error.kind() {
             io::ErrorKind::NotFound => format!("no server runs here: there is no {shown}; {other}"),
             io::ErrorKind::ConnectionRefused => {
@@ -94,19 +153,5 @@ fn ask(socket: &Path, request: &str, patience: Duration) -> Result<String, Mista
             }
             _ => format!("{shown}: {}", plain(&error)),
         })
-    })?;
-    let mut exchange = || -> io::Result<String> {
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    exchange().map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Mistake(format!(
-            "the server on {shown} does not answer; its edge may be starting"
-        )),
-        _ => Mistake(format!("{shown}: {}", plain(&error))),
     })
 }

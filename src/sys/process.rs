@@ -127,14 +127,39 @@ pub fn spawn_apart(
     command.spawn()
 }
 
+/// The same in our session: it takes our place, at our terminal too if there is one.
+pub fn spawn_beside(
+    command: &mut Command,
+    passed: BorrowedFd<'_>,
+    number: RawFd,
+) -> io::Result<Child> {
+    let source = passed.as_raw_fd();
+    // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
+    unsafe {
+        command.pre_exec(move || pass_on(source, number));
+    }
+    command.spawn()
+}
+
 /// Runs in the child between fork and exec.
 fn stand_apart(source: RawFd, number: RawFd) -> io::Result<()> {
     // SAFETY: no arguments; a forked child leads no group, so it may.
     if unsafe { libc::setsid() } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: `source` is open in the parent during spawn; a duplicate has no close-on-exec.
-    if unsafe { libc::dup2(source, number) } < 0 {
+    pass_on(source, number)
+}
+
+/// Runs in the child between fork and exec.
+fn pass_on(source: RawFd, number: RawFd) -> io::Result<()> {
+    let result = if source == number {
+        // SAFETY: clears close-on-exec of a descriptor that is open in the parent during spawn.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: `source` is open in the parent during spawn; a duplicate has no close-on-exec.
+        unsafe { libc::dup2(source, number) }
+    };
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
@@ -238,6 +263,12 @@ fn page_bytes() -> u64 {
 pub fn user_id() -> u32 {
     // SAFETY: cannot fail, no memory.
     unsafe { libc::geteuid() }
+}
+
+/// Whether this process has a controlling terminal.
+pub fn has_terminal() -> bool {
+    // Without one the kernel refuses to open it: ENXIO.
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 /// SIGKILL, for those who may not name libc.

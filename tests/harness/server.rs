@@ -19,7 +19,9 @@ pub const INT: i32 = 2;
 pub const QUIT: i32 = 3;
 pub const KILL: i32 = 9;
 pub const USR1: i32 = 10;
+pub const USR2: i32 = 12;
 pub const TERM: i32 = 15;
+pub const WINCH: i32 = 28;
 pub const TTIN: i32 = 21;
 pub const TTOU: i32 = 22;
 
@@ -80,6 +82,20 @@ impl Setup {
             Some(at) => self.arguments[at + 1] = value,
             None => self.arguments.extend([name.into(), value]),
         }
+        self
+    }
+
+    /// Takes back `--name value`, for what a file is to say.
+    pub fn without(mut self, name: &str) -> Setup {
+        if let Some(at) = self.arguments.iter().position(|each| each == name) {
+            self.arguments.drain(at..at + 2);
+        }
+        self
+    }
+
+    /// Runs this copy of the command.
+    pub fn program(mut self, program: impl Into<OsString>) -> Setup {
+        self.program = vec![program.into()];
         self
     }
 

@@ -270,7 +270,10 @@ impl Interpreters {
             ToHost::Open => self.gate.open(),
             ToHost::Drain => self.drain(),
             ToHost::Quit => self.quit(),
-            ToHost::Executing {} => self.tell_hooks(c"executing", None),
+            ToHost::Executing {} => {
+                self.tell_hooks(c"executing", None);
+                self.line.send(&FromHost::HookDone);
+            }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);

@@ -287,7 +287,10 @@ impl Zygote<'_> {
             ToHost::Open => self.open_gate(),
             ToHost::Drain => self.drain(),
             ToHost::Quit => self.quit(),
-            ToHost::Executing {} => self.hooks.note(self.py, c"executing"),
+            ToHost::Executing {} => {
+                self.hooks.note(self.py, c"executing");
+                self.line.send(&FromHost::HookDone);
+            }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
                 let ends = SeatEnds::pairs(descriptors);

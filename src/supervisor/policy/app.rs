@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::crew::Crew;
 use super::host::{Host, Role, Seat};
 use super::reload::Change;
-use super::{Context, HostOrder, Setup};
+use super::{Context, HostId, HostOrder, Setup};
 use crate::policy::Action;
 use config::{AppOptions, Kind, KindChoice, LogLevel};
 use control::message::{AppState, ToEdge, ToHost, WorkerSpec};
@@ -420,6 +420,13 @@ impl App {
                 ctx.out.push(Action::ToHost(host.id, ToHost::Quit));
             }
         }
+    }
+
+    /// The host that knows of an upgrade first.
+    pub fn hooked_host(&self) -> Option<HostId> {
+        self.options.hooks.as_ref()?;
+        let serving = self.hosts.iter().find(|host| host.role == Role::Serving);
+        serving.map(|host| host.id)
     }
 
     /// For `status`.

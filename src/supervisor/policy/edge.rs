@@ -72,10 +72,9 @@ impl Edge {
             config: Box::new(ctx.setup.config.clone()),
             epoch: self.epoch,
         });
-        for (address, per_ring) in &ctx.setup.listeners {
+        for address in &ctx.setup.listeners {
             ctx.edge(ToEdge::Listener {
                 address: address.clone(),
-                per_ring: *per_ring,
             });
         }
     }

@@ -39,6 +39,22 @@ pub enum Event {
     FewerWorkers,
     /// USR1.
     ReopenLogs,
+    /// USR2.
+    Upgrade,
+    /// WINCH, of a server without a terminal.
+    Rest,
+    /// Answer to [`Action::StartHeir`]; or [`Event::HeirEnded`].
+    HeirStarted {
+        pid: u32,
+    },
+    /// The new server serves.
+    HeirReady,
+    /// Answer to [`Action::HandOver`].
+    HeirTookOver,
+    /// The new server is gone, and why.
+    HeirEnded(String),
+    /// The server whose place this one takes has left.
+    Promoted,
     /// [`Policy::deadline`] has come.
     Tick,
 }
@@ -120,6 +136,11 @@ pub enum Action {
     /// The listening sockets that the supervisor keeps for the next edge.
     CloseListeners,
     ReopenLogs,
+    /// Start a new server beside this one.
+    StartHeir,
+    KillHeir,
+    /// Our names are the new server's from now on: tell it.
+    HandOver,
     Exit(u8),
 }
 

@@ -57,7 +57,7 @@ impl App {
             }),
             FromHost::LateRefusal { module } => self.late_refusal(id, &module, ctx),
             // Its end follows, and says the same.
-            FromHost::Drained => {}
+            FromHost::Drained | FromHost::HookDone => {}
         }
     }
 

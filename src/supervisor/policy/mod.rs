@@ -17,12 +17,14 @@ mod stop;
 mod stuck;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use app::App;
 use config::{Address, Config, Kind, LogLevel};
-use control::message::{AppState, FromEdge, ToEdge};
+use control::message::{AppState, FromEdge, FromHost, ToEdge};
 use edge::Edge;
 use stop::Stop;
+use upgrade::Upgrade;
 
 pub use event::{Action, End, Event, HostId, HostOrder, Outside, SeatView};
 
@@ -38,8 +40,9 @@ const GO_PATIENCE_MS: u64 = 15_000;
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub config: Config,
-    /// Address and whether there is one socket per ring.
-    pub listeners: Vec<(Address, bool)>,
+    pub listeners: Vec<Address>,
+    /// It takes the place of another server: it serves everything or nothing.
+    pub heir: bool,
     /// Why sub-interpreters cannot be had, if so.
     pub no_interpreters: Vec<Option<String>>,
     /// Seats in each app's exchange.
@@ -63,6 +66,7 @@ pub struct Policy {
     patience_over: bool,
     announced: bool,
     stop: Stop,
+    upgrade: Upgrade,
     /// Commands that wait for the reload to end.
     reloads: Vec<u64>,
     /// The configuration is being read again.
@@ -126,6 +130,10 @@ impl Policy {
             patience_over: false,
             announced: false,
             stop: Stop::No,
+            upgrade: Upgrade {
+                beside: setup.heir,
+                ..Upgrade::default()
+            },
             reloads: Vec::new(),
             reading: false,
             random: setup.seed,
@@ -147,18 +155,23 @@ impl Policy {
 
     /// When [`Event::Tick`] is due at the latest.
     pub fn deadline(&self) -> Option<u64> {
-        let stop = self.stop.deadline();
+        let stop = self
+            .stop
+            .deadline()
+            .into_iter()
+            .chain(self.upgrade.deadline());
         if self.stop != Stop::No {
             return self.apps.iter().filter_map(App::deadline).chain(stop).min();
         }
-        let patience =
-            (!self.live && !self.patience_over).then_some(self.started_ms + GO_PATIENCE_MS);
+        let waits = !self.live && !self.patience_over && !self.setup.heir;
+        let patience = waits.then_some(self.started_ms + GO_PATIENCE_MS);
         self.apps
             .iter()
             .filter_map(App::deadline)
             .chain(self.apps.iter().filter_map(App::wish_deadline))
             .chain(self.edge.deadline())
             .chain(patience)
+            .chain(stop)
             .min()
     }
 
@@ -220,6 +233,7 @@ impl Policy {
             Event::EdgeStarted { pid } => self.edge.pid = Some(pid),
             Event::FromEdge(message) => self.hear_edge(now_ms, message, outside),
             Event::EdgeEnded(end) => self.edge_ended(now_ms, &end, outside),
+            Event::FromHost(_, FromHost::HookDone) => self.hook_done(),
             Event::FromHost(host, message) => {
                 let (_, apps, mut ctx) = self.parts(now_ms, outside);
                 if let Some(app) = owner(apps, host) {
@@ -242,7 +256,15 @@ impl Policy {
                 self.log(LogLevel::Info, "stopping at once");
                 self.end(now_ms, 0, outside);
             }
+            Event::Reload if self.stop.rests() => self.wake(now_ms, outside),
             Event::Reload => self.reload(),
+            Event::Upgrade => self.upgrade(now_ms, None),
+            Event::Rest => self.rest(now_ms, outside),
+            Event::HeirStarted { pid } => self.upgrade.pid = Some(pid),
+            Event::HeirReady => self.heir_ready(now_ms),
+            Event::HeirTookOver => self.heir_took_over(now_ms, outside),
+            Event::HeirEnded(why) => self.heir_ended(now_ms, &why, outside),
+            Event::Promoted => self.promoted(),
             Event::ConfigRead(read) => self.config_read(now_ms, read, outside),
             Event::FilesChanged { app } => {
                 if let Some(app) = self.apps.get_mut(app) {
@@ -270,14 +292,20 @@ impl Policy {
             }
             app.advance(&mut ctx);
         }
+        self.look_after_heir(now_ms, outside);
         if self.stop != Stop::No {
             self.advance_stop(now_ms, outside);
+            if self.stop == Stop::No {
+                // It rested only until everybody had gone.
+                self.advance(now_ms, outside);
+            }
             return;
         }
         if self.edge.due(now_ms) {
             self.start_edge(now_ms, outside);
         }
-        self.patience_over |= !self.live && now_ms >= self.started_ms + GO_PATIENCE_MS;
+        let late = !self.setup.heir && now_ms >= self.started_ms + GO_PATIENCE_MS;
+        self.patience_over |= !self.live && late;
         if !self.live {
             self.go_live(now_ms, outside);
         }
@@ -302,29 +330,28 @@ impl Policy {
         }
     }
 
-    /// Once every app has come up or failed; or some have and patience with the others is over; never without any.
+    /// Once every app has come up or failed; or some have and patience with the others is over; never without any. Instead of a server that serves
+    /// already, only with all of them.
     fn go_live(&mut self, now_ms: u64, outside: &dyn Outside) {
         let decided = self.apps.iter().all(|app| app.decided);
-        let serving = self.apps.iter().any(App::is_serving);
+        let serving = match self.setup.heir {
+            true => self.apps.iter().all(App::is_serving),
+            false => self.apps.iter().any(App::is_serving),
+        };
         // With `reload` the next change may bring what serves.
-        let hopeless = !self.apps.iter().any(|app| app.options.reload);
+        let hopeless = self.setup.heir || !self.apps.iter().any(|app| app.options.reload);
         if decided && !serving && hopeless && !self.apps.is_empty() {
             let code = if self.apps.iter().any(|app| app.load_failed) {
                 EXIT_APP
             } else {
                 EXIT_SERVER
             };
-            let what = if self.apps.len() == 1 {
-                "the application"
-            } else {
-                "no application"
+            let text = match (self.apps.len(), self.setup.heir) {
+                (1, _) => "the application did not come up; nothing to serve",
+                (_, false) => "no application came up; nothing to serve",
+                (_, true) => "not every application came up; the old server goes on",
             };
-            let text = if self.apps.len() == 1 {
-                "did not come up; nothing to serve"
-            } else {
-                "came up; nothing to serve"
-            };
-            self.log(LogLevel::Critical, &format!("{what} {text}"));
+            self.log(LogLevel::Critical, text);
             self.end(now_ms, code, outside);
         } else if decided || (self.patience_over && serving) {
             self.live = true;
@@ -352,7 +379,7 @@ impl Policy {
                 let (edge, _, mut ctx) = self.parts(now_ms, outside);
                 edge.failed(message, &mut ctx);
             }
-            FromEdge::Command { id, name } => self.command(id, &name),
+            FromEdge::Command { id, name } => self.command(now_ms, id, &name),
         }
     }
 
@@ -371,8 +398,9 @@ impl Policy {
         }
     }
 
-    fn command(&mut self, id: u64, name: &str) {
+    fn command(&mut self, now_ms: u64, id: u64, name: &str) {
         match name {
+            "upgrade" => self.upgrade(now_ms, Some(id)),
             "reload" => {
                 self.reloads.push(id);
                 self.reload();
@@ -387,7 +415,7 @@ impl Policy {
             }
             _ => {
                 let message =
-                    format!("no command '{name}'; there are: reload, reopen-logs, status");
+                    format!("no command '{name}'; there are: reload, reopen-logs, status, upgrade");
                 self.tell_edge(ToEdge::CommandDone {
                     id,
                     ok: false,
@@ -408,7 +436,11 @@ impl Policy {
             return;
         }
         let table = serde_json::json!({
-            "supervisor": { "pid": self.setup.supervisor_pid },
+            "supervisor": {
+                "pid": self.setup.supervisor_pid,
+                "successor": self.upgrade.pid,
+                "beside": self.upgrade.beside,
+            },
             "edge": { "pid": self.edge.pid, "epoch": self.edge.epoch },
             "apps": self.apps.iter().map(App::table).collect::<Vec<_>>(),
         });

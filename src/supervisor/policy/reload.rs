@@ -126,20 +126,18 @@ impl Policy {
         let before = std::mem::take(&mut self.setup.listeners);
         let (kept, gone) = before
             .into_iter()
-            .partition(|(address, _)| binds.contains(address));
+            .partition(|address| binds.contains(address));
         self.setup.listeners = kept;
         for address in binds {
-            let mut known = self.setup.listeners.iter();
-            if known.any(|(known, _)| known == address) {
+            if self.setup.listeners.contains(address) {
                 continue;
             }
-            let (address, per_ring) = (address.clone(), matches!(address, Address::Tcp(_)));
             self.log(LogLevel::Info, &format!("listening on {address}"));
-            let listener = (address.clone(), per_ring);
-            self.setup.listeners.push(listener);
-            self.tell_edge(ToEdge::Listener { address, per_ring });
+            self.setup.listeners.push(address.clone());
+            let address = address.clone();
+            self.tell_edge(ToEdge::Listener { address });
         }
-        for (address, _) in gone {
+        for address in gone {
             self.log(LogLevel::Info, &format!("{address} is closed"));
             self.tell_edge(ToEdge::Unlisten { address });
         }

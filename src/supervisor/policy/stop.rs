@@ -1,11 +1,23 @@
 //! The course of an ending server: the edge first, so that no request is lost, then the hosts, then we.
+//!
+//! The same course leads to rest: edge and hosts go, the listeners and we stay, for a server that may have to serve again.
 
-use super::{Action, Outside, Policy, edge};
+use super::{Action, Outside, Policy, edge, upgrade};
 use config::LogLevel;
-use control::message::ToEdge;
+use control::message::{Patience, ToEdge};
 
 /// How long the edge may take beyond the grace period, and to end when told to.
 pub const SLACK_MS: u64 = 3_000;
+
+/// What comes when everybody has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    Exit(u8),
+    /// `wake`: and no rest after all.
+    Rest {
+        wake: bool,
+    },
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -13,21 +25,52 @@ pub enum Stop {
     /// The edge finishes what it has; hosts still work.
     Draining {
         kill_at_ms: u64,
+        then: Then,
     },
-    /// Everybody was told to end; then we exit with this code.
+    /// Everybody was told to end.
     Ending {
         kill_at_ms: u64,
-        code: u8,
+        then: Then,
     },
+    /// Nobody is left but us.
+    Resting,
     Done,
 }
 
 impl Stop {
     pub fn deadline(self) -> Option<u64> {
         match self {
-            Stop::Draining { kill_at_ms } | Stop::Ending { kill_at_ms, .. } => Some(kill_at_ms),
-            Stop::No | Stop::Done => None,
+            Stop::Draining { kill_at_ms, .. } | Stop::Ending { kill_at_ms, .. } => Some(kill_at_ms),
+            Stop::No | Stop::Resting | Stop::Done => None,
         }
+    }
+
+    /// It rests, or will.
+    pub fn rests(self) -> bool {
+        match self {
+            Stop::Resting => true,
+            Stop::Draining { then, .. } | Stop::Ending { then, .. } => {
+                matches!(then, Then::Rest { .. })
+            }
+            Stop::No | Stop::Done => false,
+        }
+    }
+
+    /// What would have led to rest leads to the end.
+    fn become_exit(&mut self) {
+        if let Stop::Draining { then, .. } | Stop::Ending { then, .. } = self {
+            *then = Then::Exit(0);
+        }
+    }
+
+    /// It is to serve again. True: it may at once; else it will when everybody has gone.
+    pub fn wake(&mut self) -> bool {
+        if let Stop::Draining { then, .. } | Stop::Ending { then, .. } = self
+            && let Then::Rest { wake } = then
+        {
+            *wake = true;
+        }
+        *self == Stop::Resting
     }
 }
 
@@ -36,26 +79,49 @@ impl Policy {
     pub(super) fn terminate(&mut self, now_ms: u64, outside: &dyn Outside) {
         match self.stop {
             Stop::No if self.live && self.edge.state == edge::State::Ready => {
-                let grace_ms = self.setup.config.timeouts.graceful_ms;
                 self.log(LogLevel::Info, "stopping; running requests may finish");
-                self.stop = Stop::Draining {
-                    kill_at_ms: now_ms + grace_ms + SLACK_MS,
-                };
-                self.out.push(Action::CloseListeners);
-                self.out.push(Action::ToEdge(ToEdge::Drain { grace_ms }));
+                self.settle_heir(now_ms);
+                self.leave(now_ms, Then::Exit(0), outside);
             }
             // Nothing has been served yet, or the edge is between two lives: there is nothing to finish.
-            Stop::No => self.end(now_ms, 0, outside),
-            // Once is enough.
+            Stop::No | Stop::Resting => self.end(now_ms, 0, outside),
+            // Once is enough; but rest is none.
+            stop @ (Stop::Draining { .. } | Stop::Ending { .. }) if stop.rests() => {
+                self.stop.become_exit();
+                self.settle_heir(now_ms);
+                self.out.push(Action::CloseListeners);
+            }
             Stop::Draining { .. } | Stop::Ending { .. } | Stop::Done => {}
         }
     }
 
+    /// The edge finishes what it has.
+    pub(super) fn leave(&mut self, now_ms: u64, then: Then, outside: &dyn Outside) {
+        if self.edge.state != edge::State::Ready {
+            return self.end_as(now_ms, then, outside);
+        }
+        let timeouts = &self.setup.config.timeouts;
+        let grace_ms = timeouts.graceful_ms;
+        let patience = match self.upgrade.heir.serves() {
+            true => upgrade::patience(timeouts),
+            false => Patience::default(),
+        };
+        self.stop = Stop::Draining {
+            kill_at_ms: now_ms + grace_ms + SLACK_MS,
+            then,
+        };
+        if let Then::Exit(_) = then {
+            self.out.push(Action::CloseListeners);
+        }
+        self.out
+            .push(Action::ToEdge(ToEdge::Drain { grace_ms, patience }));
+    }
+
     /// Every request is answered: the hosts end, then we do.
-    fn finish(&mut self, now_ms: u64, outside: &dyn Outside) {
+    fn finish(&mut self, now_ms: u64, then: Then, outside: &dyn Outside) {
         self.stop = Stop::Ending {
             kill_at_ms: now_ms + SLACK_MS,
-            code: 0,
+            then,
         };
         let (_, apps, mut ctx) = self.parts(now_ms, outside);
         apps.iter_mut().for_each(|app| app.finish(&mut ctx));
@@ -63,17 +129,29 @@ impl Policy {
 
     /// Everybody ends now, then we do.
     pub(super) fn end(&mut self, now_ms: u64, code: u8, outside: &dyn Outside) {
-        match self.stop {
+        self.settle_heir(now_ms);
+        self.end_as(now_ms, Then::Exit(code), outside);
+    }
+
+    fn end_as(&mut self, now_ms: u64, then: Then, outside: &dyn Outside) {
+        match &mut self.stop {
             Stop::Done => return,
             // Those that took their time have it no longer.
-            Stop::Ending { .. } => return self.quit_hosts(now_ms, outside),
-            Stop::No | Stop::Draining { .. } => {}
+            Stop::Ending { then: before, .. } => {
+                if let Then::Rest { .. } = before {
+                    *before = then;
+                }
+                return self.quit_hosts(now_ms, outside);
+            }
+            Stop::No | Stop::Draining { .. } | Stop::Resting => {}
         }
         self.stop = Stop::Ending {
             kill_at_ms: now_ms + SLACK_MS,
-            code,
+            then,
         };
-        self.out.push(Action::CloseListeners);
+        if let Then::Exit(_) = then {
+            self.out.push(Action::CloseListeners);
+        }
         self.tell_edge(ToEdge::Quit);
         self.quit_hosts(now_ms, outside);
     }
@@ -85,23 +163,22 @@ impl Policy {
 
     pub(super) fn advance_stop(&mut self, now_ms: u64, outside: &dyn Outside) {
         match self.stop {
-            Stop::Draining { kill_at_ms } => {
+            Stop::Draining { kill_at_ms, then } => {
                 if !self.edge.is_up() {
-                    self.finish(now_ms, outside);
+                    self.finish(now_ms, then, outside);
                     self.advance_stop(now_ms, outside);
                 } else if kill_at_ms <= now_ms {
                     self.log(
                         LogLevel::Error,
                         "the edge did not end in time; stopping at once",
                     );
-                    self.end(now_ms, 0, outside);
+                    self.end_as(now_ms, then, outside);
                 }
             }
-            Stop::Ending { kill_at_ms, code } => {
+            Stop::Ending { kill_at_ms, then } => {
                 let hosts = self.apps.iter().any(|app| !app.hosts.is_empty());
                 if !hosts && !self.edge.is_up() {
-                    self.stop = Stop::Done;
-                    self.out.push(Action::Exit(code));
+                    self.everybody_has_gone(now_ms, then, outside);
                 } else if kill_at_ms <= now_ms {
                     // The hosts have deadlines of their own.
                     if self.edge.is_up() {
@@ -109,11 +186,26 @@ impl Policy {
                     }
                     self.stop = Stop::Ending {
                         kill_at_ms: now_ms + SLACK_MS,
-                        code,
+                        then,
                     };
                 }
             }
-            Stop::No | Stop::Done => {}
+            Stop::No | Stop::Resting | Stop::Done => {}
+        }
+    }
+
+    fn everybody_has_gone(&mut self, now_ms: u64, then: Then, outside: &dyn Outside) {
+        match then {
+            Then::Exit(code) => {
+                self.stop = Stop::Done;
+                self.out.push(Action::Exit(code));
+            }
+            Then::Rest { wake } => {
+                self.stop = Stop::Resting;
+                if wake {
+                    self.wake(now_ms, outside);
+                }
+            }
         }
     }
 }

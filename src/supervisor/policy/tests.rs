@@ -7,6 +7,7 @@ mod reload;
 mod start;
 mod stop;
 mod stuck;
+mod upgrade;
 
 use super::*;
 use config::{Interface, KindChoice};
@@ -80,14 +81,23 @@ impl World {
         World::with(config(apps, kind), None)
     }
 
-    pub fn with(mut config: Config, no_interpreters: Option<String>) -> World {
-        let address = Address::Tcp("127.0.0.1:8000".parse().expect("address"));
-        let listeners = vec![(address.clone(), true)];
-        config.binds = vec![address];
+    /// One that is to take another server's place.
+    pub fn heir(apps: usize, kind: KindChoice) -> World {
+        World::build(config(apps, kind), None, true)
+    }
+
+    pub fn with(config: Config, no_interpreters: Option<String>) -> World {
+        World::build(config, no_interpreters, false)
+    }
+
+    fn build(mut config: Config, no_interpreters: Option<String>, heir: bool) -> World {
+        let listeners = vec![Address::Tcp("127.0.0.1:8000".parse().expect("address"))];
+        config.binds.clone_from(&listeners);
         let no_interpreters = vec![no_interpreters; config.apps.len()];
         let setup = Setup {
             config,
             listeners,
+            heir,
             no_interpreters,
             seats: 8,
             slots: 2048,

@@ -275,7 +275,7 @@ pub const HOOKS: &[Hook] = &[
     ),
     hook(
         "pre_exec",
-        "(server): in the app host, before another executable takes over (USR2)",
+        "(server): in the app host, before USR2 or `ringgate upgrade` starts a new ringgate",
     ),
     uncalled("ssl_context", TLS),
     uncalled("on_dirty_starting", DIRTY),

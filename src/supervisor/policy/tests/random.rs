@@ -258,6 +258,9 @@ fn next_event(random: &mut Random, children: &Children) -> Event {
 }
 
 fn edge_event(random: &mut Random, children: &Children) -> Event {
+    if random.below(5) == 0 {
+        return upgrade_event(random);
+    }
     if !children.edge {
         return Event::Tick;
     }
@@ -285,6 +288,22 @@ fn edge_event(random: &mut Random, children: &Children) -> Event {
             id: random.next(),
             name: "reload".into(),
         }),
+    }
+}
+
+/// Something that a new server, or whoever wants one, might do next, whether there is one or not.
+fn upgrade_event(random: &mut Random) -> Event {
+    match random.below(9) {
+        0 | 1 => Event::Upgrade,
+        2 => Event::FromEdge(FromEdge::Command {
+            id: random.next(),
+            name: "upgrade".into(),
+        }),
+        3 => Event::HeirStarted { pid: 77 },
+        4 | 5 => Event::HeirReady,
+        6 => Event::HeirTookOver,
+        7 => Event::Rest,
+        _ => Event::HeirEnded("exit code 1".into()),
     }
 }
 

@@ -142,20 +142,19 @@ fn hup_opens_and_closes_listeners() {
         })
         .take(3)
         .collect();
-    let listener = |address: &Address, per_ring| ToEdge::Listener {
+    let listener = |address: &Address| ToEdge::Listener {
         address: address.clone(),
-        per_ring,
     };
     assert_eq!(
         heard,
         [
-            listener(&tcp, true),
-            listener(&unix, false),
+            listener(&tcp),
+            listener(&unix),
             ToEdge::Unlisten { address: gone }
         ]
     );
     // An edge that starts anew listens there.
-    assert_eq!(world.policy.setup.listeners, [(tcp, true), (unix, false)]);
+    assert_eq!(world.policy.setup.listeners, [tcp, unix]);
 }
 
 #[test]

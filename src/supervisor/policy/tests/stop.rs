@@ -1,13 +1,17 @@
 //! Stops: graceful, quick, and those that need force.
 
 use super::*;
+use control::message::Patience;
 
 #[test]
 fn term_lets_the_edge_finish_then_ends_the_hosts() {
     let mut world = World::serving();
     world.event(Event::Terminate);
     assert!(world.did(&Action::CloseListeners));
-    assert!(world.did(&Action::ToEdge(ToEdge::Drain { grace_ms: 30_000 })));
+    assert!(world.did(&Action::ToEdge(ToEdge::Drain {
+        grace_ms: 30_000,
+        patience: Patience::default()
+    })));
     assert!(
         !world.did(&Action::ToHost(1, ToHost::Quit)),
         "they still have work"

@@ -1,0 +1,201 @@
+//! The files by which the world knows this server: its pid file, its control socket, its listening unix sockets.
+//!
+//! Two servers stand side by side during an upgrade. The new one's files have `.2` at the end, as gunicorn's pid file has, until the old one
+//! steps aside; then they are renamed over the old one's, so that a name never leads nowhere. Invariant: a file that another server has is
+//! never removed.
+
+use config::Mistake;
+use config::world::plain;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Behind the names of a server that is not yet the only one.
+const BESIDE: &str = ".2";
+
+/// The path of a unix socket of ours; removed when we are done, unless somebody put another there.
+pub struct SocketName {
+    path: PathBuf,
+    inode: u64,
+    ours: bool,
+}
+
+impl SocketName {
+    /// A name of ours that leads to the socket bound to it.
+    pub fn new(path: &Path) -> io::Result<SocketName> {
+        Ok(SocketName {
+            path: path.to_owned(),
+            inode: fs::symlink_metadata(path)?.ino(),
+            ours: true,
+        })
+    }
+
+    /// A name that another server removes, until it is told not to.
+    pub fn of_another(path: &Path) -> io::Result<SocketName> {
+        let mut name = SocketName::new(path)?;
+        name.ours = false;
+        Ok(name)
+    }
+
+    pub fn take(&mut self) {
+        self.ours = true;
+    }
+
+    pub fn leave(&mut self) {
+        self.ours = false;
+    }
+}
+
+impl Drop for SocketName {
+    fn drop(&mut self) {
+        let same = || fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode);
+        if self.ours && same() {
+            // It may have gone meanwhile, which is what we want.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// `--pid`: removed on drop, if it still is ours.
+pub struct PidFile(PathBuf);
+
+impl PidFile {
+    pub fn write(path: PathBuf) -> Result<PidFile, Mistake> {
+        fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
+            let shown = path.display();
+            Mistake(format!(
+                "--pid: {shown} cannot be written ({})",
+                plain(&error)
+            ))
+        })?;
+        Ok(PidFile(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let ours = fs::read_to_string(&self.0)
+            .is_ok_and(|text| text.trim() == std::process::id().to_string());
+        if ours {
+            // It may have gone meanwhile, which is what we want.
+            drop(fs::remove_file(&self.0));
+        }
+    }
+}
+
+/// What this server is known by, and will be once it is the only one.
+pub struct Names {
+    pub pid_file: Option<PidFile>,
+    pub control: SocketName,
+    /// Where the control socket stands for those who ask.
+    pub control_path: PathBuf,
+    /// Another server has the proper names.
+    beside: bool,
+}
+
+/// The name that is used while another server has `path`.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(BESIDE);
+    PathBuf::from(name)
+}
+
+impl Names {
+    /// `beside`: another server has the proper ones; `control` is where the socket stands until then.
+    pub fn new(
+        pid_file: Option<PathBuf>,
+        control: (PathBuf, SocketName),
+        is_beside: bool,
+    ) -> Result<Names, Mistake> {
+        let pid_file = pid_file.map(|path| match is_beside {
+            true => beside(&path),
+            false => path,
+        });
+        Ok(Names {
+            pid_file: pid_file.map(PidFile::write).transpose()?,
+            control_path: control.0,
+            control: control.1,
+            beside: is_beside,
+        })
+    }
+
+    /// Where the control socket will stand, if it does not already.
+    pub fn shown_control(&self) -> PathBuf {
+        let path = self.control_path.clone();
+        match self.beside {
+            true => proper(&path).unwrap_or(path),
+            false => path,
+        }
+    }
+
+    /// The other server leaves: its names are ours. Nothing if they are already.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.beside, false) {
+            return Ok(());
+        }
+        let pid = self.pid_file.as_mut().map(|file| rename(&mut file.0));
+        let control = rename(&mut self.control_path);
+        self.control.path.clone_from(&self.control_path);
+        pid.unwrap_or(Ok(())).and(control)
+    }
+
+    /// Another server has them from now on.
+    pub fn leave(&mut self) {
+        // The file holds the other's number by now, or soon.
+        std::mem::forget(self.pid_file.take());
+        self.control.leave();
+    }
+}
+
+/// Takes the ending away, from the file and from its name.
+fn rename(path: &mut PathBuf) -> io::Result<()> {
+    if let Some(proper) = proper(path) {
+        fs::rename(&*path, &proper)?;
+        *path = proper;
+    }
+    Ok(())
+}
+
+/// The name without the ending.
+fn proper(path: &Path) -> Option<PathBuf> {
+    let name = path.as_os_str().as_bytes();
+    let proper = name.strip_suffix(BESIDE.as_bytes())?;
+    Some(PathBuf::from(OsStr::from_bytes(proper)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_over_without_a_gap_and_left_to_their_new_owner() {
+        let dir = std::env::temp_dir().join(format!("ringgate-names-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory");
+        let (pid, control) = (dir.join("pid"), dir.join("control"));
+        let names = |is_beside: bool| {
+            let path = match is_beside {
+                true => beside(&control),
+                false => control.clone(),
+            };
+            fs::write(&path, "").expect("a file");
+            let name = SocketName::new(&path).expect("a name");
+            Names::new(Some(pid.clone()), (path, name), is_beside).expect("names")
+        };
+        let mut old = names(false);
+        let mut new = names(true);
+        assert!(pid.exists() && beside(&pid).exists());
+        old.leave();
+        new.take_over().expect("renamed");
+        new.take_over().expect("nothing more to do");
+        assert!(!beside(&pid).exists() && !beside(&control).exists());
+        drop(old);
+        assert!(pid.exists() && control.exists());
+        assert_eq!(new.control_path, control);
+        drop(new);
+        assert!(!pid.exists() && !control.exists());
+        fs::remove_dir_all(&dir).expect("ours");
+    }
+}

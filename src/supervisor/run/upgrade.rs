@@ -1,0 +1,106 @@
+//! The new server beside this one, and the old one beside a new one, on behalf of the loop.
+//!
+//! Owns nothing; the loop does. Invariant: our names are left before the new server hears that they are its own.
+
+use super::Supervisor;
+use crate::estate::News;
+use crate::heir::Heir;
+use crate::policy::Event;
+use config::LogLevel;
+use control::heir::FromHeir;
+use control::message::clip;
+
+impl Supervisor {
+    pub(super) fn start_heir(&mut self) {
+        let started = Heir::start(
+            &self.launch,
+            &self.config,
+            &self.resources.listeners,
+            &self.names.control_path,
+        );
+        match started {
+            Ok(heir) => {
+                self.events
+                    .push_back(Event::HeirStarted { pid: heir.pid() });
+                self.heir = Some(heir);
+            }
+            Err(error) => self.events.push_back(Event::HeirEnded(error.to_string())),
+        }
+    }
+
+    pub(super) fn kill_heir(&mut self) {
+        if let Some(heir) = &mut self.heir {
+            heir.kill();
+        }
+    }
+
+    pub(super) fn hand_over(&mut self) {
+        let Some(heir) = &self.heir else { return };
+        self.names.leave();
+        self.resources.leave_names(&heir.listeners);
+        crate::notify::main_process(heir.pid());
+        if let Err(error) = heir.take_over() {
+            self.log.say(
+                LogLevel::Error,
+                &format!("the new server is not told to take over: {error}"),
+            );
+        }
+    }
+
+    pub(super) fn hear_heir(&mut self) {
+        let Some(heir) = &mut self.heir else { return };
+        while let Some(message) = heir.listen() {
+            match message {
+                FromHeir::Ready { listeners } => {
+                    heir.listeners = listeners;
+                    self.events.push_back(Event::HeirReady);
+                }
+                FromHeir::TookOver => self.events.push_back(Event::HeirTookOver),
+                FromHeir::Failed { message } => heir.complaint = Some(message),
+            }
+        }
+    }
+
+    pub(super) fn end_heir(&mut self) {
+        self.hear_heir();
+        let Some(end) = self.heir.as_mut().and_then(Heir::end) else {
+            return;
+        };
+        let complaint = self.heir.take().and_then(|heir| heir.complaint);
+        let why = complaint.unwrap_or_else(|| format!("{end}; what it said stands in its log"));
+        self.events.push_back(Event::HeirEnded(why));
+    }
+
+    /// This server serves, instead of another one.
+    pub(super) fn tell_predecessor(&mut self) {
+        if let Some(predecessor) = &self.predecessor {
+            let listeners = self.resources.taken_over();
+            predecessor.say(&FromHeir::Ready { listeners });
+        }
+    }
+
+    /// It will not serve: says why.
+    pub(super) fn fail_predecessor(&mut self) {
+        if let Some(predecessor) = self.predecessor.take_if(|each| each.is_serving()) {
+            let message = clip(&self.troubles.join("; "));
+            predecessor.say(&FromHeir::Failed { message });
+        }
+    }
+
+    pub(super) fn hear_predecessor(&mut self) {
+        let Some(news) = self.predecessor.as_mut().and_then(|each| each.listen()) else {
+            return;
+        };
+        let taken = self.names.take_over();
+        self.resources.take_names();
+        if let Err(error) = taken {
+            let text = format!("the names of the old server cannot be taken over: {error}");
+            self.log.say(LogLevel::Error, &text);
+        }
+        if let (News::TakeOver, Some(predecessor)) = (news, &self.predecessor) {
+            predecessor.say(&FromHeir::TookOver);
+        }
+        self.predecessor = None;
+        self.events.push_back(Event::Promoted);
+    }
+}
