@@ -5,10 +5,11 @@
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
 //! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `odd_headers`, `respond`, `files`, `app` |
-//! `ring` | `connection` | `thread` | `control`.
+//! `ring` | `connection` | `accept` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
 
+mod accept;
 mod access_log;
 mod app;
 mod connection;

@@ -1,11 +1,12 @@
 //! A site in the simulation, and a client that reads answers.
 
+use crate::accept::accept;
 use crate::connection::Entrance;
 use crate::gate::Gates;
 use crate::mailbox::{FromRing, Mailbox, OutboxReceiver, outbox};
 use crate::ring::Ring;
 use crate::stats::RingStats;
-use crate::thread::{accept, look_outside};
+use crate::thread::look_outside;
 use config::{Address, Config, StaticMount};
 use std::cell::RefCell;
 use std::io;
