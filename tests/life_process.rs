@@ -140,12 +140,14 @@ fn what_keeps_the_background_one_from_serving_is_told() {
 
 #[test]
 fn exit_codes_are_gunicorns() {
-    let run = |target: &str| Setup::app(target).kind("processes").run_to_end();
-    let (code, said) = run("raises_on_import:application");
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("Traceback"), "{said}");
-    let (code, said) = run("dies_on_import:application");
-    assert_eq!(code, 3, "{said}");
+    for kind in ["processes", "auto"] {
+        let run = |target: &str| Setup::app(target).kind(kind).run_to_end();
+        let (code, said) = run("raises_on_import:application");
+        assert_eq!(code, 4, "{kind}: {said}");
+        assert!(said.contains("Traceback"), "{kind}: {said}");
+        let (code, said) = run("dies_on_import:application");
+        assert_eq!(code, 3, "{kind}: {said}");
+    }
     let (code, said) = Setup::app("basic:application")
         .option("--workers", "0")
         .run_to_end();

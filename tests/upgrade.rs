@@ -353,3 +353,23 @@ fn pre_exec_is_called_before_the_new_server_is_started() {
     assert_eq!(line.server.dir().read("hooked"), host.to_string());
     line.server.get("/hello").expect(200);
 }
+
+#[test]
+fn the_service_manager_is_told_which_process_is_the_main_one() {
+    let place = TempDir::new();
+    let path = place.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(harness::PATIENCE)).unwrap();
+    let heard = || {
+        let mut buffer = [0; 256];
+        let count = manager.recv(&mut buffer).expect("it speaks");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    let line = Line::start(Setup::app("basic:application").env("NOTIFY_SOCKET", &path));
+    let first = line.server.pid();
+    assert_eq!(heard(), format!("READY=1\nMAINPID={first}"));
+    line.upgrade();
+    let second = pid_in(&line.path("pid")).unwrap();
+    assert_eq!(heard(), format!("MAINPID={second}"));
+    line.stop();
+}
