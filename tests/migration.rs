@@ -344,6 +344,14 @@ fn logging_is_configured_before_the_application_is_there() {
         .start();
     server.wait_log("SET UP shop: imported");
     drop(server);
+    // gunicorn's defaults beneath it: no version, and a handler of its own.
+    let json = r#"{"root": {"level": "INFO", "handlers": ["error_console"]}}"#;
+    let server = setup(&[("log.json", json), ("logs_app.py", app)])
+        .arg("logs_app")
+        .option("--log-config-json", "log.json")
+        .start();
+    server.wait_log("[INFO] imported");
+    drop(server);
     let ini = "[loggers]\nkeys=root\n[handlers]\nkeys=h\n[formatters]\nkeys=f\n[logger_root]\nlevel=INFO\nhandlers=h\n\
                [handler_h]\nclass=StreamHandler\nformatter=f\nargs=(sys.stderr,)\n[formatter_f]\nformat=INI %(name)s: %(message)s\n";
     let server = setup(&[("log.ini", ini), ("logs_app.py", app)])

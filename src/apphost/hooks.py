@@ -253,6 +253,31 @@ def execute(place):
     return vars(module)
 
 
+# What gunicorn puts beneath a configuration of logging: handlers and formatters that one may name, and for its own settings where lines go.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stdout"},
+        "error_console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"},
+    },
+    "formatters": {
+        "generic": {
+            "format": "%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
+            "datefmt": "[%Y-%m-%d %H:%M:%S %z]",
+            "class": "logging.Formatter",
+        }
+    },
+}
+LOGGERS = {
+    "root": {"level": "INFO", "handlers": ["console"]},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": ["error_console"], "propagate": True, "qualname": "gunicorn.error"},
+        "gunicorn.access": {"level": "INFO", "handlers": ["console"], "propagate": True, "qualname": "gunicorn.access"},
+    },
+}
+
+
 def configure_logging(path):
     """`--log-config`: .json, .yaml, or an .ini file."""
     import logging.config
@@ -261,12 +286,12 @@ def configure_logging(path):
         import json
 
         with open(path, encoding="utf-8") as file:
-            logging.config.dictConfig(json.load(file))
+            logging.config.dictConfig({**LOGGING, **json.load(file)})
     elif path.endswith((".yaml", ".yml")):
         import yaml
 
         with open(path, encoding="utf-8") as file:
-            logging.config.dictConfig(yaml.safe_load(file))
+            logging.config.dictConfig({**LOGGING, **yaml.safe_load(file)})
     else:
         defaults = {"__file__": path, "here": os.path.dirname(path)}
         logging.config.fileConfig(path, defaults=defaults, disable_existing_loggers=False)
@@ -288,7 +313,10 @@ def load(place, log_config, running, name, generation):
         if names.get("logconfig_dict"):
             import logging.config
 
-            logging.config.dictConfig(dict(names["logconfig_dict"]))
+            given = names["logconfig_dict"]
+            # With handlers of its own it need not know ours.
+            loggers = {} if "handlers" in given else LOGGERS
+            logging.config.dictConfig({**LOGGING, **loggers, **given})
     except Exception as error:
         raise Failure(f"logging cannot be set up: {type(error).__name__}: {error}") from None
     cfg = Settings(json.loads(running), names)

@@ -205,7 +205,6 @@ fn valued(option: &'static Opt) -> Arg {
         .hide(option.hidden)
         .aliases(option.aliases.to_vec())
         .action(ArgAction::Append)
-        .allow_hyphen_values(option.name == "error-log")
         .help(with_default(option, option.help));
     if let Some(short) = option.short {
         argument = argument.short(short);

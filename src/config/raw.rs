@@ -80,6 +80,8 @@ pub struct Raw {
     pub notes: Vec<String>,
     /// Files of variables that are still to be read.
     pub env_files: Vec<String>,
+    /// gunicorn's name for the processes, which a syslog is told.
+    pub proc_name: Option<String>,
     /// uWSGI's name for what is called, until the module is known.
     pub callable: Option<String>,
     /// uWSGI's least number of workers, until the number is known.

@@ -31,10 +31,10 @@ pub fn syslog(raw: &Raw, apps: &[App]) -> Result<Option<Syslog>, Mistake> {
     }
     let (to, facility) = ("log-syslog-to", "log-syslog-facility");
     let text = |name: &str| raw.one(name).or(option(name).default).unwrap_or_default();
-    let given = plain(raw, "log-syslog-prefix")?;
-    let prefix = match (given, apps.first()) {
-        ("", Some(app)) => app.target.replace([':', '(', ')'], "."),
-        ("", None) => "ringgate".to_owned(),
+    let first = apps.first().map(|app| app.target.as_str());
+    let prefix = match (plain(raw, "log-syslog-prefix")?, &raw.proc_name) {
+        ("", Some(name)) => one_word(name),
+        ("", None) => one_word(first.unwrap_or("ringgate")),
         (given, _) => given.to_owned(),
     };
     Ok(Some(Syslog {
@@ -43,6 +43,12 @@ pub fn syslog(raw: &Raw, apps: &[App]) -> Result<Option<Syslog>, Mistake> {
         facility: remote::facility(text(facility)).map_err(|why| wrong(raw, facility, &why))?,
         access: !flag(raw, "disable-redirect-access-to-syslog")?,
     }))
+}
+
+/// As gunicorn makes a name of `shop.wsgi:application`, and of whatever else would end it.
+fn one_word(name: &str) -> String {
+    let ends = |letter: char| !letter.is_ascii_graphic() || ":()[]".contains(letter);
+    name.replace(ends, ".")
 }
 
 /// What stands in a datagram as it is, where a space or a line's end would begin something else.

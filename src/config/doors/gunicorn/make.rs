@@ -11,6 +11,14 @@ pub fn wsgi_app(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> 
     Ok(())
 }
 
+pub fn proc_name(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
+    if entry.raw.proc_name.is_none() {
+        entry.raw.proc_name = values.last().cloned();
+    }
+    entry.note("only a syslog is told: processes are named after the application's name");
+    Ok(())
+}
+
 pub fn paste(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
     let Some(file) = values.last() else {
         return Ok(());

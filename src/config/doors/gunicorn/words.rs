@@ -1,7 +1,7 @@
 //! gunicorn's settings (27.0), and what becomes of each; and the functions that its configuration file may have.
 
 use super::super::{Fate, Word, word};
-use super::make::{field_size, paste, request_fields, request_line, wsgi_app};
+use super::make::{field_size, paste, proc_name, request_fields, request_line, wsgi_app};
 use Fate::*;
 
 const TLS: &str = "TLS is not there yet; let a server in front end it, or leave the setting out";
@@ -118,7 +118,10 @@ pub const WORDS: &[Word] = &[
     word("enable_backlog_metric", Ours("enable-backlog-metric")),
     word(
         "proc_name",
-        Ignored("processes are named after the application's name"),
+        Made(
+            proc_name,
+            "without `--log-syslog-prefix` what lines for a syslog are named after; processes are named after the application's name, and that is said once",
+        ),
     )
     .value(&["name"])
     .short('n'),

@@ -77,6 +77,13 @@ fn what_has_no_effect_is_said_once_and_what_matters_is_refused() {
         let refused = world().refused(line);
         assert!(refused.starts_with(words), "{line}: {refused}");
     }
+    let syslog = |line: &str| {
+        let config = world().config(&format!("shop.wsgi:app --log-syslog {line}"));
+        config.syslog.expect("one").prefix
+    };
+    assert_eq!(syslog(""), "shop.wsgi.app");
+    assert_eq!(syslog("-n 'the shop'"), "the.shop");
+    assert_eq!(syslog("-n shop --log-syslog-prefix other"), "other");
     let proxy = |line: &str| {
         world()
             .config(line)
