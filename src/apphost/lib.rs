@@ -4,7 +4,7 @@
 //! interpreters or worker processes of one generation of one app. It never sees a client's socket, and what it writes is not trusted.
 //!
 //! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `gate` and `backoff`, `private`, `load`, `warmup`, `header` and `names`, `wsgi`, `asgi`,
-//! `worker`, `line`, `threads`, then the kinds `interpreters`
+//! `worker`, `line`, `milestones`, `threads`, then the kinds `interpreters`
 //! and `zygote` and the `probe`, and `host` on top. Only `ffi` has unsafe code.
 #![deny(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod interpreters;
 mod lease;
 mod line;
 mod load;
+mod milestones;
 mod names;
 mod prelude;
 mod private;

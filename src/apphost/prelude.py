@@ -387,11 +387,31 @@ def arm_stack_signal(number):
     faulthandler.register(number, file=2, all_threads=False, chain=False)
 
 
+def arm_interrupt_signal(number, is_over):
+    """In a worker process with a single request thread: this signal ends the request in work, if it is the one that is meant."""
+    import signal
+
+    def interrupt(signum, frame):
+        if not is_over():
+            return
+        from _ringgate import RequestTimeout
+
+        try:
+            sys.stderr.write(stack(frame))
+        except Exception:
+            # The application's own stream; the request is interrupted all the same.
+            pass
+        raise RequestTimeout
+
+    signal.signal(number, interrupt)
+
+
 def stack(frame):
-    """Where a thread of this interpreter stands, as text."""
+    """What the log says of a request that is interrupted; `frame` is where its thread stands, None if nowhere."""
     import traceback
 
-    return "".join(traceback.format_stack(frame))
+    lines = traceback.format_stack(frame) if frame is not None else []
+    return "a request ran over its time and is interrupted; it was here:\n" + "".join(lines)
 
 
 def tell(errors, headline, error):

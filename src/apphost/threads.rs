@@ -173,16 +173,9 @@ impl ffi::Method for Serve {
 
 /// Writes where a thread stands to the log and raises RequestTimeout in it. In the thread's own interpreter, while it is at a request.
 pub fn interrupt(py: Python<'_>, prelude_stack: &Object, handle: Handle) -> ffi::Result<()> {
-    let stack = match handle.frame(py) {
-        Some(frame) => prelude_stack.call_with(&[&frame])?,
-        None => py.text("")?,
-    };
+    let frame = handle.frame(py).unwrap_or_else(|| py.none());
     let errors = py.import(c"sys")?.member(c"stderr")?;
-    let text = format!(
-        "a request ran over its time and is interrupted; it was here:\n{}",
-        stack.to_text()?
-    );
-    errors.call_member(c"write", &[&py.text(&text)?])?;
+    errors.call_member(c"write", &[&prelude_stack.call_with(&[&frame])?])?;
     handle.raise_asynchronously(py, &py.import(c"_ringgate")?.member(c"RequestTimeout")?);
     Ok(())
 }

@@ -159,8 +159,10 @@ pub enum ToHost {
     Drain,
     /// Exit now.
     Quit,
-    /// Processes: kill this worker and fork another (with the next incarnation). Interpreters: interrupt what it runs.
+    /// The request in this seat ran over its time: interrupt it, and replace the worker (with the next incarnation) if that does not help.
     Replace { index: u16 },
+    /// From a zygote to its worker: interrupt what this seat is at, if that began at `mark` (`since_ns` of its record).
+    Interrupt { index: u16, mark: u64 },
     /// More workers beside those that serve. Descriptors: for each its socket and its eventfd.
     Grow { workers: Vec<WorkerSpec> },
     /// This worker takes no more requests, finishes, and is gone for good; the others go on.

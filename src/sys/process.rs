@@ -353,6 +353,11 @@ pub fn stack_signal() -> i32 {
     libc::SIGRTMIN() + 9
 }
 
+/// The one before it: tells a Python worker that its request ran over its time.
+pub fn interrupt_signal() -> i32 {
+    libc::SIGRTMIN() + 8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use crate::ffi::Handle;
 use crate::gate::Gate;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::LoadError;
+use crate::milestones::Milestones;
 use crate::private;
 use crate::threads::{Place, Report, Seen};
 use crate::worker::{End, Exchange};
@@ -100,9 +101,7 @@ pub struct Interpreters {
     exchange: Exchange,
     places: Vec<Held>,
     gate: Arc<Gate>,
-    /// All have loaded, and the supervisor knows it.
-    asked: bool,
-    announced: bool,
+    milestones: Milestones,
     draining: bool,
     mailbox: Arc<Mailbox>,
     report: Arc<dyn Report>,
@@ -151,8 +150,7 @@ impl Interpreters {
             exchange,
             places: Vec::with_capacity(workers.len()),
             gate: Arc::default(),
-            asked: false,
-            announced: false,
+            milestones: Milestones::default(),
             draining: false,
             report: mailbox.clone(),
             mailbox,
@@ -291,8 +289,8 @@ impl Interpreters {
                 self.retire(index);
                 self.tell_count();
             }
-            ToHost::Start { .. } | ToHost::Descriptors {} => {
-                eprintln!("ringgate: a second `start` is ignored");
+            ToHost::Start { .. } | ToHost::Descriptors {} | ToHost::Interrupt { .. } => {
+                eprintln!("ringgate: an order out of place is ignored");
             }
         }
     }
@@ -337,7 +335,7 @@ impl Interpreters {
                 Event::Failed(seat, error) => self.note_failed(seat, error),
                 Event::Refused(module) => {
                     // Before the first worker is up the probe has judged already.
-                    if self.announced {
+                    if self.milestones.is_up() {
                         self.line.send(&FromHost::LateRefusal { module });
                     }
                 }
@@ -349,10 +347,8 @@ impl Interpreters {
         for place in &mut self.places {
             place.loaded |= place.leader == seat.index;
         }
-        if self.places.iter().all(|place| place.loaded) && !std::mem::replace(&mut self.asked, true)
-        {
-            self.line.send(&FromHost::Loaded);
-        }
+        let all = self.places.iter().all(|place| place.loaded);
+        self.milestones.note_loaded(&self.line, all);
     }
 
     fn note_up(&mut self, seat: WorkerSpec) {
@@ -372,8 +368,8 @@ impl Interpreters {
             // The order came while it was being imported.
             self.exchange.segment.request_drain(seat.index);
         }
-        if !self.announced && self.places.iter().all(|place| place.up) {
-            self.announced = true;
+        let all = self.places.iter().all(|place| place.up);
+        if self.milestones.reaches_up(all) {
             self.tell_hooks(c"ready", None);
             self.line.send(&FromHost::Ready);
         }
@@ -398,7 +394,7 @@ impl Interpreters {
         match self.place(seat) {
             Some(place) if self.draining => self.places[place].ended = true,
             // The others serve on.
-            Some(_) if self.announced => {
+            Some(_) if self.milestones.is_up() => {
                 self.places.retain(|place| place.leader != seat.index);
                 let WorkerSpec { index, incarnation } = seat;
                 self.line.send(&FromHost::SeatLost {

@@ -129,6 +129,8 @@ impl Zygote<'_> {
         let Some((seat, ends)) = seats.pop() else {
             return Err(LoadError::new("worker", "no such seat"));
         };
+        let segment = &self.exchange.segment;
+        super::interrupt::arm(py, self.prelude, segment, seat.index, channel)?;
         let progress = Arc::new(Progress::default());
         let worker = Worker::new(
             py,

@@ -72,9 +72,12 @@ impl Crew {
             }
             if watches.get(1).is_some_and(|watch| watch.readable) {
                 match self.channel.recv::<ToHost>() {
-                    Ok(Some((ToHost::Replace { index }, _))) => {
+                    Ok(Some((ToHost::Interrupt { index, mark }, _))) => {
                         let place = seats.iter().find(|(seat, _)| seat.index == index);
-                        if let Some((_, seen)) = place {
+                        // The GIL is ours: the thread can neither end this request nor begin another until we are through.
+                        if let Some((_, seen)) = place
+                            && super::interrupt::mark(&common.exchange.segment, index) == Some(mark)
+                        {
                             interrupt(py, &stack, seen);
                         }
                     }
@@ -97,7 +100,6 @@ fn asks_to_leave(py: Python<'_>) -> bool {
 }
 
 fn interrupt(py: Python<'_>, stack: &Object, seen: &Seen) {
-    // The GIL is ours: the thread can neither end this request nor begin another until we are through.
     let (Some(handle), Some(_)) = (seen.handle(), seen.progress.turn()) else {
         return;
     };

@@ -7,6 +7,7 @@ mod anew;
 mod child;
 mod crew;
 mod fork;
+mod interrupt;
 mod overdue;
 mod quit;
 
@@ -16,6 +17,7 @@ use crate::ffi::{Object, Python};
 use crate::hooks::Hooks;
 use crate::line::{Descriptors, Line, SeatEnds};
 use crate::load::{self, LoadError};
+use crate::milestones::Milestones;
 use crate::prelude::Prelude;
 use crate::worker::Exchange;
 use config::Interface;
@@ -36,7 +38,7 @@ const DEATHS_AT_START_MAX: u32 = 4;
 struct Child {
     pid: u32,
     ended: OwnedFd,
-    /// What it has to say: that it is up, or why not. With several threads it takes orders, too.
+    /// What it has to say: that it is up, or why not. And which request to interrupt.
     channel: Channel,
     /// The channel has nothing more.
     silent: bool,
@@ -99,10 +101,8 @@ struct Zygote<'p> {
     /// Holds the workers of a generation back until all of them could serve: they wait until it is rung, and nobody silences it. (The end of a pipe would
     /// not do: they would see it when we are killed, a moment before they are killed with us.) `None`: open.
     gate: Option<EventFd>,
-    /// All have loaded, and the supervisor knows it.
-    asked: bool,
+    milestones: Milestones,
     afterwork: Afterwork,
-    announced: bool,
     draining: bool,
 }
 
@@ -183,8 +183,7 @@ pub fn run(
         hooks,
         places,
         gate,
-        asked: false,
-        announced: false,
+        milestones: Milestones::default(),
         draining: false,
     }
     .run(term)
@@ -309,8 +308,8 @@ impl Zygote<'_> {
                 self.retire(index);
                 self.tell_count();
             }
-            ToHost::Start { .. } | ToHost::Descriptors {} => {
-                eprintln!("ringgate: a second `start` is ignored");
+            ToHost::Start { .. } | ToHost::Descriptors {} | ToHost::Interrupt { .. } => {
+                eprintln!("ringgate: an order out of place is ignored");
             }
         }
     }
@@ -410,7 +409,7 @@ impl Zygote<'_> {
             .first()
             .is_some_and(|place| place.backoff.early_deaths() >= DEATHS_AT_START_MAX);
         let nobody = |place: &Place| place.child.as_ref().is_none_or(|child| child.up == 0);
-        if hopeless && !self.announced && self.places.iter().all(nobody) {
+        if hopeless && !self.milestones.is_up() && self.places.iter().all(nobody) {
             let message = format!("its workers end as soon as they start: {reason}");
             self.line.fail(LoadError::new("worker", message));
         }
@@ -432,11 +431,9 @@ impl Zygote<'_> {
                     child.loaded = true;
                     let loaded =
                         |place: &Place| place.child.as_ref().is_some_and(|child| child.loaded);
-                    if self.gate.is_some()
-                        && self.places.iter().all(loaded)
-                        && !std::mem::replace(&mut self.asked, true)
-                    {
-                        self.line.send(&FromHost::Loaded);
+                    if self.gate.is_some() {
+                        let all = self.places.iter().all(loaded);
+                        self.milestones.note_loaded(&self.line, all);
                     }
                 }
                 Ok(Some((message @ FromHost::Files { .. }, _))) => self.line.send(&message),
@@ -461,7 +458,7 @@ impl Zygote<'_> {
                         traceback,
                     },
                     _,
-                ))) if !self.draining && !self.announced => {
+                ))) if !self.draining && !self.milestones.is_up() => {
                     self.line.fail(LoadError {
                         stage,
                         message,
@@ -484,8 +481,7 @@ impl Zygote<'_> {
             let child = place.child.as_ref();
             child.is_some_and(|child| child.up == place.seats.len())
         });
-        if all && !self.announced {
-            self.announced = true;
+        if self.milestones.reaches_up(all) {
             self.hooks.note(self.py, c"ready");
             self.line.send(&FromHost::Ready);
         }

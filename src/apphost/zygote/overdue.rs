@@ -1,13 +1,13 @@
 //! Worker processes with a request that ran over its time.
 //!
-//! One with a single thread is killed after it was asked for its stack. Of several threads only the one in question is interrupted at first; if that
-//! request does not end, the process does, with all of them. An event loop is asked to turn first: one that does is not stuck, whatever its requests wait
-//! for.
+//! The request in question is interrupted first, in its thread alone; if it does not end, the process does, with all its threads, after it was asked
+//! for its stack. An event loop is asked to turn instead: one that does is not stuck, whatever its requests wait for.
 
 use super::Zygote;
+use super::interrupt::mark;
 use super::quit::signal;
 use control::message::ToHost;
-use shm::{Segment, WorkerStatus};
+use shm::Segment;
 use std::time::{Duration, Instant};
 
 /// Between the request for a stuck worker's stack and its end.
@@ -32,14 +32,6 @@ impl Suspect {
     }
 }
 
-fn mark(segment: &Segment, index: u16) -> Option<u64> {
-    let record = segment.worker(index)?;
-    if record.looped {
-        return Some(record.turn);
-    }
-    (record.status == WorkerStatus::Busy).then_some(record.since_ns)
-}
-
 impl Zygote<'_> {
     pub(super) fn replace(&mut self, index: u16) {
         let Some(place) = self
@@ -51,12 +43,19 @@ impl Zygote<'_> {
         };
         let threads = place.seats.len();
         let aborts = self.hooks.minds_abort(self.py);
-        let Some(child) = place.child.as_mut().filter(|child| child.kill_at.is_none()) else {
+        let as_gunicorn = self.hooks.has(self.py, "worker_abort");
+        // Before it is up there is no request, nor anybody who expects the signal.
+        let Some(child) = place
+            .child
+            .as_mut()
+            .filter(|child| child.kill_at.is_none() && child.up > 0)
+        else {
             return;
         };
         let segment = &self.exchange.segment;
         let looped = segment.worker(index).is_some_and(|record| record.looped);
-        if threads == 1 && !looped {
+        if threads == 1 && !looped && as_gunicorn {
+            // The hook expects it.
             child.condemn(aborts);
             return;
         }
@@ -68,9 +67,15 @@ impl Zygote<'_> {
         }
         if looped {
             segment.unpark(index);
-        } else if child.channel.send(&ToHost::Replace { index }, &[]).is_err() {
+        } else if child
+            .channel
+            .send(&ToHost::Interrupt { index, mark }, &[])
+            .is_err()
+        {
             // It is on its way out.
             return;
+        } else if threads == 1 {
+            signal(child.pid, sys::process::interrupt_signal());
         }
         child.suspects.push(Suspect {
             index,

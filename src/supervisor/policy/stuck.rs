@@ -1,7 +1,7 @@
 //! Workers whose request ran over `--timeout`: first the host is asked, then harder measures, each after a moment.
 //!
-//! `processes`: the host kills and reforks; if it does not, we kill the worker, then the host. `interpreters`: the host
-//! interrupts the request, or else gives the seat to a new interpreter; if that fails too, a new generation takes over and the
+//! The host interrupts the request. `processes`: or else kills the worker and forks another; if it does not, we kill the worker, then the
+//! host. `interpreters`: or else gives the seat to a new interpreter; if that fails too, a new generation takes over and the
 //! old host ends as soon as its other workers are idle.
 
 use super::app::App;
@@ -35,6 +35,8 @@ impl App {
         for host in &mut self.hosts {
             let leaving = host.is_leaving();
             let (id, kind, now_ms) = (host.id, host.kind, ctx.now_ms);
+            // One that was interrupted may be stuck again, with another request.
+            forget_those_that_came_free(host, self.index, ctx);
             let Some(seat) = host
                 .seat(index)
                 .filter(|seat| seat.incarnation == incarnation && seat.pid.is_some())
@@ -49,16 +51,12 @@ impl App {
                 since_ms: now_ms,
                 measures: 0,
             });
-            let what = match kind {
-                Kind::Processes => "it is replaced",
-                Kind::Interpreters => "it is interrupted",
-            };
-            let what =
-                format!("{request} ran over --timeout in worker {index} (pid {pid}); {what}");
-            ctx.log(LogLevel::Error, format!("{name}: {what}"));
-            if kind == Kind::Processes {
-                self.replacement = Some((now_ms, what));
-            }
+            ctx.log(
+                LogLevel::Error,
+                format!(
+                    "{name}: {request} ran over --timeout in worker {index} (pid {pid}); it is interrupted"
+                ),
+            );
             ctx.out.push(Action::ToHost(id, ToHost::Replace { index }));
             if !leaving {
                 host.look_at_ms = Some(now_ms + moment_ms(kind));

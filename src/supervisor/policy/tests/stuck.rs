@@ -36,8 +36,9 @@ fn a_stuck_process_is_replaced_by_its_host() {
     busy(&mut world, 0, 1, 500);
     stuck(&mut world, 0, 1);
     assert!(world.did(&Action::ToHost(1, ToHost::Replace { index: 0 })));
-    world
-        .assert_logged("shop: GET /slow ran over --timeout in worker 0 (pid 1001); it is replaced");
+    world.assert_logged(
+        "shop: GET /slow ran over --timeout in worker 0 (pid 1001); it is interrupted",
+    );
     stuck(&mut world, 0, 1);
     assert!(world.actions.is_empty(), "asked once");
     world.host(
@@ -52,6 +53,20 @@ fn a_stuck_process_is_replaced_by_its_host() {
     world.worker_up(1, 0, 2);
     world.wait(60_000);
     assert!(world.actions.is_empty(), "{:?}", world.actions);
+}
+
+#[test]
+fn the_next_request_of_one_that_was_interrupted_may_be_stuck_right_away() {
+    let mut world = World::serving();
+    busy(&mut world, 0, 1, 500);
+    stuck(&mut world, 0, 1);
+    assert!(world.did(&Action::ToHost(1, ToHost::Replace { index: 0 })));
+    world.wait(1_000);
+    let now_ms = world.now_ms;
+    busy(&mut world, 0, 1, now_ms);
+    world.wait(500);
+    stuck(&mut world, 0, 1);
+    assert!(world.did(&Action::ToHost(1, ToHost::Replace { index: 0 })));
 }
 
 #[test]
