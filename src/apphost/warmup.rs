@@ -3,7 +3,7 @@
 //! Beside a generation that serves, a failure fails the new one; at a start it is a warning in the log. What a request looks like
 //! is in `warmup.py`.
 
-use crate::ffi::{Object, Python};
+use crate::ffi::{Object, Python, Result as Called};
 use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use config::Kind;
@@ -25,14 +25,19 @@ pub fn wsgi(
         // On its own loop, later.
         return Ok(());
     }
-    let setting = py.tuple(&[
+    let setting = setting(py, spec)?;
+    let failures = prelude.call(py, c"warm_up", &[application, &paths, &setting])?;
+    judge(spec, &failures)
+}
+
+/// What the requests say of the server.
+pub fn setting(py: Python<'_>, spec: &HostSpec) -> Called<Object> {
+    py.tuple(&[
         &py.text(&script_name(spec))?,
         &py.text(&spec.server_software)?,
         &py.boolean(spec.multithread),
         &py.boolean(spec.kind == Kind::Processes),
-    ])?;
-    let failures = prelude.call(py, c"warm_up", &[application, &paths, &setting])?;
-    judge(spec, &failures)
+    ])
 }
 
 /// The list of paths, with our Python code in place; `None` if there is nothing to do.

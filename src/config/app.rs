@@ -30,8 +30,12 @@ pub struct AppOptions {
     pub max_rss_bytes: u64,
     /// `processes` only: import the app once and fork; off: every worker imports it.
     pub preload: bool,
+    /// What was imported before the fork is never freed in workers.
+    pub immortal: bool,
     /// Paths requested of every new generation before it takes traffic.
     pub warmup: Vec<String>,
+    /// And before the workers are forked, once for all.
+    pub warmup_before_fork: bool,
     /// Development: a change of the app's files makes the next generation.
     pub reload: bool,
     /// Files and globs watched besides the imported modules; relative ones from the app's directory.
@@ -76,7 +80,9 @@ impl Default for AppOptions {
             max_requests_jitter: 0,
             max_rss_bytes: 0,
             preload: true,
+            immortal: true,
             warmup: Vec::new(),
+            warmup_before_fork: false,
             reload: false,
             reload_include: Vec::new(),
             touch_reload: Vec::new(),

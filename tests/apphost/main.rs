@@ -8,6 +8,7 @@ mod asgi;
 mod asgi_life;
 mod deadlines;
 mod driver;
+mod forks;
 mod loading;
 mod probe;
 mod processes;

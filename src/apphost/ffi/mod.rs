@@ -17,6 +17,7 @@ mod class;
 mod dict;
 mod error;
 mod interpreter;
+mod lasting;
 mod module;
 mod object;
 mod text;
@@ -28,6 +29,7 @@ pub use class::{
 pub use dict::Dict;
 pub use error::{Exception, Kind, Raised, Result};
 pub use interpreter::{Handle, create_interpreter};
+pub use lasting::{TypeId, can_be_immortal, is_plain_class};
 pub use module::{Function, base_exception, extension_file, function};
 pub use object::{Object, Python};
 pub use version::{INTERPRETERS_SINCE, Version, running};

@@ -9,7 +9,9 @@ mod crew;
 mod fork;
 mod interrupt;
 mod overdue;
+mod preload;
 mod quit;
+mod warm;
 
 use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
@@ -125,28 +127,21 @@ pub fn run(
         Ok(hooks) => hooks,
         Err(error) => line.fail(error),
     };
-    let application = if preload {
-        // The exception is taken before anything else is called.
-        let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
-        load::report_files(py, prelude, &spec, &|message| line.send(&message));
-        match loaded {
-            Ok(application) => {
-                if let Err(error) = load_loop(py, prelude, &spec, &application) {
-                    line.fail(error);
-                }
-                Some(application)
-            }
-            Err(error) => line.fail(error),
-        }
-    } else {
-        None
-    };
+    let application = preload.then(|| match preload::run(py, prelude, &line, &spec) {
+        Ok(application) => application,
+        Err(error) => line.fail(error),
+    });
     if application.is_some() && sys::process::thread_count().unwrap_or(1) > 1 {
         let error = anew::start(py, spec, descriptors);
         line.fail(LoadError::new(
             "start",
             format!("cannot start the host anew: {error}"),
         ));
+    }
+    if application.is_some()
+        && let Err(error) = preload::settle(py, &spec)
+    {
+        line.fail(error);
     }
     let Descriptors {
         segment,
@@ -187,19 +182,6 @@ pub fn run(
         draining: false,
     }
     .run(term)
-}
-
-/// For an ASGI application: what its workers' loops need, to be shared.
-fn load_loop(
-    py: Python<'_>,
-    prelude: &Prelude,
-    spec: &HostSpec,
-    application: &Object,
-) -> Result<(), LoadError> {
-    if load::speaks(py, prelude, application, spec.options.interface)? != load::Speaks::Wsgi {
-        crate::asgi::preload(py, prelude, spec)?;
-    }
-    Ok(())
 }
 
 impl Zygote<'_> {

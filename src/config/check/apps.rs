@@ -114,6 +114,8 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
         max_requests_jitter: number(raw, "max-requests-jitter")?,
         max_rss_bytes: number(raw, "max-rss")?,
         preload: flag(raw, "preload")?,
+        immortal: flag(raw, "immortal")?,
+        warmup_before_fork: flag(raw, "warmup-before-fork")?,
         warmup: warmup(raw)?,
         reload: flag(raw, "reload")?,
         reload_include: raw.many("reload-include").to_vec(),

@@ -103,12 +103,32 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "immortal",
+        form: Form::Flag,
+        default: Some("true"),
+        group: Group::Workers,
+        app: true,
+        help: "What worker processes share of the application's import is never freed in them, so that it stays shared; --no-immortal: it is counted and freed as usual",
+        more: "Of interest for the kind `processes` on CPython 3.12 and 3.13 only. docs/memory.md says what is left out and what remains private.",
+        ..PLAIN
+    },
+    Opt {
         name: "warmup",
         value: "PATH[,PATH]",
         many: true,
         group: Group::Workers,
         app: true,
         help: "Request these paths of new workers before they take traffic (repeatable, or separated by commas)",
+        ..PLAIN
+    },
+    Opt {
+        name: "warmup-before-fork",
+        form: Form::Flag,
+        default: Some("false"),
+        group: Group::Workers,
+        app: true,
+        help: "The warm-up requests are also made once before worker processes are forked, which then share what they load (kind `processes`, WSGI)",
+        more: "A trial run comes first: if it leaves a descriptor, a thread or shared memory behind, the log says so and each worker warms up by itself alone. Django's connections are closed. See docs/memory.md.",
         ..PLAIN
     },
     Opt {

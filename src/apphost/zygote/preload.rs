@@ -1,0 +1,37 @@
+//! What the zygote does once for all its workers, before the first fork.
+
+use super::warm;
+use crate::ffi::{Object, Python};
+use crate::immortal;
+use crate::line::Line;
+use crate::load::{self, LoadError, Speaks};
+use crate::prelude::Prelude;
+use control::message::HostSpec;
+
+/// Imports the application, and what its workers are going to need beside it.
+pub(super) fn run(
+    py: Python<'_>,
+    prelude: &Prelude,
+    line: &Line,
+    spec: &HostSpec,
+) -> Result<Object, LoadError> {
+    // The exception is taken before anything else is called.
+    let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
+    load::report_files(py, prelude, spec, &|message| line.send(&message));
+    let application = loaded?;
+    if load::speaks(py, prelude, &application, spec.options.interface)? == Speaks::Wsgi {
+        warm::up(py, prelude, spec, &application)?;
+    } else {
+        // What its workers' loops need.
+        crate::asgi::preload(py, prelude, spec)?;
+    }
+    Ok(application)
+}
+
+/// The last thing before the forks.
+pub(super) fn settle(py: Python<'_>, spec: &HostSpec) -> Result<(), LoadError> {
+    if spec.options.immortal {
+        immortal::keep(py)?;
+    }
+    Ok(())
+}
