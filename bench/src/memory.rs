@@ -19,15 +19,26 @@ const CONNECTIONS: usize = 8;
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const MIB: f64 = (1 << 20) as f64;
 
+/// What is measured: a name, the kind, and further options.
+const SETTINGS: [(&str, &str, &str); 3] = [
+    ("processes", "processes", ""),
+    (
+        "processes, warm",
+        "processes",
+        "--warmup / --warmup-before-fork",
+    ),
+    ("interpreters", "interpreters", ""),
+];
+
 pub fn run(tools: &Tools, requests: usize, scratch: &Path) -> Result<String, String> {
     let mut text = format!(
         "Django app, {requests} requests for each worker\n{:<16}{:>10}{:>16}{:>24}{:>20}\n",
         "kind", "workers", "host MiB", "per worker MiB", "further worker MiB"
     );
-    for kind in ["processes", "interpreters"] {
+    for (name, kind, options) in SETTINGS {
         let mut hosts = Vec::new();
         for workers in [1, WORKERS] {
-            let measured = measure(tools, kind, workers, requests, scratch)?;
+            let measured = measure(tools, kind, options, workers, requests, scratch)?;
             hosts.push(measured.host);
             let each: Vec<String> = measured
                 .workers
@@ -46,7 +57,7 @@ pub fn run(tools: &Tools, requests: usize, scratch: &Path) -> Result<String, Str
             };
             writeln!(
                 text,
-                "{kind:<16}{workers:>10}{:>16.1}{:>24}{further:>20}",
+                "{name:<16}{workers:>10}{:>16.1}{:>24}{further:>20}",
                 measured.host / MIB,
                 each.join(" ")
             )
@@ -65,14 +76,15 @@ struct Measured {
 fn measure(
     tools: &Tools,
     kind: &str,
+    options: &str,
     workers: usize,
     requests: usize,
     scratch: &Path,
 ) -> Result<Measured, String> {
-    eprintln!("memory: {workers} {kind}");
+    eprintln!("memory: {workers} {kind} {options}");
     let port = crate::cases::free_port()?;
     let argv: Vec<String> = format!(
-        "{} -b 127.0.0.1:{port} --rings 1 -w {workers} --kind {kind} --python {} --control-socket {} django_app:app",
+        "{} -b 127.0.0.1:{port} --rings 1 -w {workers} --kind {kind} {options} --python {} --control-socket {} django_app:app",
         tools.ringgate.display(),
         tools.python.display(),
         scratch.join("control.sock").display()
