@@ -17,6 +17,8 @@ pub const SEND_WHOLE: i32 = libc::MSG_WAITALL;
 pub const SEND_MORE: i32 = libc::MSG_MORE;
 /// `poll(2)` events.
 pub const POLL_READABLE: u32 = libc::POLLIN as u32 | libc::POLLRDHUP as u32;
+/// Among the events that a poll tells: no byte will come behind those that are there.
+pub const POLL_ENDED: u32 = libc::POLLRDHUP as u32 | libc::POLLHUP as u32 | libc::POLLERR as u32;
 pub const POLL_WRITABLE: u32 = libc::POLLOUT as u32;
 
 /// Which directions `shutdown(2)` ends.

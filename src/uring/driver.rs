@@ -42,8 +42,6 @@ pub const DETACHED: u64 = 0;
 pub enum Operation {
     /// Multishot: every connection is a completion whose result is a descriptor, close-on-exec and non-blocking.
     Accept { listener: Handle },
-    /// Multishot, into provided buffers.
-    Receive { socket: Handle },
     /// `whole`: go on after short counts until everything is out or an error stops it. `more`: more follows at once.
     Send {
         socket: Handle,
@@ -58,7 +56,7 @@ pub enum Operation {
         message: NonNull<c_void>,
         whole: bool,
     },
-    /// One-shot, or multishot when `stay`.
+    /// One-shot, or multishot when `stay`: then every change tells once.
     Poll {
         handle: Handle,
         interest: Interest,
@@ -103,8 +101,6 @@ pub struct Completion {
     pub result: i32,
     /// The operation goes on and will complete again.
     pub more: bool,
-    /// The provided buffer that holds `result` bytes and is ours until given back.
-    pub buffer: Option<u16>,
 }
 
 /// How long `enter` may sleep for a completion.
@@ -117,12 +113,7 @@ pub enum Wait {
 }
 
 /// What performs operations. One per thread; never shared.
-///
-/// # Safety
-/// Implementors return from `buffer` a pointer to `buffer_bytes` readable bytes that nobody writes from the completion
-/// that named the buffer until `give_back`, and that stays valid as long as the driver or, when `abandon_buffers` was
-/// called before its drop, for ever.
-pub unsafe trait Driver: Inline {
+pub trait Driver: Inline {
     /// Queues an operation; full queues are flushed first, so this never fails.
     ///
     /// # Safety
@@ -133,12 +124,6 @@ pub unsafe trait Driver: Inline {
     /// An early return with nothing is allowed (signals, time-outs).
     fn enter(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()>;
 
-    /// Where a provided buffer lies.
-    fn buffer(&mut self, id: u16) -> NonNull<u8>;
-    /// Hands a provided buffer back for later receives.
-    fn give_back(&mut self, id: u16);
-    /// Some provided buffers are still referred to: their memory must outlive the driver.
-    fn abandon_buffers(&mut self);
     /// Room for operations in the submission queue; how many are waiting there for the next `enter`.
     fn queued(&self) -> usize;
 

@@ -21,7 +21,7 @@ use crate::stats::{Stall, Stats, Tallies};
 use crate::task::{Local, Runnable, TaskId, Tasks, waker};
 use crate::wheel::Wheel;
 
-/// What an inline receive takes at most.
+/// What one receive takes at most.
 pub(crate) const SPARE_BYTES: usize = 8192;
 
 pub(crate) struct Core {
@@ -31,11 +31,7 @@ pub(crate) struct Core {
     /// Tasks that called `yield_now`: queued again at the end of the turn.
     pub yielded: RefCell<Vec<Waker>>,
     pub wheel: RefCell<Wheel>,
-    /// Readers that found no provided buffer.
-    pub starved: RefCell<Vec<Waker>>,
-    /// Provided buffers between their completion and their return.
-    pub buffers_out: Cell<u32>,
-    /// Buffers for inline receives.
+    /// Buffers for receives.
     pub spares: RefCell<Vec<Box<[u8; SPARE_BYTES]>>>,
     pub poller: RefCell<Option<Box<dyn Poller>>>,
     pub on_stall: Cell<Option<fn(&Stall)>>,
@@ -108,8 +104,6 @@ impl Core {
             tasks: RefCell::new(Tasks::new(runtime)),
             yielded: RefCell::default(),
             wheel: RefCell::new(Wheel::new(now)),
-            starved: RefCell::default(),
-            buffers_out: Cell::new(0),
             spares: RefCell::default(),
             poller: RefCell::default(),
             on_stall: Cell::new(None),
@@ -151,13 +145,8 @@ impl Core {
             }
             drop(futures);
         }
-        self.starved.borrow_mut().clear();
         if !self.drain() {
             self.flights.borrow_mut().leak();
-            self.driver.borrow_mut().abandon_buffers();
-        }
-        if self.buffers_out.get() > 0 {
-            self.driver.borrow_mut().abandon_buffers();
         }
         CURRENT.set(std::ptr::null());
     }
@@ -215,7 +204,6 @@ impl Core {
 
     /// Decides how long the coming enter may sleep.
     fn before_enter(&self) -> Wait {
-        self.relieve();
         let mut poller = self.poller.borrow_mut();
         if let Some(poller) = poller.as_mut() {
             poller.turn_end();
@@ -300,9 +288,6 @@ impl Core {
 
     fn dispatch_all(&self, completions: &mut Vec<Completion>) {
         for completion in completions.drain(..) {
-            if completion.buffer.is_some() {
-                self.buffers_out.set(self.buffers_out.get() + 1);
-            }
             if completion.user_data != DETACHED {
                 self.dispatch(&completion);
             }
@@ -315,21 +300,11 @@ impl Core {
         match outcome {
             Outcome::Settled => {}
             Outcome::Wake(waker) => waker.wake(),
-            Outcome::Overrun(waker) => {
-                self.tallies.overruns.set(self.tallies.overruns.get() + 1);
-                self.cancel(completion.user_data);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
             Outcome::Discard(yields) => {
                 self.discard(Arrival::of(completion), yields);
             }
             Outcome::Stray => {
                 self.tallies.strays.set(self.tallies.strays.get() + 1);
-                if let Some(id) = completion.buffer {
-                    self.give_back(id);
-                }
             }
         }
     }
@@ -340,56 +315,7 @@ impl Core {
             Yield::Count => {}
             Yield::Descriptor if arrival.result >= 0 => self.close(Handle(arrival.result), None),
             Yield::Descriptor => {}
-            Yield::Buffer => {
-                if let Some(id) = arrival.buffer {
-                    self.give_back(id);
-                }
-            }
         }
-    }
-
-    /// Hands a buffer back to the ring, and starved streams their chance.
-    #[inline]
-    pub fn give_back(&self, id: u16) {
-        self.driver.borrow_mut().give_back(id);
-        self.buffers_out
-            .set(self.buffers_out.get().saturating_sub(1));
-        if !self.starved.borrow().is_empty() {
-            self.feed();
-        }
-    }
-
-    /// Wakes all of them: any number that finds no data leaves the buffer to the others.
-    #[cold]
-    fn feed(&self) {
-        let wakers = self.starved.take();
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    /// After the tasks had their turn, buffers that are still out wait for readers that lag (their peers do not take our
-    /// answers, say). When they are many, their bytes move to the heap: nobody may starve the others.
-    #[inline]
-    fn relieve(&self) {
-        if self.buffers_out.get() > u32::from(self.options.buffers) / 4 * 3 {
-            self.spill();
-        }
-    }
-
-    #[cold]
-    fn spill(&self) {
-        let mut freed = Vec::new();
-        let mut driver = self.driver.borrow_mut();
-        self.flights.borrow_mut().spill(|id, length| {
-            freed.push(id);
-            let at = driver.buffer(id).as_ptr();
-            // SAFETY: the completion named this buffer with `length` bytes, and it has not been given back.
-            unsafe { std::slice::from_raw_parts(at, length) }.into()
-        });
-        drop(driver);
-        self.tallies
-            .spills
-            .set(self.tallies.spills.get() + freed.len() as u64);
-        freed.into_iter().for_each(|id| self.give_back(id));
     }
 
     /// Ends an operation early.
@@ -416,7 +342,6 @@ impl Core {
             self.tasks.borrow().len(),
             self.flights.borrow().len(),
             self.wheel.borrow().len(),
-            self.buffers_out.get(),
         )
     }
 

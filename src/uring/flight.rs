@@ -23,7 +23,6 @@ enum Lifecycle {
     Streaming {
         arrivals: Arrivals,
         waker: Option<Waker>,
-        cancelled: bool,
     },
     /// The multishot operation has ended; what arrived waits for the stream, the last arrival says why it ended.
     Ended { arrivals: Arrivals },
@@ -41,8 +40,6 @@ pub enum Yield {
     Count,
     /// A descriptor, to be closed.
     Descriptor,
-    /// A provided buffer, to be given back.
-    Buffer,
 }
 
 /// Memory the kernel may look at while the operation is in flight.
@@ -74,26 +71,13 @@ const EMPTY: Arrivals = Arrivals {
 #[derive(Debug)]
 pub struct Arrival {
     pub result: i32,
-    pub buffer: Option<u16>,
     pub more: bool,
-    /// The bytes, once they had to leave their provided buffer (`Flights::spill`).
-    pub spilled: Option<Box<[u8]>>,
 }
 
 impl Arrival {
     pub fn of(completion: &Completion) -> Arrival {
-        let Completion {
-            result,
-            buffer,
-            more,
-            ..
-        } = *completion;
-        Arrival {
-            result,
-            buffer,
-            more,
-            spilled: None,
-        }
+        let Completion { result, more, .. } = *completion;
+        Arrival { result, more }
     }
 }
 
@@ -134,18 +118,11 @@ pub enum Outcome {
     /// Nothing, or the entry took care of it.
     Settled,
     Wake(Waker),
-    /// Results queue up faster than the stream takes them: wake it if it waits, and cancel the operation; the stream
-    /// re-arms once it has caught up.
-    Overrun(Option<Waker>),
-    /// Nobody wants this result: close the descriptor or give the buffer back.
+    /// Nobody wants this result: close the descriptor.
     Discard(Yield),
     /// A completion for nothing we know.
     Stray,
 }
-
-/// Results of one multishot receive that may wait for its reader before the operation is paused: one flooding client must
-/// not hold all provided buffers.
-pub const RECEIVE_BACKLOG_MAX: u32 = 4;
 
 /// The slab.
 #[derive(Default)]
@@ -170,7 +147,6 @@ impl Flights {
         let lifecycle = Lifecycle::Streaming {
             arrivals: EMPTY,
             waker: None,
-            cancelled: false,
         };
         self.insert(lifecycle, yields)
     }
@@ -286,9 +262,7 @@ impl Flights {
             Lifecycle::Completed { result, .. } => {
                 let arrival = Arrival {
                     result,
-                    buffer: None,
                     more: false,
-                    spilled: None,
                 };
                 clean(arrival, yields);
                 (EMPTY, false)
@@ -308,14 +282,6 @@ impl Flights {
             at = link.next;
         }
         in_kernel
-    }
-
-    /// Asks a stream to end soon (back-pressure); true: push a cancellation, false: it was asked already or has ended.
-    pub fn pause(&mut self, key: Key) -> bool {
-        match &mut self.entry(key).lifecycle {
-            Lifecycle::Streaming { cancelled, .. } => !std::mem::replace(cancelled, true),
-            _ => false,
-        }
     }
 
     /// Takes in a completion.
@@ -338,24 +304,24 @@ impl Flights {
                 };
                 waker.map_or(Outcome::Settled, Outcome::Wake)
             }
-            Lifecycle::Streaming {
-                arrivals,
-                waker,
-                cancelled,
-            } => {
+            Lifecycle::Streaming { arrivals, waker } => {
                 let arrival = Arrival::of(completion);
+                if flight.yields == Yield::Count
+                    && arrival.more
+                    && arrival.result >= 0
+                    && arrivals.count > 0
+                    && let Some(last) = self.arrivals.get_mut(arrivals.tail)
+                {
+                    // Events that nobody has looked at yet are one.
+                    last.arrival.result |= arrival.result;
+                    return Outcome::Settled;
+                }
                 let waker = waker.take();
                 append(&mut self.arrivals, arrivals, arrival);
                 if !completion.more {
                     flight.lifecycle = Lifecycle::Ended {
                         arrivals: *arrivals,
                     };
-                } else if flight.yields == Yield::Buffer
-                    && arrivals.count >= RECEIVE_BACKLOG_MAX
-                    && !*cancelled
-                {
-                    *cancelled = true;
-                    return Outcome::Overrun(waker);
                 }
                 waker.map_or(Outcome::Settled, Outcome::Wake)
             }
@@ -370,29 +336,6 @@ impl Flights {
                 }
             }
             Lifecycle::Completed { .. } | Lifecycle::Ended { .. } => Outcome::Stray,
-        }
-    }
-
-    /// Copies what waits for lagging readers out of its provided buffers, so that these may go back to the ring.
-    pub fn spill(&mut self, mut copy: impl FnMut(u16, usize) -> Box<[u8]>) {
-        for (_, flight) in self.entries.iter_mut() {
-            let (Lifecycle::Streaming { arrivals, .. } | Lifecycle::Ended { arrivals }) =
-                &flight.lifecycle
-            else {
-                continue;
-            };
-            let mut at = arrivals.head;
-            for _ in 0..arrivals.count {
-                let Some(link) = self.arrivals.get_mut(at) else {
-                    break;
-                };
-                if link.arrival.result > 0
-                    && let Some(id) = link.arrival.buffer.take()
-                {
-                    link.arrival.spilled = Some(copy(id, link.arrival.result as usize));
-                }
-                at = link.next;
-            }
         }
     }
 

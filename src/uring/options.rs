@@ -7,10 +7,6 @@
 pub struct Options {
     /// Submission queue entries; a power of two. The completion queue is four times as long.
     pub entries: u32,
-    /// Provided receive buffers; a power of two, at most 32,768.
-    pub buffers: u16,
-    /// Bytes of each.
-    pub buffer_bytes: u32,
     /// Tasks polled in one turn before completions are looked at again.
     pub turn_budget: u32,
     /// A turn that runs tasks for longer is reported as a stall.
@@ -24,8 +20,6 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             entries: 1024,
-            buffers: 512,
-            buffer_bytes: 8192,
             turn_budget: 256,
             stall_ns: 20_000_000,
             isolate_panics: false,

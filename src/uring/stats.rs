@@ -20,12 +20,6 @@ pub struct Stats {
     pub polls: u64,
     pub completions: u64,
     pub spawned: u64,
-    /// Receives paused because their reader lagged.
-    pub overruns: u64,
-    /// Receives that ended for want of provided buffers.
-    pub starvations: u64,
-    /// Buffers copied to the heap because their readers lagged and the ring ran dry.
-    pub spills: u64,
     /// Completions for nothing we know: always 0 unless the kernel or we are wrong.
     pub strays: u64,
     /// Tasks that panicked and ended alone.
@@ -35,7 +29,6 @@ pub struct Stats {
     pub tasks: usize,
     pub flights: usize,
     pub timers: usize,
-    pub buffers_out: u32,
 }
 
 #[derive(Default)]
@@ -44,9 +37,6 @@ pub(crate) struct Tallies {
     pub polls: Cell<u64>,
     pub completions: Cell<u64>,
     pub spawned: Cell<u64>,
-    pub overruns: Cell<u64>,
-    pub starvations: Cell<u64>,
-    pub spills: Cell<u64>,
     pub strays: Cell<u64>,
     pub panics: Cell<u64>,
     pub stalls: Cell<u64>,
@@ -58,15 +48,12 @@ pub(crate) struct Tallies {
 }
 
 impl Tallies {
-    pub fn stats(&self, tasks: usize, flights: usize, timers: usize, buffers_out: u32) -> Stats {
+    pub fn stats(&self, tasks: usize, flights: usize, timers: usize) -> Stats {
         Stats {
             turns: self.turns.get(),
             polls: self.polls.get(),
             completions: self.completions.get(),
             spawned: self.spawned.get(),
-            overruns: self.overruns.get(),
-            starvations: self.starvations.get(),
-            spills: self.spills.get(),
             strays: self.strays.get(),
             panics: self.panics.get(),
             stalls: self.stalls.get(),
@@ -74,7 +61,6 @@ impl Tallies {
             tasks,
             flights,
             timers,
-            buffers_out,
         }
     }
 }

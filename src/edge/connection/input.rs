@@ -1,6 +1,6 @@
 //! What a connection has received and not yet used.
 //!
-//! Usually one receive buffer of the ring, read in place; bytes are copied only when a request spans two receives or the
+//! Usually one receive buffer of the thread's, read in place; bytes are copied only when a request spans two receives or the
 //! buffer would be held while waiting. Invariant: the unread bytes are either all in `chunk` or all in `carry`.
 
 use uring::net::RecvBuf;
@@ -44,7 +44,7 @@ impl Input {
         self.bytes().len()
     }
 
-    /// Marks `count` bytes as used; a used-up receive buffer goes back to the ring.
+    /// Marks `count` bytes as used; a used-up receive buffer goes back.
     #[inline]
     pub fn consume(&mut self, count: usize) {
         self.at += count;

@@ -6,7 +6,6 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::ptr::NonNull;
 
 use sys::file::{OpenHow, Stat};
 use uring::driver::{Completion, Handle, Inline, Operation, Shutdown, Wait};
@@ -19,24 +18,20 @@ const REQUESTS: u64 = 20_000;
 
 /// Every receive always has a request, every send is always taken.
 struct Instant {
-    receives: Vec<u64>,
+    polls: Vec<u64>,
     done: Vec<Completion>,
-    buffers: Vec<u8>,
-    free: Vec<u16>,
 }
 
-// SAFETY: the buffers are never written to and live as long as the driver.
-unsafe impl Driver for Instant {
+impl Driver for Instant {
     unsafe fn push(&mut self, user_data: u64, operation: &Operation) {
         match operation {
-            Operation::Receive { .. } => self.receives.push(user_data),
+            Operation::Poll { .. } => self.polls.push(user_data),
             Operation::Send { length, .. } => {
                 let result = *length as i32;
                 self.done.push(Completion {
                     user_data,
                     result,
                     more: false,
-                    buffer: None,
                 });
             }
             Operation::Cancel { target } => {
@@ -45,7 +40,6 @@ unsafe impl Driver for Instant {
                     user_data: *target,
                     result,
                     more: false,
-                    buffer: None,
                 });
             }
             _ => {}
@@ -54,29 +48,17 @@ unsafe impl Driver for Instant {
 
     fn enter(&mut self, _wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
         if self.done.is_empty() {
-            for &user_data in &self.receives {
-                let buffer = self.free.pop();
+            for &user_data in &self.polls {
                 completions.push(Completion {
                     user_data,
-                    result: 100,
+                    result: 1,
                     more: true,
-                    buffer,
                 });
             }
         }
         completions.append(&mut self.done);
         Ok(())
     }
-
-    fn buffer(&mut self, _id: u16) -> NonNull<u8> {
-        NonNull::from(&mut self.buffers[0])
-    }
-
-    fn give_back(&mut self, id: u16) {
-        self.free.push(id);
-    }
-
-    fn abandon_buffers(&mut self) {}
 
     fn queued(&self) -> usize {
         0
@@ -94,10 +76,8 @@ unsafe impl Driver for Instant {
 fn main() {
     let options = Options::default();
     let driver = Instant {
-        receives: Vec::new(),
+        polls: Vec::new(),
         done: Vec::new(),
-        buffers: vec![b'x'; 100],
-        free: (0..options.buffers).collect(),
     };
     let mut runtime = Runtime::new(Box::new(driver), options);
     let start = std::time::Instant::now();
@@ -146,8 +126,9 @@ impl Inline for Instant {
     fn send_parts_now(&mut self, _: Handle, _: &[IoSlice<'_>], _: bool) -> io::Result<usize> {
         never()
     }
-    fn receive_now(&mut self, _: Handle, _: &mut [u8]) -> io::Result<usize> {
-        never()
+    fn receive_now(&mut self, _: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer[..100].fill(b'x');
+        Ok(100)
     }
     fn sendfile_now(&mut self, _: Handle, _: Handle, _: u64, _: usize) -> io::Result<usize> {
         never()

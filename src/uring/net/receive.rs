@@ -1,81 +1,67 @@
-//! Multishot receive into provided buffers: a connection at rest holds no buffer.
+//! Receiving: a multishot poll says that something is there, and an inline receive takes it into one of the thread's few buffers.
 //!
-//! The armed operation belongs to the socket, each filled buffer to its `RecvBuf`. Invariants: bytes come in order;
-//! a reader that lags pauses its receive after `RECEIVE_BACKLOG_MAX` results; a receive that ran out of buffers is armed
-//! again when one returns (the kernel does not resume by itself).
+//! The armed poll belongs to the socket, each filled buffer to its `RecvBuf`. A connection at rest holds no buffer. Invariants: bytes come in
+//! order; nothing is taken before it is asked for, so a peer feels at once that nobody reads; what the poll has told is not forgotten
+//! before a receive has found nothing more (it tells once: kernel-notes/poll-tells-once.md).
 
 use std::future::Future;
 use std::io;
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::Socket;
-use crate::driver::Operation;
+use crate::driver::{Interest, Operation};
 use crate::event_loop::{SPARE_BYTES, errno, try_with, with};
-use crate::flight::{Arrival, Key, Yield};
+use crate::flight::{Key, Yield};
+use sys::transfer::POLL_ENDED;
 
-/// Received bytes, in a provided buffer that goes back to the ring on drop. Never keep one while waiting for more input:
-/// copy what is needed, or all connections starve together.
-///
-/// Invariant: `at` points at `length` bytes of a provided buffer, at a whole heap block that is ours, or at the first
-/// `length` of a block of `SPARE_BYTES` that is ours.
+/// Received bytes, in a buffer that goes back to the thread's few on drop.
 pub struct RecvBuf {
-    at: NonNull<u8>,
-    length: u32,
-    source: Source,
-    /// Belongs to this thread's ring.
-    local: PhantomData<*const ()>,
+    /// Present until drop.
+    block: Option<Box<[u8; SPARE_BYTES]>>,
+    length: usize,
 }
 
-enum Source {
-    Provided(u16),
-    /// The bytes had to leave their buffer while their reader lagged.
-    Heap,
-    /// Received inline, into a buffer of `SPARE_BYTES` that goes back to the thread's few.
-    Spare,
-}
-
-/// Buffers for inline receives kept per thread.
+/// Buffers kept per thread.
 const SPARES_MAX: usize = 8;
+/// Receives of one socket that succeed one behind the other before the rest of the loop has its turn.
+const RECEIVES_IN_A_ROW: u8 = 4;
+
+/// What is known of a socket's receive queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inbox {
+    /// Nothing is there that the poll will not tell of.
+    Dry,
+    /// Something may be there.
+    Filled,
+    /// The peer has ended its side or died: there is the rest, and then the end.
+    Closing,
+}
 
 impl Deref for RecvBuf {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: a provided buffer has `length` readable, unchanging bytes until `give_back` (`Driver`'s contract), which
-        // only our drop calls, and the runtime keeps the memory when buffers outlive it (`abandon_buffers`); a heap block
-        // is ours and never touched.
-        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.length as usize) }
+        self.block
+            .as_ref()
+            .map_or(&[], |block| &block[..self.length])
     }
 }
 
 impl Drop for RecvBuf {
     #[inline]
     fn drop(&mut self) {
-        match self.source {
-            Source::Provided(id) => {
-                try_with(|core| core.give_back(id));
+        let Some(block) = self.block.take() else {
+            return;
+        };
+        try_with(|core| {
+            let mut spares = core.spares.borrow_mut();
+            if spares.len() < SPARES_MAX {
+                spares.push(block);
             }
-            Source::Heap => {
-                let block = NonNull::slice_from_raw_parts(self.at, self.length as usize);
-                // SAFETY: `from_heap` took this block from a box of exactly this length, and we free it once.
-                drop(unsafe { Box::from_raw(block.as_ptr()) });
-            }
-            Source::Spare => {
-                // SAFETY: `from_spare` took this block from a box of exactly this length, and we take it back once.
-                let spare = unsafe { Box::from_raw(self.at.cast::<[u8; SPARE_BYTES]>().as_ptr()) };
-                try_with(|core| {
-                    let mut spares = core.spares.borrow_mut();
-                    if spares.len() < SPARES_MAX {
-                        spares.push(spare);
-                    }
-                });
-            }
-        }
+        });
     }
 }
 
@@ -86,7 +72,7 @@ impl std::fmt::Debug for RecvBuf {
 }
 
 impl Socket {
-    /// The next bytes; `None`: the peer has ended its side. Arms the receive when it is not. One reader at a time.
+    /// The next bytes; `None`: the peer has ended its side. Arms the poll when it is not. One reader at a time.
     pub fn recv(&self) -> RecvFuture<'_> {
         RecvFuture { socket: self }
     }
@@ -96,187 +82,116 @@ impl Socket {
         if self.ended.get() {
             return Poll::Ready(None);
         }
-        // At most twice around: a receive that was paused or ran dry is armed again once.
         loop {
+            if self.inbox.get() != Inbox::Dry {
+                if self.in_a_row.get() == RECEIVES_IN_A_ROW {
+                    self.in_a_row.set(0);
+                    with(|core| core.yielded.borrow_mut().push(cx.waker().clone()));
+                    return Poll::Pending;
+                }
+                if let Poll::Ready(received) = self.recv_now() {
+                    self.in_a_row.set(self.in_a_row.get() + 1);
+                    return Poll::Ready(received);
+                }
+            }
             let key = match self.receive.get() {
                 Some(key) => key,
                 None => self.arm_receive(),
             };
             let next = with(|core| core.flights.borrow_mut().next_arrival(key, cx.waker()));
             let Some(arrival) = next else {
+                self.in_a_row.set(0);
                 return Poll::Pending;
             };
             if !arrival.more {
                 self.receive.set(None);
             }
-            match self.take(arrival, cx) {
-                Taken::Again => {}
-                Taken::Starved => return Poll::Pending,
-                Taken::Result(result) => return Poll::Ready(result),
+            match arrival.result {
+                events @ 0.. if events as u32 & POLL_ENDED != 0 => self.inbox.set(Inbox::Closing),
+                0.. => self.inbox.set(Inbox::Filled),
+                // Ended by an overflowing completion queue: arm again.
+                result if -result == sys::errno::ECANCELED => {}
+                result => {
+                    self.ended.set(true);
+                    return Poll::Ready(Some(Err(errno(result))));
+                }
             }
         }
     }
 
-    /// What has come already, inline, without the ring; pending: nothing has. For the first bytes of a connection whose peer
-    /// speaks first: where they are there, no receive has to be armed, which a connection of one request then never needs.
-    /// Only with no receive armed, else bytes would overtake each other.
+    /// What has come already; pending: nothing has. For the first bytes of a connection whose peer speaks first: where they are there, no
+    /// poll has to be armed, which a connection of one request then never needs.
     pub fn recv_now(&self) -> Poll<Option<io::Result<RecvBuf>>> {
-        debug_assert!(self.receive.get().is_none(), "an armed receive would race");
         if self.ended.get() {
             return Poll::Ready(None);
         }
         let kept = with(|core| core.spares.borrow_mut().pop());
-        let mut spare = kept.unwrap_or_else(|| Box::new([0; SPARE_BYTES]));
-        let received = with(|core| {
-            let mut driver = core.driver.borrow_mut();
-            driver.receive_now(self.handle(), &mut spare[..])
-        });
-        let taken = RecvBuf::from_spare(spare, *received.as_ref().unwrap_or(&0));
+        let mut block = kept.unwrap_or_else(|| Box::new([0; SPARE_BYTES]));
+        let received = loop {
+            let received = with(|core| {
+                let mut driver = core.driver.borrow_mut();
+                driver.receive_now(self.handle(), &mut block[..])
+            });
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                received => break received,
+            }
+        };
+        let buffer = RecvBuf {
+            block: Some(block),
+            length: *received.as_ref().unwrap_or(&0),
+        };
         match received {
             Ok(0) => {
                 self.ended.set(true);
                 Poll::Ready(None)
             }
-            Ok(_) => Poll::Ready(Some(Ok(taken))),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Poll::Pending,
-                _ => {
-                    self.ended.set(true);
-                    Poll::Ready(Some(Err(error)))
+            Ok(length) => {
+                // A short count has emptied the queue; what comes then, the poll tells.
+                if length < SPARE_BYTES && self.inbox.get() == Inbox::Filled {
+                    self.inbox.set(Inbox::Dry);
                 }
-            },
-        }
-    }
-
-    fn take(&self, arrival: Arrival, cx: &mut Context<'_>) -> Taken {
-        if let Some(bytes) = arrival.spilled {
-            return Taken::Result((!bytes.is_empty()).then(|| Ok(RecvBuf::from_heap(bytes))));
-        }
-        match (arrival.result, arrival.buffer) {
-            (1.., Some(id)) => {
-                Taken::Result(Some(Ok(RecvBuf::from_ring(id, arrival.result as u32))))
+                Poll::Ready(Some(Ok(buffer)))
             }
-            (0, buffer) => {
-                if let Some(id) = buffer {
-                    with(|core| core.give_back(id));
-                }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.inbox.set(Inbox::Dry);
+                Poll::Pending
+            }
+            Err(error) => {
                 self.ended.set(true);
-                Taken::Result(None)
+                Poll::Ready(Some(Err(error)))
             }
-            (result, _) => match -result {
-                // Paused by us, or ended by an overflowing completion queue: arm again.
-                sys::errno::ECANCELED | sys::errno::EAGAIN | sys::errno::EINTR => Taken::Again,
-                // No provided buffer was left. Wait for one to come back.
-                sys::errno::ENOBUFS => self.starve(cx),
-                _ => {
-                    self.ended.set(true);
-                    Taken::Result(Some(Err(errno(result))))
-                }
-            },
         }
     }
 
-    fn starve(&self, cx: &mut Context<'_>) -> Taken {
-        with(|core| {
-            core.tallies
-                .starvations
-                .set(core.tallies.starvations.get() + 1);
-            if core.buffers_out.get() < u32::from(core.options.buffers) {
-                // Some came back meanwhile.
-                return Taken::Again;
-            }
-            core.starved.borrow_mut().push(cx.waker().clone());
-            Taken::Starved
-        })
-    }
-
-    /// Stops receiving until the next `recv` or `poll_recv`, so that the peer feels back-pressure; what has arrived
-    /// stays queued.
-    pub fn pause_recv(&self) {
-        if let Some(key) = self.receive.get() {
-            with(|core| {
-                if core.flights.borrow_mut().pause(key) {
-                    core.cancel(key.user_data());
-                }
-            });
-        }
-    }
-
-    /// Is a receive armed, or are bytes waiting from one?
+    /// Is a poll armed, or has it told of something?
     pub fn is_receiving(&self) -> bool {
         self.receive.get().is_some()
     }
 
     fn arm_receive(&self) -> Key {
         with(|core| {
-            let key = core.flights.borrow_mut().stream(Yield::Buffer);
-            // SAFETY: the memory it writes to is the driver's own.
-            unsafe {
-                core.driver.borrow_mut().push(
-                    key.user_data(),
-                    &Operation::Receive {
-                        socket: self.handle(),
-                    },
-                )
+            let key = core.flights.borrow_mut().stream(Yield::Count);
+            let operation = Operation::Poll {
+                handle: self.handle(),
+                interest: Interest::Readable,
+                stay: true,
             };
+            // SAFETY: a poll points at no memory.
+            unsafe { core.driver.borrow_mut().push(key.user_data(), &operation) };
             self.receive.set(Some(key));
             key
         })
     }
 
-    /// Gives up the armed receive and what it brought. Some: it is still in the kernel under this user data.
+    /// Gives up the armed poll. Some: it is still in the kernel under this user data.
     pub(super) fn forget_receive(&self) -> Option<u64> {
         let key = self.receive.take()?;
         try_with(|core| {
-            let mut unread = Vec::new();
-            let in_kernel = core
-                .flights
-                .borrow_mut()
-                .abandon(key, |arrival, _| unread.push(arrival));
-            for arrival in unread {
-                core.discard(arrival, Yield::Buffer);
-            }
+            let in_kernel = core.flights.borrow_mut().abandon(key, |_, _| {});
             in_kernel.then_some(key.user_data())
         })
         .flatten()
-    }
-}
-
-enum Taken {
-    Result(Option<io::Result<RecvBuf>>),
-    Again,
-    Starved,
-}
-
-impl RecvBuf {
-    fn from_ring(id: u16, length: u32) -> RecvBuf {
-        let at = with(|core| core.driver.borrow_mut().buffer(id));
-        RecvBuf {
-            at,
-            length,
-            source: Source::Provided(id),
-            local: PhantomData,
-        }
-    }
-
-    fn from_spare(bytes: Box<[u8; SPARE_BYTES]>, length: usize) -> RecvBuf {
-        RecvBuf {
-            at: NonNull::from(Box::leak(bytes)).cast(),
-            length: length.min(SPARE_BYTES) as u32,
-            source: Source::Spare,
-            local: PhantomData,
-        }
-    }
-
-    fn from_heap(bytes: Box<[u8]>) -> RecvBuf {
-        let length = bytes.len() as u32;
-        let at = NonNull::from(Box::leak(bytes)).cast();
-        RecvBuf {
-            at,
-            length,
-            source: Source::Heap,
-            local: PhantomData,
-        }
     }
 }
 

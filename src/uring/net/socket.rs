@@ -10,6 +10,7 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use super::receive::Inbox;
 use crate::descriptor::Descriptor;
 use crate::driver::Handle;
 use crate::event_loop::with;
@@ -25,6 +26,9 @@ pub struct Socket {
     pub(super) receive: Cell<Option<Key>>,
     /// The peer has ended its side, or an error has: no receive will be armed again.
     pub(super) ended: Cell<bool>,
+    pub(super) inbox: Cell<Inbox>,
+    /// Successful receives since the last wait.
+    pub(super) in_a_row: Cell<u8>,
     /// Operations other than the receive have been pushed, of which one may wait in the submission queue still.
     pub(super) pushed: Cell<bool>,
 }
@@ -44,6 +48,8 @@ impl Socket {
             descriptor: ManuallyDrop::new(descriptor),
             receive: Cell::new(None),
             ended: Cell::new(false),
+            inbox: Cell::new(Inbox::Dry),
+            in_a_row: Cell::new(0),
             pushed: Cell::new(false),
         }
     }

@@ -1,29 +1,23 @@
 //! The driver over the kernel's io_uring.
 //!
-//! Owns the ring, its registered descriptor and the provided buffers. Built and used on one thread (SINGLE_ISSUER).
+//! Owns the ring and its registered descriptor. Built and used on one thread (SINGLE_ISSUER).
 //! Invariants: linked entries are pushed into one submission; completions only appear in `enter`, which always asks for
 //! events (DEFER_TASKRUN). Must not know tasks or flights.
 
-mod buffers;
 mod inline;
 mod start;
 
 use io_uring::{IoUring, Submitter, opcode, squeue, types};
 use std::io;
-use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
 
 use crate::driver::{Completion, DETACHED, Driver, Handle, Interest, Operation, Wait};
-use buffers::{Buffers, GROUP};
 use sys::transfer;
 
 /// One ring.
 pub struct Ring {
     /// Knows the registered index of the ring's descriptor. Borrows `ring`, hence the order of fields and the box.
     submitter: Submitter<'static>,
-    /// Dropped first, by hand, so that no operation outlives `buffers`.
-    ring: ManuallyDrop<Box<IoUring>>,
-    buffers: Buffers,
+    ring: Box<IoUring>,
     /// Completions that had to be taken in order to submit; the next `enter` hands them out.
     backlog: Vec<Completion>,
 }
@@ -95,9 +89,7 @@ impl Ring {
     }
 }
 
-// SAFETY: `buffer` answers with addresses inside `Buffers`' one allocation, which lives as long as the driver, and is
-// leaked after `abandon_buffers`; the kernel writes to a buffer only between `give_back` and its next completion.
-unsafe impl Driver for Ring {
+impl Driver for Ring {
     #[inline]
     unsafe fn push(&mut self, user_data: u64, operation: &Operation) {
         match *operation {
@@ -151,20 +143,6 @@ unsafe impl Driver for Ring {
         Ok(())
     }
 
-    #[inline]
-    fn buffer(&mut self, id: u16) -> NonNull<u8> {
-        self.buffers.address(id)
-    }
-
-    #[inline]
-    fn give_back(&mut self, id: u16) {
-        self.buffers.give_back(id);
-    }
-
-    fn abandon_buffers(&mut self) {
-        self.buffers.abandon();
-    }
-
     fn queued(&self) -> usize {
         // SAFETY: the driver is on one thread and no other view of the queue exists while this one lives.
         unsafe { self.ring.submission_shared() }.len()
@@ -179,14 +157,6 @@ unsafe impl Driver for Ring {
     }
 }
 
-impl Drop for Ring {
-    fn drop(&mut self) {
-        self.buffers.unregister(&self.submitter);
-        // SAFETY: dropped once, here; `submitter` is not used afterwards and has no drop of its own.
-        unsafe { ManuallyDrop::drop(&mut self.ring) };
-    }
-}
-
 /// Our form of a completion.
 #[inline]
 fn completion(entry: io_uring::cqueue::Entry) -> Completion {
@@ -194,7 +164,6 @@ fn completion(entry: io_uring::cqueue::Entry) -> Completion {
         user_data: entry.user_data(),
         result: entry.result(),
         more: io_uring::cqueue::more(entry.flags()),
-        buffer: io_uring::cqueue::buffer_select(entry.flags()),
     }
 }
 
@@ -206,7 +175,6 @@ fn entry(operation: &Operation) -> squeue::Entry {
         Operation::Accept { listener } => opcode::AcceptMulti::new(fd(listener))
             .flags(transfer::ACCEPT_FLAGS)
             .build(),
-        Operation::Receive { socket } => opcode::RecvMulti::new(fd(socket), GROUP).build(),
         Operation::Send {
             socket,
             bytes,

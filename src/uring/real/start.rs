@@ -2,10 +2,8 @@
 
 use io_uring::{IoUring, Submitter};
 use std::io;
-use std::mem::ManuallyDrop;
 
 use super::Ring;
-use super::buffers::Buffers;
 use crate::options::Options;
 use crate::start_error::StartError;
 
@@ -25,9 +23,9 @@ impl Ring {
                 kernel: crate::start_error::kernel(),
             });
         }
-        let ring = ManuallyDrop::new(Box::new(ring));
+        let ring = Box::new(ring);
         // SAFETY: only the lifetime changes; the submitter refers to the boxed ring, which does not move and is dropped
-        // by `Ring`'s drop, after which the submitter is not used.
+        // after it, with `Ring`; a submitter has no drop of its own.
         let mut submitter =
             unsafe { std::mem::transmute::<Submitter<'_>, Submitter<'static>>(ring.submitter()) };
         // Since 5.18; saves a descriptor look-up per call, and nothing breaks without.
@@ -37,14 +35,9 @@ impl Ring {
             return Err(StartError::from_errno(error));
         }
         limit_workers(&submitter).map_err(StartError::from_errno)?;
-        let mut buffers = Buffers::new(options.buffers, options.buffer_bytes);
-        buffers
-            .register(&submitter)
-            .map_err(StartError::from_errno)?;
         Ok(Ring {
             submitter,
             ring,
-            buffers,
             backlog: Vec::new(),
         })
     }

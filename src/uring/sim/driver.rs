@@ -1,19 +1,15 @@
 //! The simulated driver: takes operations in, lets the world go on, hands completions out.
 //!
-//! Owns the submission queue, the pending operations, the completions under way and the provided buffers. Invariants:
-//! completions of one operation come in order; a buffer is written only between its return and its next completion, and
-//! holds poison while it is free.
+//! Owns the submission queue, the pending operations and the completions under way. Invariant:
+//! completions of one operation come in order.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
-use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::operation::{Pending, Progress};
 use super::world::{WALL_MINUS_MONOTONIC_NS, World};
 use super::{Faults, Sim};
-use crate::Options;
 use crate::driver::{Completion, DETACHED, Driver, Operation, Wait};
 
 /// A driver over nothing but a seed.
@@ -23,28 +19,18 @@ pub struct SimDriver {
     pending: Vec<Pending>,
     /// Completions under way: when they are due, in order of making.
     due: Vec<(u64, Completion)>,
-    buffers: Vec<*mut [u8]>,
-    free: VecDeque<u16>,
-    abandoned: bool,
 }
 
-/// What free buffers hold.
-const POISON: u8 = 0xdd;
 /// Virtual nanoseconds a turn takes.
 const TURN_NS: u64 = 1_000;
 
 impl SimDriver {
-    pub fn new(seed: u64, faults: Faults, options: &Options) -> SimDriver {
-        let buffer =
-            || Box::into_raw(vec![POISON; options.buffer_bytes as usize].into_boxed_slice());
+    pub fn new(seed: u64, faults: Faults) -> SimDriver {
         SimDriver {
             world: Rc::new(RefCell::new(World::new(seed, faults))),
             queue: Vec::new(),
             pending: Vec::new(),
             due: Vec::new(),
-            buffers: (0..options.buffers).map(|_| buffer()).collect(),
-            free: (0..options.buffers).collect(),
-            abandoned: false,
         }
     }
 
@@ -109,18 +95,10 @@ impl SimDriver {
         let mut finished = Vec::new();
         for index in order {
             let mut world = self.world.borrow_mut();
-            let buffers = Buffers {
-                all: &self.buffers,
-                free: &mut self.free,
-            };
-            match self.pending[index].perform(&mut world, buffers) {
+            match self.pending[index].perform(&mut world) {
                 Progress::None => {}
                 Progress::Partial => any = true,
-                Progress::Complete {
-                    result,
-                    more,
-                    buffer,
-                } => {
+                Progress::Complete { result, more } => {
                     any = true;
                     let delayed = {
                         let chance = world.faults.delay;
@@ -135,7 +113,6 @@ impl SimDriver {
                         user_data: pending.user_data,
                         result,
                         more,
-                        buffer,
                     };
                     if pending.user_data != DETACHED {
                         self.due.push((pending.last_at, completion));
@@ -192,35 +169,7 @@ impl SimDriver {
     }
 }
 
-/// The provided buffers, as operations see them.
-pub struct Buffers<'a> {
-    all: &'a [*mut [u8]],
-    free: &'a mut VecDeque<u16>,
-}
-
-impl Buffers<'_> {
-    pub fn is_empty(&self) -> bool {
-        self.free.is_empty()
-    }
-
-    pub fn size(&self) -> usize {
-        self.all.first().map_or(0, |buffer| buffer.len())
-    }
-
-    /// Fills the next free buffer.
-    pub fn fill(&mut self, bytes: &[u8]) -> Option<u16> {
-        let id = self.free.pop_front()?;
-        let buffer = self.all[id as usize].cast::<u8>();
-        assert!(bytes.len() <= self.size());
-        // SAFETY: a free buffer of `size` bytes, to which no reference exists.
-        unsafe { buffer.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Some(id)
-    }
-}
-
-// SAFETY: buffers are boxed slices that live as long as the driver, or for ever once abandoned; they are written in
-// `Buffers::fill` and `give_back` only, that is, while they are free.
-unsafe impl Driver for SimDriver {
+impl Driver for SimDriver {
     unsafe fn push(&mut self, user_data: u64, operation: &Operation) {
         if self.queue.len() >= self.world.borrow().faults.queue {
             self.submit();
@@ -262,22 +211,6 @@ unsafe impl Driver for SimDriver {
         }
     }
 
-    fn buffer(&mut self, id: u16) -> NonNull<u8> {
-        NonNull::new(self.buffers[id as usize].cast()).expect("boxes are not null")
-    }
-
-    fn give_back(&mut self, id: u16) {
-        assert!(!self.free.contains(&id), "buffer {id} was given back twice");
-        let buffer = self.buffers[id as usize];
-        // SAFETY: the caller gave up the buffer, so no reference to it exists.
-        unsafe { buffer.cast::<u8>().write_bytes(POISON, buffer.len()) };
-        self.free.push_back(id);
-    }
-
-    fn abandon_buffers(&mut self) {
-        self.abandoned = true;
-    }
-
     fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -288,17 +221,5 @@ unsafe impl Driver for SimDriver {
 
     fn wall(&mut self) -> u64 {
         self.world.borrow().now + WALL_MINUS_MONOTONIC_NS
-    }
-}
-
-impl Drop for SimDriver {
-    fn drop(&mut self) {
-        if self.abandoned {
-            return;
-        }
-        for &buffer in &self.buffers {
-            // SAFETY: made by `Box::into_raw` in `new`, freed once, here; nobody refers to it unless abandoned.
-            drop(unsafe { Box::from_raw(buffer) });
-        }
     }
 }

@@ -13,8 +13,6 @@ pub struct Faults {
     pub delay_max_ns: u64,
     /// A multishot operation ends although it had no reason to.
     pub ended: u32,
-    /// A receive finds no provided buffer although there is one.
-    pub no_buffers: u32,
     /// Accepting fails: the descriptor table is full, or the connection died in the queue.
     pub accept: u32,
     /// An inline call would have to wait.
@@ -38,7 +36,6 @@ impl Faults {
         delay: 0,
         delay_max_ns: 50_000,
         ended: 0,
-        no_buffers: 0,
         accept: 0,
         would_block: 0,
         io_error: 0,
@@ -57,7 +54,6 @@ impl Faults {
             short: often(900),
             delay: often(500),
             ended: often(200),
-            no_buffers: often(200),
             accept: often(200),
             would_block: often(500),
             delay_max_ns: 1 + random.below(20_000_000),

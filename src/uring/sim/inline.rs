@@ -77,9 +77,14 @@ impl Inline for SimDriver {
 
     fn receive_now(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         let connection = self.socket(socket)?;
-        self.balk()?;
+        let balks = self.balk();
         let mut world = self.world.borrow_mut();
         let stream = &mut world.connections[connection].to_server;
+        if balks.is_err() {
+            // As if everything arrived a moment later.
+            stream.news += 1;
+            return Err(failed(errno::EAGAIN));
+        }
         if stream.arrived.is_empty() {
             return match (stream.reset, stream.ended) {
                 (true, _) => Err(failed(errno::ECONNRESET)),
@@ -89,7 +94,12 @@ impl Inline for SimDriver {
         }
         let available = stream.arrived.len().min(buffer.len());
         let count = world.shorten(available);
-        let bytes = world.connections[connection].to_server.take(count);
+        let stream = &mut world.connections[connection].to_server;
+        if count < available.min(buffer.len()) {
+            // A short count empties the queue: as if the rest arrived a moment later.
+            stream.news += 1;
+        }
+        let bytes = stream.take(count);
         buffer[..count].copy_from_slice(&bytes);
         Ok(count)
     }

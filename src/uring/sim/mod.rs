@@ -38,8 +38,6 @@ where
 {
     let options = Options {
         entries: 64,
-        buffers: 16,
-        buffer_bytes: 512,
         ..Options::default()
     };
     run_with(seed, faults, options, test)
@@ -50,7 +48,7 @@ pub fn run_with<F, T>(seed: u64, faults: Faults, options: Options, test: F) -> T
 where
     F: AsyncFnOnce(Sim) -> T,
 {
-    let driver = SimDriver::new(seed, faults, &options);
+    let driver = SimDriver::new(seed, faults);
     let sim = driver.sim();
     let mut runtime = Runtime::new(Box::new(driver), options);
     runtime.block_on(test(sim))

@@ -6,7 +6,6 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use super::driver::Buffers;
 use super::world::{Object, World};
 use crate::driver::{Handle, Interest, Operation};
 use sys::errno;
@@ -18,7 +17,7 @@ pub struct Pending {
     pub last_at: u64,
     /// The first descriptor's object, or why there is none.
     object: Result<Rc<Object>, i32>,
-    /// Bytes moved so far, or rings heard.
+    /// Bytes moved so far, or rings or arrivals heard.
     done: u64,
 }
 
@@ -29,7 +28,6 @@ pub enum Progress {
     Complete {
         result: i32,
         more: bool,
-        buffer: Option<u16>,
     },
 }
 
@@ -37,7 +35,6 @@ fn last(result: i32) -> Progress {
     Progress::Complete {
         result,
         more: false,
-        buffer: None,
     }
 }
 
@@ -62,7 +59,7 @@ impl Pending {
         self.object.ok()
     }
 
-    pub fn perform(&mut self, world: &mut World, buffers: Buffers<'_>) -> Progress {
+    pub fn perform(&mut self, world: &mut World) -> Progress {
         if self.cancelled {
             return match self.done {
                 // What a send has moved counts, cancelled or not.
@@ -84,9 +81,6 @@ impl Pending {
                     return Progress::None;
                 }
                 accept(world, &mut queue.borrow_mut())
-            }
-            (Operation::Receive { .. }, Object::Socket(connection)) => {
-                receive(world, *connection, buffers)
             }
             (
                 Operation::Send {
@@ -118,6 +112,14 @@ impl Pending {
                     Progress::None
                 }
             }
+            (
+                Operation::Poll {
+                    interest: Interest::Readable,
+                    stay,
+                    ..
+                },
+                Object::Socket(connection),
+            ) => self.tell(world, *connection, stay),
             (Operation::Poll { stay, .. }, Object::Bell(count)) => {
                 if count.get() <= self.done {
                     return Progress::None;
@@ -128,11 +130,7 @@ impl Pending {
                         let chance = world.faults.ended;
                         world.random.chance(chance)
                     };
-                Progress::Complete {
-                    result: 1,
-                    more,
-                    buffer: None,
-                }
+                Progress::Complete { result: 1, more }
             }
             (Operation::Open { path, how, .. }, Object::Directory(root)) => {
                 // SAFETY: the flight keeps both until the last completion.
@@ -168,6 +166,23 @@ impl Pending {
         }
     }
 
+    /// A poll tells of every arrival once, if something of it is still there to be read.
+    fn tell(&mut self, world: &mut World, connection: usize, stay: bool) -> Progress {
+        let stream = &world.connections[connection].to_server;
+        let over = stream.reset || stream.ended || stream.deaf;
+        if stream.news == std::mem::replace(&mut self.done, stream.news)
+            || !over && stream.arrived.is_empty()
+        {
+            return Progress::None;
+        }
+        let ended = if over { sys::transfer::POLL_ENDED } else { 0 };
+        let more = stay && !world.random.chance(world.faults.ended);
+        Progress::Complete {
+            result: 1 | ended as i32,
+            more,
+        }
+    }
+
     fn send(
         &mut self,
         world: &mut World,
@@ -198,9 +213,7 @@ impl Pending {
 fn subject(operation: &Operation) -> Handle {
     match *operation {
         Operation::Accept { listener } => listener,
-        Operation::Receive { socket }
-        | Operation::Send { socket, .. }
-        | Operation::SendMessage { socket, .. } => socket,
+        Operation::Send { socket, .. } | Operation::SendMessage { socket, .. } => socket,
         Operation::Poll { handle, .. } | Operation::Close { handle, .. } => handle,
         Operation::Open { directory, .. } => directory,
         Operation::Read { file, .. } | Operation::ReadAhead { file, .. } => file,
@@ -224,32 +237,6 @@ fn accept(world: &mut World, queue: &mut std::collections::VecDeque<usize>) -> P
     Progress::Complete {
         result: handle.0,
         more,
-        buffer: None,
-    }
-}
-
-fn receive(world: &mut World, connection: usize, mut buffers: Buffers<'_>) -> Progress {
-    let stream = &world.connections[connection].to_server;
-    let available = stream.arrived.len();
-    if available == 0 {
-        return match (stream.reset, stream.ended || stream.deaf) {
-            (true, _) => last(-errno::ECONNRESET),
-            (false, true) => last(0),
-            (false, false) => Progress::None,
-        };
-    }
-    let starved = world.random.chance(world.faults.no_buffers);
-    if buffers.is_empty() || starved {
-        return last(-errno::ENOBUFS);
-    }
-    let count = world.shorten(available.min(buffers.size()));
-    let more = !world.random.chance(world.faults.ended);
-    let bytes = world.connections[connection].to_server.take(count);
-    let buffer = buffers.fill(&bytes);
-    Progress::Complete {
-        result: count as i32,
-        more,
-        buffer,
     }
 }
 

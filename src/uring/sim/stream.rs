@@ -13,6 +13,8 @@ enum Packet {
 pub struct Stream {
     travelling: VecDeque<(u64, Packet)>,
     pub arrived: VecDeque<u8>,
+    /// How often something has arrived.
+    pub news: u64,
     /// Bytes travelling and arrived.
     load: usize,
     pub ended: bool,
@@ -30,6 +32,7 @@ impl Stream {
         Stream {
             travelling: VecDeque::new(),
             arrived: VecDeque::new(),
+            news: 0,
             load: 0,
             ended: false,
             reset_at: None,
@@ -105,6 +108,7 @@ impl Stream {
             self.load = self.arrived.len();
             any = true;
         }
+        self.news += u64::from(any);
         any
     }
 

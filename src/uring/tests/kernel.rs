@@ -128,25 +128,33 @@ fn a_soft_link_breaks_on_a_failed_cancellation_and_a_hard_link_does_not() {
 }
 
 #[test]
-fn a_receive_without_buffers_ends_and_does_not_resume() {
+fn a_socket_polled_multishot_tells_of_every_arrival_once() {
+    const READABLE: i32 = sys::transfer::POLL_READABLE as i32 & !(sys::transfer::POLL_ENDED as i32);
     let mut ring = ring();
-    let mut memory = vec![0; 64];
-    provide(&mut ring, &mut memory, 0, 1);
-    let (server, mut client) = pair();
-    let receive = opcode::RecvMulti::new(types::Fd(server.as_raw_fd()), 7)
-        .build()
-        .user_data(1);
-    push(&mut ring, receive.clone());
-    assert_eq!(turn(&mut ring), []);
-    client.write_all(&[1; 100]).unwrap();
+    let (mut server, mut client) = pair();
+    let fd = types::Fd(server.as_raw_fd());
+    let poll = opcode::PollAdd::new(fd, sys::transfer::POLL_READABLE).multi(true);
+    client.write_all(b"before").unwrap();
+    push(&mut ring, poll.build().user_data(1));
     assert_eq!(
         turn(&mut ring),
-        [(1, 64, true), (1, -sys::errno::ENOBUFS, false)]
+        [(1, READABLE, true)],
+        "what was there before"
     );
-    provide(&mut ring, &mut memory, 0, 1);
+    assert_eq!(turn(&mut ring), [], "once, though it is there still");
+    client.write_all(b"behind").unwrap();
+    assert_eq!(turn(&mut ring), [(1, READABLE, true)]);
+    assert_eq!(
+        server.read(&mut [0; 64]).unwrap(),
+        12,
+        "a short count: empty"
+    );
     assert_eq!(turn(&mut ring), []);
-    push(&mut ring, receive);
-    assert_eq!(turn(&mut ring)[0], (1, 36, true));
+    client.write_all(b"last").unwrap();
+    drop(client);
+    let told = turn(&mut ring);
+    let ended = |told: &(u64, i32, bool)| told.1 as u32 & sys::transfer::POLL_ENDED != 0;
+    assert!(told.iter().any(ended), "{told:?}");
 }
 
 #[test]

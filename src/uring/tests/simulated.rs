@@ -96,7 +96,6 @@ fn dying_peers_leave_nothing_behind() {
         sleep(1000 * MS).await;
         assert_eq!(sim.open_handles().len(), 1, "only the listener is left");
         assert_eq!(uring::stats().strays, 0);
-        assert_eq!(uring::stats().buffers_out, 0);
         assert_eq!(uring::stats().tasks, 1);
     });
 }
@@ -139,16 +138,15 @@ fn dropping_a_socket_with_a_receive_armed_ends_the_connection() {
 }
 
 #[test]
-fn a_reader_that_lags_pauses_its_receive_and_loses_nothing() {
+fn a_reader_that_lags_stops_nobody_and_loses_nothing() {
     sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
         let (socket, flooding) = sim.pair();
         let (other, quiet) = sim.pair();
         let flood = text(&sim, 60_000);
         flooding.write(&flood);
-        // Arms the receive and lets it run without a reader.
+        // Arms the poll and leaves it without a reader.
         let first = socket.recv().await.unwrap().unwrap().to_vec();
         sleep(1000 * MS).await;
-        // The flood must not have taken all buffers: somebody else still gets through.
         quiet.write(b"hello");
         let mut heard = Vec::new();
         while heard.len() < 5 {
@@ -160,39 +158,6 @@ fn a_reader_that_lags_pauses_its_receive_and_loses_nothing() {
             all.extend_from_slice(&socket.recv().await.unwrap().unwrap());
         }
         assert_eq!(all, flood);
-    });
-}
-
-#[test]
-fn streams_starved_of_buffers_go_on_when_buffers_return() {
-    sim::run_seeds(seeds(), Faults::harmless, async |sim: Sim| {
-        let (hoarder, source) = sim.pair();
-        source.write(&vec![b'x'; 16 * 512]);
-        let mut held = Vec::new();
-        let deadline = Deadline::new();
-        // Takes buffers until there are none, or all has come.
-        deadline.set_after(2_000 * MS);
-        while let Some(Some(Ok(bytes))) = within(&deadline, hoarder.recv()).await {
-            held.push(bytes);
-        }
-        let (socket, client) = sim.pair();
-        let done = Rc::new(Cell::new(false));
-        uring::spawn({
-            let done = done.clone();
-            async move {
-                let mut heard = Vec::new();
-                while heard.len() < 5 {
-                    heard.extend_from_slice(&socket.recv().await.unwrap().unwrap());
-                }
-                assert_eq!(heard, b"hello");
-                done.set(true);
-            }
-        });
-        client.write(b"hello");
-        sleep(500 * MS).await;
-        drop(held);
-        sleep(500 * MS).await;
-        assert!(done.get());
     });
 }
 

@@ -535,8 +535,8 @@ fn pipelining_without_end_shares_the_thread() {
                 for _ in 0..COUNT {
                     peer.answer().await.expect("an answer");
                 }
-                // Of 512 bytes each.
-                let receives = COUNT * request.len() / 512;
+                // Of 8 KiB each.
+                let receives = COUNT * request.len() / 8192;
                 assert!(turns.get() >= receives / 4, "{} turns", turns.get());
                 let pieces = COUNT * length / (320 * 1024);
                 assert!(turns.get() >= pieces, "{} turns", turns.get());
