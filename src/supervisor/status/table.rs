@@ -251,7 +251,7 @@ fn shared_memory(out: &mut String, workers: &[Value]) {
         line(
             out,
             format_args!(
-                "  memory: {count} workers share a process; each is shown with a {count}th of it"
+                "  memory: {count} workers have a process in common, and each is shown with an even share of it"
             ),
         );
     }
