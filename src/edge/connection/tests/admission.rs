@@ -336,7 +336,7 @@ fn no_place_is_lost_in_the_crowd() {
 /// Bounds come, go and change while requests wait, run and leave: nobody is forgotten, and in the end the last bounds hold.
 #[test]
 fn bounds_change_in_the_crowd() {
-    run_seeds(0..40, Faults::harmless, async |sim| {
+    run_seeds(0..20, Faults::harmless, async |sim| {
         let mut numbers: Vec<usize> = (0..24).map(|_| sim.random(4) as usize).collect();
         let app = AppSite::with(sim, 3, |config| {
             config.apps[0].options.concurrency = 2;
