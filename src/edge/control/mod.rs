@@ -293,7 +293,7 @@ async fn turn(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> Result<
                 control.logs.say(LogLevel::Warning, "ring threads did not end in time; what they held is cut".into());
                 return Ok(());
             }
-            _ = tick.tick() => look_after(control, from_rings)?,
+            _ = tick.tick() => look_after(control, from_rings).await?,
         }
         let world = control.world.borrow();
         if world.draining && world.rings.iter().all(|ring| ring.drained) {
@@ -402,8 +402,24 @@ async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
 }
 
 /// Once per `TICK`: says what was lost, and notices a ring thread that has panicked.
-fn look_after(control: &Control, from_rings: &OutboxReceiver) -> Result<(), Stopped> {
+async fn look_after(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> Result<(), Stopped> {
     let lost = from_rings.take_dropped_lines() + control.logs.take_lost_lines();
+    let Some(index) = ended_by_itself(control, lost) else {
+        return Ok(());
+    };
+    // Its last words may still be waiting, and they are the reason.
+    while let Some(message) = from_rings.try_next() {
+        hear(control, message).await?;
+    }
+    control.logs.say(
+        LogLevel::Critical,
+        format!("ring thread {index} has ended by itself; the edge restarts"),
+    );
+    Err(Stopped)
+}
+
+/// Says what was lost; the first ring thread that is no more although nobody told it to end.
+fn ended_by_itself(control: &Control, lost: u64) -> Option<usize> {
     let mut world = control.world.borrow_mut();
     if let Some(statsd) = control.logs.statsd() {
         statsd.stands(world.workers(), world.waiting());
@@ -417,22 +433,13 @@ fn look_after(control: &Control, from_rings: &OutboxReceiver) -> Result<(), Stop
         );
     }
     if world.draining {
-        return Ok(());
+        return None;
     }
-    for (index, ring) in world.rings.iter().enumerate() {
-        if ring
-            .thread
+    world.rings.iter().position(|ring| {
+        ring.thread
             .as_ref()
             .is_some_and(std::thread::JoinHandle::is_finished)
-        {
-            control.logs.say(
-                LogLevel::Critical,
-                format!("ring thread {index} has ended by itself; the edge restarts"),
-            );
-            return Err(Stopped);
-        }
-    }
-    Ok(())
+    })
 }
 
 /// Takes in everything that the ring threads have handed over, and writes answers and logs to their end.
