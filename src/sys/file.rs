@@ -153,6 +153,15 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     owned(fd)
 }
 
+/// Opens any path for reading; a FIFO without a writer is not waited for.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    // SAFETY: `path` is a NUL-terminated string that outlives the call.
+    let fd = unsafe { libc::open(path.as_ptr(), flags) };
+    Ok(owned(fd)?.into())
+}
+
 /// Opens `path` below `dir`; the errors that matter: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `EXDEV` (it would leave
 /// `dir`), `ENXIO` (a socket), `EAGAIN` (not in the name cache, with `Walk::CachedOnly`, or a rename raced the walk).
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, how: &OpenHow) -> io::Result<OwnedFd> {

@@ -115,7 +115,8 @@ fn open(path: &[u8]) -> std::result::Result<(OwnedFd, u64), Fault> {
     if !path.is_absolute() {
         return Err(Fault::Value("'path' must be absolute".to_owned()));
     }
-    let file = std::fs::File::open(path).map_err(|error| fault(&error))?;
+    // On the event loop's thread: what is no file must not hold it.
+    let file = sys::file::open_to_read(path).map_err(|error| fault(&error))?;
     let status = file.metadata().map_err(|error| fault(&error))?;
     if !status.is_file() {
         return Err(fault(&"not a regular file"));

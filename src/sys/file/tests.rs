@@ -90,6 +90,17 @@ fn cached_pages_are_read_and_sent_without_sleeping() {
 }
 
 #[test]
+fn a_pipe_that_nobody_writes_to_is_opened_at_once() {
+    let scratch = Scratch::new("fifo");
+    let path = scratch.0.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    let file = open_to_read(&path).expect("opened");
+    assert_eq!(stat(file.as_fd()).expect("stat").kind, Kind::Fifo);
+    assert!(open_to_read(&scratch.0.join("absent")).is_err());
+}
+
+#[test]
 fn temporary_files_have_no_name() {
     let scratch = Scratch::new("temporary");
     let file = temporary(&scratch.0).expect("temporary");
