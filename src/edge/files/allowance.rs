@@ -13,8 +13,8 @@ use std::thread::LocalKey;
 
 /// Bytes of files that all connections together send in one turn: 25 to 50 us of work for a local peer.
 pub const TURN_BYTES: u64 = 256 * 1024;
-/// Where the work is dearer than that, the turn's sending ends after so long: each piece that is sent is short beside it.
-const TURN_NS: u64 = 100_000;
+/// Where the work is dearer than that, what is sent in pieces ends its turn after so long. (What leaves whole at once is a request like others.)
+const TURN_NS: u64 = 50_000;
 /// Reads of cold pages into buffers at the same time.
 pub const READS_MAX: usize = 8;
 /// Times that the disk is being asked to read ahead at the same time: a kernel worker that may have the ring thread's processor does these, one
@@ -104,6 +104,11 @@ impl Turn {
         }
         self.left
     }
+
+    /// Has files' sending taken little time so far?
+    fn is_short(&self) -> bool {
+        uring::precise_now().saturating_sub(self.begun_ns) < TURN_NS
+    }
 }
 
 /// How much may be sent now, without a wait in between: in this turn if there is something left and nobody waits, else in turn.
@@ -123,9 +128,6 @@ pub fn at_hand() -> u64 {
 pub fn spend(bytes: u64) {
     TURN.with_borrow_mut(|turn| {
         turn.left = turn.left().saturating_sub(bytes);
-        if uring::precise_now().saturating_sub(turn.begun_ns) > TURN_NS {
-            turn.left = 0;
-        }
     });
 }
 
@@ -143,7 +145,7 @@ impl Future for Share {
                 None => turn.line.places.is_empty(),
                 Some(place) => turn.line.is_first(place),
             };
-            if is_next && left > 0 {
+            if is_next && left > 0 && turn.is_short() {
                 if let Some(place) = self.place.take() {
                     turn.line.leave(place);
                 }
