@@ -1,7 +1,9 @@
 //! What a directory of very many files does to requests beside it: small hot files, while nobody else asks, while the directory is
-//! listed all the time, and while files of it are asked for at random.
+//! listed all the time, and while files of it are asked for at random. What is measured is the server's part (`probe`), in rounds of all three.
 
-use crate::process::Group;
+use crate::openloop::Latencies;
+use crate::probe::{Probe, whole_length};
+use crate::process::{self, Group};
 use crate::stacks::Tools;
 use std::fmt::Write as _;
 use std::fs;
@@ -11,14 +13,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const ROUNDS: usize = 5;
 const PHASE: Duration = Duration::from_secs(2);
 /// Clients of the directory.
 const CLIENTS: u64 = 4;
-/// Between two small requests, as a client that has other things to do.
-const PAUSE: Duration = Duration::from_micros(200);
+/// Connections of the small requests, and what they ask for together.
+const ASKERS: usize = 8;
+const REQUESTS_PER_SECOND: f64 = 1000.0;
+const SERVER_CPUS: &[usize] = &[0];
+const LOAD_CPUS: &[usize] = &[1];
 
 /// What goes on in the directory meanwhile.
 #[derive(Clone, Copy)]
@@ -59,7 +64,7 @@ pub fn run(tools: &Tools, files: u64, scratch: &Path) -> Result<String, String> 
     .split_whitespace()
     .map(str::to_owned)
     .collect();
-    let mut group = Group::start(&argv, &[0], scratch, &[], &scratch.join("crowd.log"))
+    let mut group = Group::start(&argv, SERVER_CPUS, scratch, &[], &scratch.join("crowd.log"))
         .map_err(|error| error.to_string())?;
     let result = group
         .wait_for_port(port)
@@ -69,42 +74,32 @@ pub fn run(tools: &Tools, files: u64, scratch: &Path) -> Result<String, String> 
 }
 
 fn measure(port: u16, files: u64) -> Result<String, String> {
-    let mut samples: [Vec<Duration>; PHASES.len()] = Default::default();
-    let mut beside = [0; PHASES.len()];
-    for _ in 0..ROUNDS {
-        for (index, (_, what)) in PHASES.iter().enumerate() {
-            let (latencies, others) = phase(port, *what, files)?;
-            samples[index].extend(latencies);
-            beside[index] += others;
-        }
-    }
-    let seconds = PHASE.as_secs_f64() * ROUNDS as f64;
     let mut text = format!(
-        "a directory of {files} files, one ring, requests for a file of 100 bytes elsewhere\n{:<28}{:>9}{:>9}{:>9}{:>12}\n",
-        "", "p50 us", "p99 us", "p99.9 us", "others / s"
+        "a directory of {files} files, one ring, {REQUESTS_PER_SECOND:.0} requests/s for a file of 100 bytes elsewhere; latency, ms\n{:<8}{:<28}{:>9}{:>9}{:>8}{:>12}\n",
+        "round", "", "p50", "p99", "p99 x", "others / s"
     );
-    for (index, (name, _)) in PHASES.iter().enumerate() {
-        let samples = &mut samples[index];
-        samples.sort_unstable();
-        let at = |share: f64| {
-            let place = ((samples.len() as f64 * share) as usize).min(samples.len() - 1);
-            samples[place].as_secs_f64() * 1e6
-        };
-        writeln!(
-            text,
-            "{name:<28}{:>9.0}{:>9.0}{:>9.0}{:>12.1}",
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            beside[index] as f64 / seconds
-        )
-        .map_err(|error| error.to_string())?;
+    for round in 0..ROUNDS {
+        let mut alone_ms = None;
+        for (name, what) in PHASES {
+            let (latencies, others) = phase(port, what, files)?;
+            let alone_ms = *alone_ms.get_or_insert(latencies.p99_ms);
+            writeln!(
+                text,
+                "{:<8}{name:<28}{:>9.3}{:>9.3}{:>7.1}x{:>12.1}",
+                round + 1,
+                latencies.p50_ms,
+                latencies.p99_ms,
+                latencies.p99_ms / alone_ms,
+                others as f64 / PHASE.as_secs_f64()
+            )
+            .map_err(|error| error.to_string())?;
+        }
     }
     Ok(text)
 }
 
 /// Latencies of the small requests, and how many answers the others had.
-fn phase(port: u16, beside: Beside, files: u64) -> Result<(Vec<Duration>, u64), String> {
+fn phase(port: u16, beside: Beside, files: u64) -> Result<(Latencies, u64), String> {
     let (stop, answered) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU64::new(0)),
@@ -117,7 +112,8 @@ fn phase(port: u16, beside: Beside, files: u64) -> Result<(Vec<Duration>, u64), 
         .map(|client| {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             thread::spawn(move || {
-                crate::process::yield_to_others();
+                process::pin(LOAD_CPUS)?;
+                process::go_last();
                 let mut stream = TcpStream::connect(("127.0.0.1", port))?;
                 let mut number = client + 1;
                 while !stop.load(Ordering::Relaxed) {
@@ -135,14 +131,14 @@ fn phase(port: u16, beside: Beside, files: u64) -> Result<(Vec<Duration>, u64), 
             })
         })
         .collect();
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
-    let (start, mut latencies) = (Instant::now(), Vec::new());
-    while start.elapsed() < PHASE {
-        let asked = Instant::now();
-        ask(&mut stream, "/small/file").map_err(|error| error.to_string())?;
-        latencies.push(asked.elapsed());
-        thread::sleep(PAUSE);
-    }
+    let probe = Probe {
+        port,
+        path: "/small/file",
+        connections: ASKERS,
+        requests_per_second: REQUESTS_PER_SECOND,
+        cpus: LOAD_CPUS,
+    };
+    let latencies = probe.ask(PHASE.as_secs_f64(), &stop);
     stop.store(true, Ordering::Relaxed);
     for other in others {
         other
@@ -150,7 +146,7 @@ fn phase(port: u16, beside: Beside, files: u64) -> Result<(Vec<Duration>, u64), 
             .map_err(|_| "a client panicked".to_owned())?
             .map_err(|error| format!("beside: {error}"))?;
     }
-    Ok((latencies, answered.load(Ordering::Relaxed)))
+    Ok((latencies?, answered.load(Ordering::Relaxed)))
 }
 
 /// One request answered with 200, its body read.
@@ -175,15 +171,4 @@ fn ask(stream: &mut TcpStream, path: &str) -> std::io::Result<()> {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-}
-
-/// Head and body, once the head is there and says 200 and a length.
-fn whole_length(bytes: &[u8]) -> Option<usize> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    if !head.starts_with("HTTP/1.1 200 ") {
-        return None;
-    }
-    let length = head.split("\r\nContent-Length: ").nth(1)?;
-    Some(end + length.split('\r').next()?.parse::<usize>().ok()?)
 }

@@ -116,13 +116,6 @@ pub fn go_last() {
     unsafe { libc::nice(15) };
 }
 
-/// From now on the calling thread runs only where nobody else wants to: load that must not delay what measures it.
-pub fn yield_to_others() {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: `none` outlives the call; 0 is the calling thread. Where it is refused, the figures are worse.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) };
-}
-
 /// Binds the calling thread.
 pub fn pin(cpus: &[usize]) -> io::Result<()> {
     // SAFETY: an all-zero cpu_set_t is the empty set.
