@@ -108,7 +108,6 @@ fn what_others_servers_have_and_this_one_has_not_is_refused_with_advice() {
         ("--certfile", "a.pem", "let a server in front end it"),
         ("--ssl-keyfile", "a.pem", "let a server in front end it"),
         ("--worker-class", "gevent", "--threads"),
-        ("--proxy-protocol", "v2", "X-Forwarded-For"),
     ] {
         let (code, _, error) = ringgate(&["basic:application", option, value]);
         assert_eq!(code, 1);
