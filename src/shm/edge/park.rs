@@ -67,6 +67,11 @@ impl Sleeper {
         self.stirred = true;
     }
 
+    /// The last worker has gone.
+    pub fn interrupted(&mut self) {
+        self.pace.interrupted = true;
+    }
+
     /// An answer is complete: queued, claimed and ended at these times, the last two of which its worker could have made up.
     #[inline]
     pub fn answered(&mut self, queued_ns: u64, claimed_ns: u64, ended_ns: u64) {
@@ -86,6 +91,8 @@ struct Pace {
     /// From claim to claim while there was something to claim; a new one counts for a sixteenth. (How answers end says nothing of
     /// how the queue moves: an event loop claims while it answers others, for hours where they are WebSockets.)
     claim_gap: Mean<16>,
+    /// Nobody was there to claim; how long, says nothing of the pace.
+    interrupted: bool,
 }
 
 impl Default for Pace {
@@ -95,6 +102,7 @@ impl Default for Pace {
             gap: Mean::new(GAP_MAX_NS),
             claimed_ns: 0,
             claim_gap: Mean::new(CLAIM_GAP_MAX_NS),
+            interrupted: true,
         }
     }
 }
@@ -106,8 +114,10 @@ impl Pace {
         self.gap
             .add(ended_ns.saturating_sub(self.ended_ns.max(queued_ns)));
         self.ended_ns = self.ended_ns.max(ended_ns);
-        self.claim_gap
-            .add(claimed_ns.saturating_sub(self.claimed_ns.max(queued_ns)));
+        if !std::mem::take(&mut self.interrupted) {
+            self.claim_gap
+                .add(claimed_ns.saturating_sub(self.claimed_ns.max(queued_ns)));
+        }
         self.claimed_ns = self.claimed_ns.max(claimed_ns);
     }
 

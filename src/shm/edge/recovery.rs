@@ -86,6 +86,9 @@ impl EdgeRing {
     pub fn worker_gone(&mut self, index: u16, incarnation: u16) -> Vec<SlotId> {
         let gone = WorkerId { index, incarnation };
         self.live.0.retain(|&worker| worker != gone);
+        if self.live.0.is_empty() {
+            self.sleeper.interrupted();
+        }
         self.clear_seat(gone);
         let mut died = Vec::new();
         for local in 0..self.entries.len() {

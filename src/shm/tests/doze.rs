@@ -181,6 +181,29 @@ fn the_wait_is_told_by_how_the_queue_moves_not_by_how_long_answers_take() {
 }
 
 #[test]
+fn the_time_without_any_worker_is_not_how_the_queue_moves() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 20, 1_000_000);
+    // Killed; the next one imports for long, and requests gather.
+    std::mem::forget(worker);
+    pair.edge.worker_gone(0, 1);
+    pair.now_ns = now_ns();
+    for _ in 0..7 {
+        pair.submit(b"a");
+    }
+    pass(24_000_000_000);
+    let mut worker = pair.worker(1, 1);
+    worker.set_clock(now_ns);
+    let claim = worker.try_claim().unwrap();
+    pass(1_000_000);
+    answer(claim, b"");
+    let slots = pair.dirty();
+    pair.edge.release(slots[0]);
+    let wait_ns = pair.edge.wait_ns();
+    assert!(wait_ns < 100_000_000, "six are waiting: {wait_ns}");
+}
+
+#[test]
 fn nobody_is_deaf_while_a_worker_is_free() {
     let (mut pair, mut worker) = start();
     let mut second = pair.worker(1, 1);
