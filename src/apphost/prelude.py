@@ -198,7 +198,11 @@ def trace_of(error, drop=0):
     while drop and trace is not None:
         trace = trace.tb_next
         drop -= 1
-    return "".join(traceback.format_exception(type(error), error, trace))
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:
+        # 3.15 looks for a hint below the parent of a module that is missing, and so imports what has just failed to be imported.
+        return f"Traceback (most recent call last):\n{''.join(traceback.format_tb(trace))}{one_line(error)}\n"
 
 
 def load(target):
