@@ -115,7 +115,7 @@ impl Interpreters {
             }
             let successor = WorkerSpec {
                 index: old.index,
-                incarnation: old.incarnation.wrapping_add(1),
+                incarnation: old.incarnation.wrapping_add(1).max(1),
             };
             if self.places[place].retiring {
                 self.places.remove(place);

@@ -375,7 +375,8 @@ impl Zygote<'_> {
             self.places.remove(index);
         } else {
             for (seat, _) in &mut place.seats {
-                seat.incarnation = seat.incarnation.wrapping_add(1);
+                // As the supervisor counts: no life is 0.
+                seat.incarnation = seat.incarnation.wrapping_add(1).max(1);
             }
             let now = Instant::now();
             let pause = place.backoff.after(child.up > 0, now);
