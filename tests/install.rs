@@ -196,6 +196,57 @@ fn an_application_catches_the_exception_that_is_raised_in_it() {
 }
 
 #[test]
+fn an_environment_that_uv_made_is_as_good() {
+    let Some(wheel) = wheel() else { return };
+    if !python::has("uv") {
+        skipped("the tests' Python has no uv");
+        return;
+    }
+    let dir = TempDir::new();
+    let environment = Environment { dir };
+    let uv = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(python::python());
+        command.args(["-m", "uv", "--offline", "--no-config", "--quiet"]);
+        output(command.args(arguments));
+    };
+    let path = environment.path("");
+    let interpreter = python::python();
+    uv(&[
+        "venv".as_ref(),
+        "--python".as_ref(),
+        interpreter.as_ref(),
+        path.as_ref(),
+    ]);
+    let own = environment.path("bin/python");
+    uv(&[
+        "pip".as_ref(),
+        "install".as_ref(),
+        "--python".as_ref(),
+        own.as_ref(),
+        wheel.as_ref(),
+    ]);
+    let server = Setup::installed(&environment.command(), "basic").start();
+    environment.serves(&server);
+}
+
+#[test]
+fn files_need_no_python_and_an_application_says_that_it_does() {
+    let setup = Setup::without_python();
+    let file = setup.dir().write("files/page.txt", "a page");
+    let files = file.parent().unwrap();
+    let server = setup
+        .option("--static", format!("/={}", files.display()))
+        .start();
+    assert_eq!(server.get("/page.txt").expect(200).text(), "a page");
+    let (code, said) = Setup::without_python().arg("basic").run_to_end();
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("there is no python3 on PATH to run the application with"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_stub_names_what_the_module_has() {
     let Some(wheel) = wheel() else { return };
     let environment = Environment::of(&python::python(), wheel);

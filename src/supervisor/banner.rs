@@ -68,14 +68,12 @@ pub fn text(
             config.rings, config.limits.connections
         ),
     ));
+    let mut limits = format!("request body {}", bytes_text(config.limits.body_bytes));
     let timeout = request_time(config);
-    rows.push((
-        "limits",
-        format!(
-            "request body {}, request time {timeout}",
-            bytes_text(config.limits.body_bytes)
-        ),
-    ));
+    if !timeout.is_empty() {
+        limits.push_str(&format!(", request time {timeout}"));
+    }
+    rows.push(("limits", limits));
     let access = config
         .access_log
         .as_ref()
@@ -112,6 +110,7 @@ pub fn text(
 }
 
 /// The applications' timeouts: one where all have the same.
+/// `30 s or unlimited`; empty without applications.
 fn request_time(config: &Config) -> String {
     let mut texts: Vec<String> = Vec::new();
     for app in &config.apps {

@@ -138,8 +138,8 @@ fn judge(asked: PathBuf, how: &str, answer: Answer) -> Result<Python, Mistake> {
     }
     if answer.gil_disabled {
         return Err(Mistake(format!(
-            "{shown} ({how}) is a free-threaded build of Python, which cannot load ringgate's extension yet; \
-             name a build with the GIL with --python"
+            "{shown} ({how}) is a free-threaded build of Python, and ringgate's extension is not made for those yet; \
+             name a build with the GIL with --python (from 3.13 on, --kind interpreters runs in parallel there)"
         )));
     }
     let no_interpreters = ((major, minor) < FIRST_WITH_INTERPRETERS).then(|| {
@@ -166,9 +166,12 @@ fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
     let mut child = command.spawn().map_err(|error| {
         let advice = "name the interpreter to use with --python, e.g. --python .venv/bin/python";
         match error.kind() {
-            std::io::ErrorKind::NotFound => {
+            std::io::ErrorKind::NotFound if program.components().count() > 1 => {
                 Mistake(format!("no Python at {shown} ({how}); {advice}"))
             }
+            std::io::ErrorKind::NotFound => Mistake(format!(
+                "there is no {shown} on PATH to run the application with; {advice}"
+            )),
             _ => Mistake(format!(
                 "{shown} ({how}) cannot be run ({}); {advice}",
                 config::world::plain(&error)

@@ -58,6 +58,19 @@ impl Setup {
             .option("--rings", "1")
     }
 
+    /// As on a machine without any Python.
+    pub fn without_python() -> Setup {
+        let mut setup = Setup::bare();
+        let command = std::mem::take(&mut setup.program);
+        setup.program = ["/usr/bin/env", "PATH=/nonexistent"]
+            .map(OsString::from)
+            .into();
+        setup.program.extend(command);
+        setup.installed = true;
+        setup.arguments.clear();
+        setup.option("--rings", "1")
+    }
+
     /// Serves this app of tests/apps with a command that was installed, and so finds everything by itself.
     pub fn installed(program: &[OsString], target: &str) -> Setup {
         let mut setup = Setup::bare();

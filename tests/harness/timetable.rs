@@ -110,10 +110,10 @@ impl Timetable {
     }
 
     /// The account: an entry for every number from 0 on.
-    pub fn finish(self) -> Vec<Entry> {
+    pub fn finish(mut self) -> Vec<Entry> {
         self.stop.store(true, Ordering::Relaxed);
         let mut account: Vec<Entry> = Vec::new();
-        for client in self.clients {
+        for client in std::mem::take(&mut self.clients) {
             account.extend(client.join().expect("a client does not panic"));
         }
         account.sort_by_key(|entry| entry.number);
@@ -124,6 +124,13 @@ impl Timetable {
             );
         }
         account
+    }
+}
+
+impl Drop for Timetable {
+    /// A test that fails leaves no clients behind that ask a server which is gone.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
