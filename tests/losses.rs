@@ -242,9 +242,12 @@ fn everything_happens(name: &str, kind: &'static str, target: &str) {
         }
         run.kill_host();
     }
-    eventually("workers are recycled", || {
-        (run.recycled() >= events).then_some(())
-    });
+    // One after another: each has its own patience.
+    for count in run.recycled()..events {
+        eventually("workers are recycled", || {
+            (run.recycled() > count).then_some(())
+        });
+    }
     run.timetable.wait_requests(30);
     let happened = format!(
         "{events} HUP, TTIN, TTOU and host kills, {} worker kills, {} recycles in {} s",
