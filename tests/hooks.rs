@@ -76,16 +76,9 @@ fn wait_for(kept: &TempDir, event: &str) {
     });
 }
 
-fn kinds() -> &'static [&'static str] {
-    match python::has_interpreters() {
-        true => &["processes", "interpreters"],
-        false => &["processes"],
-    }
-}
-
 #[test]
 fn a_quick_stop_lets_the_hooks_speak() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let kept = TempDir::new();
         let server = start(kind, &kept, "");
         server.get("/").expect(200);
@@ -109,7 +102,7 @@ fn a_quick_stop_lets_the_hooks_speak() {
 
 #[test]
 fn workers_that_come_and_go_are_counted() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let kept = TempDir::new();
         let server = start(kind, &kept, "");
         server.signal(TTIN);
@@ -143,7 +136,7 @@ fn workers_that_come_and_go_are_counted() {
 
 #[test]
 fn a_worker_that_does_not_heed_is_aborted() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let kept = TempDir::new();
         let server = start(kind, &kept, "timeout = 1\n");
         server.get("/stuck").expect(504);

@@ -153,3 +153,49 @@ fn exit_codes_are_gunicorns() {
         .run_to_end();
     assert_eq!(code, 1, "{said}");
 }
+
+#[test]
+fn a_program_of_the_app_hears_signals() {
+    for kind in python::kinds() {
+        let server = Setup::app("basic:application")
+            .kind(kind)
+            .workers(1)
+            .start();
+        assert_eq!(
+            server.get("/end-a-program").expect(200).text(),
+            "-15",
+            "{kind}"
+        );
+    }
+}
+
+/// As a service manager or a terminal does it.
+#[test]
+fn a_signal_to_everybody_costs_no_request() {
+    for kind in python::kinds() {
+        let mut server = Setup::app("basic:application")
+            .kind(kind)
+            .workers(1)
+            .start();
+        let mut running = server.client();
+        running.send("GET /block/a HTTP/1.1\r\nHost: test\r\n\r\n");
+        let mark = server.dir().path().join("a.started");
+        eventually("it runs", || mark.exists().then_some(()));
+        let mut waiting = server.client();
+        waiting.send("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n");
+        let everybody = [
+            server.process_workers(),
+            server.hosts(),
+            server.edge().into_iter().collect(),
+        ];
+        for pid in everybody.concat() {
+            process::kill(pid, TERM);
+        }
+        server.signal(TERM);
+        server.wait_log("stop");
+        server.dir().write("a.go", "");
+        running.response().expect(200);
+        waiting.response().expect(200);
+        assert!(server.wait().success(), "{kind}");
+    }
+}

@@ -6,7 +6,7 @@ mod harness;
 
 use harness::load::Load;
 use harness::server::HUP;
-use harness::{Server, Setup, eventually, process, python, skipped};
+use harness::{Server, Setup, eventually, process, python};
 
 const RELOADS: usize = 4;
 
@@ -17,15 +17,6 @@ fn versioned(kind: &str) -> Setup {
         .option("--rings", "2");
     setup.dir().write("version", "1");
     setup
-}
-
-fn kinds() -> Vec<&'static str> {
-    if python::has_interpreters() {
-        vec!["processes", "interpreters"]
-    } else {
-        skipped("interpreters need CPython 3.13 or newer");
-        vec!["processes"]
-    }
 }
 
 /// Waits until only the new generation answers.
@@ -41,7 +32,7 @@ fn wait_version(server: &Server, version: &str) {
 
 #[test]
 fn hup_under_load_loses_nothing() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = versioned(kind).start();
         let load = Load::start(server.address(), 16, "/version");
         for generation in 2..2 + RELOADS {
@@ -73,7 +64,7 @@ fn connections_outlive_a_reload() {
 
 #[test]
 fn a_running_request_ends_in_its_own_generation() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = versioned(kind).start();
         let mut client = server.client();
         client.send("GET /step/across/2 HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -94,7 +85,7 @@ fn a_running_request_ends_in_its_own_generation() {
 
 #[test]
 fn a_bad_new_generation_leaves_the_old_one_serving() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = versioned(kind).start();
         server.dir().write("version", "bad");
         server.signal(HUP);

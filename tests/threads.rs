@@ -8,14 +8,6 @@ use harness::server::{HUP, TERM};
 use harness::{Client, Server, Setup, eventually, python};
 use std::collections::BTreeSet;
 
-fn kinds() -> Vec<&'static str> {
-    if python::has_interpreters() {
-        vec!["processes", "interpreters"]
-    } else {
-        vec!["processes"]
-    }
-}
-
 fn setup(kind: &str, workers: usize, threads: usize) -> Setup {
     Setup::app("basic")
         .kind(kind)
@@ -48,7 +40,7 @@ fn workers(server: &Server) -> BTreeSet<String> {
 
 #[test]
 fn as_many_requests_run_as_there_are_threads() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind, 1, 3).start();
         let mut clients: Vec<(&str, Client)> = ["a", "b", "c"]
             .into_iter()
@@ -75,7 +67,7 @@ fn as_many_requests_run_as_there_are_threads() {
 
 #[test]
 fn the_environ_says_so() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         for (threads, expected) in [(1, false), (2, true)] {
             let server = setup(kind, 2, threads).start();
             let environ = server.get("/environ").expect(200).json();
@@ -87,7 +79,7 @@ fn the_environ_says_so() {
 
 #[test]
 fn a_request_over_its_time_is_interrupted_alone() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind, 1, 2).option("--timeout", "2").start();
         let before = server.get("/who").expect(200).json();
         let mut client = begin(&server, "spin", "loop");
@@ -134,7 +126,7 @@ fn a_seat_that_cannot_be_freed_is_given_to_another_interpreter() {
 
 #[test]
 fn a_stop_and_a_reload_wait_for_every_thread() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         for signal in [HUP, TERM] {
             let mut server = setup(kind, 1, 3).start();
             let clients = ["a", "b", "c"].map(|name| (name, begin(&server, "block", name)));
@@ -159,7 +151,7 @@ fn a_stop_and_a_reload_wait_for_every_thread() {
 
 #[test]
 fn a_crash_costs_what_ran_in_the_process_and_nothing_that_waited() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind, 1, 2).start();
         let mut neighbour = begin(&server, "block", "neighbour");
         assert_eq!(server.get("/exit/3").status, 502, "{kind}");
@@ -204,7 +196,7 @@ fn an_event_loop_has_no_threads() {
     if !python::has_frameworks() || !python::has("starlette") {
         return harness::skipped("starlette is not installed");
     }
-    for kind in kinds() {
+    for kind in python::kinds() {
         let mut server = Setup::app("site_starlette:app")
             .option("--chdir", python::apps().join("frameworks"))
             .kind(kind)
@@ -238,7 +230,7 @@ async def application(scope, receive, send):
     await send({'type': 'http.response.start', 'status': 200, 'headers': []})
     await send({'type': 'http.response.body', 'body': body})
 ";
-    for kind in kinds() {
+    for kind in python::kinds() {
         for interface in ["auto", "asgi"] {
             let setup = Setup::bare();
             setup.dir().write("looped.py", APP);

@@ -482,8 +482,6 @@ def arm():
             signal.signal(signal.SIGABRT, ends(aborted, 1))
         if has("worker_int") or has("worker_exit"):
             signal.signal(signal.SIGQUIT, ends(interrupted, 0))
-            # The supervisor watches it, and what it blocks for that is inherited.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGQUIT])
     except ValueError:
         # Not the main thread: a worker of the kind `interpreters`, which is visited.
         pass

@@ -12,7 +12,6 @@ use control::Channel;
 use control::message::{FromHost, HostSpec, ToHost};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use sys::eventfd::EventFd;
 
 /// Takes the first order and runs it. Ends the process.
 pub fn main(py: Python<'_>) -> Result<Object> {
@@ -26,7 +25,11 @@ pub fn main(py: Python<'_>) -> Result<Object> {
         }
     };
     let prelude = Rc::new(Prelude::new(py)?);
-    prelude.call(py, c"ignore_interrupts", &[])?;
+    prelude.call(py, c"leave_signals", &[])?;
+    // Blocked so far, as the supervisor has it, and so it would be in every program that the app starts.
+    if let Err(error) = sys::signal::unblock_all() {
+        line.fail(LoadError::new("start", format!("pthread_sigmask: {error}")));
+    }
     let resumed = std::fs::read("/proc/self/cmdline").is_ok_and(|arguments| {
         arguments
             .split(|byte| *byte == 0)
@@ -62,24 +65,10 @@ pub fn main(py: Python<'_>) -> Result<Object> {
         Ok(descriptors) => descriptors,
         Err(error) => line.fail(LoadError::new("start", error.to_string())),
     };
-    // Lives as long as the process: a signal handler rings it.
-    let term: &'static EventFd = match EventFd::new() {
-        Ok(bell) => Box::leak(Box::new(bell)),
-        Err(error) => line.fail(LoadError::new(
-            "start",
-            format!("cannot make an eventfd: {error}"),
-        )),
-    };
-    if let Err(error) = sys::signal::note_term(term) {
-        line.fail(LoadError::new(
-            "start",
-            format!("cannot watch SIGTERM: {error}"),
-        ));
-    }
     match spec.kind {
         Kind::Processes => {
             let preload = spec.options.preload && !resumed;
-            zygote::run(py, &prelude, line, *spec, descriptors, term, preload)
+            zygote::run(py, &prelude, line, *spec, descriptors, preload)
         }
         Kind::Interpreters => {
             let hooked = match hooks_of_server(py, &prelude, &spec) {
@@ -87,7 +76,7 @@ pub fn main(py: Python<'_>) -> Result<Object> {
                 Err(error) => line.fail(error),
             };
             py.detached(move || -> () {
-                Interpreters::start(line, *spec, descriptors, hooked).run(term)
+                Interpreters::start(line, *spec, descriptors, hooked).run()
             });
             // `run` ends the process.
             Ok(py.none())

@@ -147,11 +147,12 @@ def adopt_thread():
         thread._name = "worker"
 
 
-def ignore_interrupts():
-    """Ctrl-C in a terminal reaches every process; only the supervisor acts upon it. A handler that does nothing, unlike SIG_IGN, is not inherited by programs the app starts."""
+def leave_signals():
+    """Only the supervisor acts upon signals, and Ctrl-C or a service manager's TERM reaches every process. A handler that does nothing, unlike SIG_IGN, is not inherited by programs the app starts."""
     import signal
 
-    signal.signal(signal.SIGINT, lambda signum, frame: None)
+    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TTIN", "TTOU"):
+        signal.signal(getattr(signal, "SIG" + name), lambda signum, frame: None)
 
 
 refusals = []

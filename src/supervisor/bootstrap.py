@@ -1,14 +1,8 @@
 """What an app host runs, as PYTHON -c <this> EXTENSION NAME: loads the native extension from its file and gives it the process."""
 
-import signal
 import sys
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
-
-# The supervisor alone acts upon signals; a Ctrl-C reaches the whole process group. A handler (unlike SIG_IGN) is not
-# inherited by programs that the application starts.
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-    signal.signal(number, lambda number, frame: None)
 
 path = sys.argv[1]
 # The application is not to find our arguments.

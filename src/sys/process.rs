@@ -1,8 +1,8 @@
 //! Child processes: started with chosen descriptors, tied to their parent's life, watched by pidfd.
 //!
-//! Invariant: a child of [`spawn`] dies with its parent (PR_SET_PDEATHSIG), gains no privileges by exec and has an empty
-//! signal mask. It stays in the parent's process group, so that a terminal can stop and continue the whole; signals
-//! that only the parent is to act upon (Ctrl-C reaches all) are the child's to ignore.
+//! Invariant: a child of [`spawn`] dies with its parent (PR_SET_PDEATHSIG) and gains no privileges by exec. It stays in the
+//! parent's process group, so that a terminal can stop and continue the whole. Signals that only the parent is to act upon (Ctrl-C reaches
+//! all) are the child's to ignore; until it does, what the parent watches is blocked in it (`signal::unblock_all`).
 
 use crate::identity::{self, Identity};
 use std::io;

@@ -99,6 +99,20 @@ impl AsFd for Signals {
     }
 }
 
+/// Lets every signal in, in this thread and those it starts later. A child inherits what its parent has blocked, and so would its own children,
+/// who would not hear a SIGTERM.
+pub fn unblock_all() -> io::Result<()> {
+    // SAFETY: a sigset_t is plain data, made valid by sigemptyset.
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: `set` is writable.
+    unsafe { libc::sigemptyset(&mut set) };
+    // SAFETY: `set` is initialised; the old mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number)),
+    }
+}
+
 /// Makes a signal do nothing in this process, e.g. SIGHUP in a child whose parent acts upon it.
 pub fn ignore(signal: Signal) -> io::Result<()> {
     set_handler(signal, libc::SIG_IGN)

@@ -263,13 +263,18 @@ def app(environ, start_response):
 }
 
 #[test]
-fn sigterm_drains() {
+fn a_host_leaves_signals_to_the_supervisor() {
     for kind in kinds() {
         let (setup, _dir) = Setup::source(HELLO, kind, 2);
         let mut host = setup.ready();
-        sys::process::kill(host.child.id(), sys::process::SIGTERM).expect("a signal can be sent");
-        host.until(|message| matches!(message, FromHost::Drained));
-        assert!(host.child.wait().expect("our child").success());
+        for signal in [1, 2, 3, sys::process::SIGTERM, 10, 12, 21, 22, 28] {
+            sys::process::kill(host.child.id(), signal).expect("a signal can be sent");
+            assert_eq!(
+                host.call(&get("/")).status,
+                200,
+                "{kind:?}, signal {signal}"
+            );
+        }
     }
 }
 

@@ -5,6 +5,7 @@ A page that waits polls for a file in TEST_DIR which the test makes, so that not
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -205,6 +206,12 @@ def stuck(environ, start_response, name):
     time.sleep(3600)
 
 
+def end_a_program(environ, start_response):
+    program = subprocess.Popen(["sleep", "60"])
+    program.terminate()
+    return answer(start_response, "200 OK", str(program.wait(30)).encode())
+
+
 def say(environ, start_response):
     text = environ["wsgi.input"].read().decode()
     print("stdout:", text, flush=True)
@@ -236,5 +243,6 @@ PAGES = {
     "crash": crash,
     "spin": spin,
     "stuck": stuck,
+    "end-a-program": end_a_program,
     "say": say,
 }

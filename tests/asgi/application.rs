@@ -1,8 +1,9 @@
 //! The application as a callable: scopes, messages, errors, versions (A1 to A7).
 
 use crate::harness::Setup;
+use crate::harness::python;
 use crate::socket::{FINAL, TEXT, WebSocket};
-use crate::{forget, kinds, mark, ok, servers};
+use crate::{forget, mark, ok, servers};
 
 // The core.
 
@@ -55,7 +56,7 @@ fn a05_send_after_the_client_left_raises_an_oserror_that_is_not_logged() {
 
 #[test]
 fn a06_asgi_2_applications_are_called_twice() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = Setup::app("asgi_duties:legacy").kind(kind).start();
         assert_eq!(server.get("/a01").expect(200).text(), "ok");
         let mut socket = WebSocket::open(&server, "/echo");

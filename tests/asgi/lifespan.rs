@@ -1,7 +1,8 @@
 //! Start-up, state and shutdown (A23 to A28).
 
 use crate::harness::Setup;
-use crate::{kinds, mark, setup};
+use crate::harness::python;
+use crate::{mark, setup};
 
 // The lifespan.
 
@@ -11,7 +12,7 @@ fn with_lifespan(kind: &str, mode: &str) -> Setup {
 
 #[test]
 fn a23_a28_once_per_loop_with_a_state_that_requests_copy() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind).start();
         for count in 1..=3 {
             // One list, shared by the copies of one worker's state.
@@ -22,7 +23,7 @@ fn a23_a28_once_per_loop_with_a_state_that_requests_copy() {
 
 #[test]
 fn a24_an_application_without_lifespan_is_served() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = with_lifespan(kind, "raises").start();
         assert_eq!(server.get("/a01").expect(200).text(), "ok");
         assert!(!server.log().contains("NotImplementedError"));
@@ -31,7 +32,7 @@ fn a24_an_application_without_lifespan_is_served() {
 
 #[test]
 fn a25_nothing_is_accepted_before_the_startup_is_complete() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = with_lifespan(kind, "slow").start();
         assert_eq!(server.get("/a01").expect(200).text(), "ok");
         assert!(server.dir().path().join("slow-startup").exists());
@@ -40,7 +41,7 @@ fn a25_nothing_is_accepted_before_the_startup_is_complete() {
 
 #[test]
 fn a26_a_failed_startup_is_said_and_ends_the_server() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let (code, log) = with_lifespan(kind, "fails").run_to_end();
         assert_ne!(code, 0);
         assert!(log.contains("startup failed: no database"), "{log}");
@@ -54,7 +55,7 @@ fn a26_a_failed_startup_is_said_and_ends_the_server() {
 
 #[test]
 fn a27_shutdown_comes_after_the_last_request_and_is_waited_for() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let mut server = setup(kind).start();
         let mut client = server.client();
         client.send("GET /a27 HTTP/1.1\r\nHost: test\r\n\r\n");

@@ -39,13 +39,6 @@ fn servers() -> Vec<&'static Server> {
     servers
 }
 
-fn kinds() -> Vec<&'static str> {
-    match python::has_interpreters() {
-        true => vec!["processes", "interpreters"],
-        false => vec!["processes"],
-    }
-}
-
 /// The page must say "ok".
 #[track_caller]
 fn ok(target: &str) {

@@ -1,7 +1,8 @@
 //! What the scope says of a request (A8, A35, A36).
 
+use crate::harness::python;
 use crate::harness::{Client, Setup};
-use crate::{kinds, ok, servers, setup};
+use crate::{ok, servers, setup};
 
 // The http scope.
 
@@ -61,7 +62,7 @@ fn a08_a_unix_socket_is_named_by_its_path() {
 
 #[test]
 fn a08_root_path_is_part_of_the_path() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = Setup::app("asgi_duties:application")
             .kind(kind)
             .option("--root-path", "/outer")

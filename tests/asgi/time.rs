@@ -1,12 +1,13 @@
 //! Requests over their time, and loops that are blocked.
 
-use crate::{kinds, mark, setup};
+use crate::harness::python;
+use crate::{mark, setup};
 
 // What else is promised.
 
 #[test]
 fn a_request_over_its_time_is_cancelled() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind).option("--timeout", "1").start();
         assert_eq!(server.get("/sleeps").status, 504);
         assert_eq!(mark(&server, "sleeps"), "cancelled");
@@ -17,7 +18,7 @@ fn a_request_over_its_time_is_cancelled() {
 
 #[test]
 fn a_blocked_loop_is_given_nothing_while_another_is_free() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind).workers(2).start();
         let mut client = server.client();
         client.send("GET /blocks HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -33,10 +34,10 @@ fn a_blocked_loop_is_given_nothing_while_another_is_free() {
 /// Looking at its stack must not touch the other loops of the process (`sys._current_frames` does, and the process aborts).
 #[test]
 fn a_loop_blocked_over_its_time_is_shown_and_replaced_and_the_others_live() {
-    for kind in kinds() {
+    for kind in python::kinds() {
         let server = setup(kind).workers(2).option("--timeout", "1").start();
         assert_eq!(server.get("/blocks").status, 504);
-        server.wait_log(if kind == "interpreters" {
+        server.wait_log(if *kind == "interpreters" {
             "its interpreter is left behind"
         } else {
             "killed: a request ran over its time"

@@ -37,6 +37,17 @@ pub fn has_interpreters() -> bool {
     minor_version() >= 13
 }
 
+/// The worker kinds that the tests' Python can do, by the names of `--kind`.
+pub fn kinds() -> &'static [&'static str] {
+    match has_interpreters() {
+        true => &["processes", "interpreters"],
+        false => {
+            super::skipped("interpreters need CPython 3.13 or newer");
+            &["processes"]
+        }
+    }
+}
+
 /// The output of a short Python program that must succeed.
 pub fn run(arguments: &[&str]) -> String {
     let output = Command::new(python())

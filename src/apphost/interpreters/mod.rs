@@ -215,13 +215,12 @@ impl Interpreters {
         }
     }
 
-    pub fn run(mut self, term: &EventFd) -> ! {
+    pub fn run(mut self) -> ! {
         loop {
             let mailbox = self.mailbox.clone();
             let mut watches = [
                 Watch::read(self.line.as_fd()),
                 Watch::read(mailbox.bell.as_fd()),
-                Watch::read(term.as_fd()),
             ];
             let timeout = self
                 .interrupted
@@ -235,15 +234,12 @@ impl Interpreters {
                 self.line
                     .fail(LoadError::new("start", format!("poll: {error}")));
             }
-            let [orders, events, term_rung] = watches.map(|watch| watch.readable);
+            let [orders, events] = watches.map(|watch| watch.readable);
             if events {
                 self.take_events();
             }
             if orders {
                 self.take_order();
-            }
-            if term_rung && !self.draining {
-                self.drain();
             }
             self.look_at_interrupted();
             let seats = self.places.iter().map(|place| place.seat.spec.index);

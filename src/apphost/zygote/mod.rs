@@ -115,7 +115,6 @@ pub fn run(
     line: Line,
     spec: HostSpec,
     descriptors: Descriptors,
-    term: &EventFd,
     preload: bool,
 ) -> ! {
     let prepared = load::prepare(py, prelude, &spec, None);
@@ -181,20 +180,17 @@ pub fn run(
         milestones: Milestones::default(),
         draining: false,
     }
-    .run(term)
+    .run()
 }
 
 impl Zygote<'_> {
-    fn run(mut self, term: &EventFd) -> ! {
+    fn run(mut self) -> ! {
         loop {
             self.fork_due();
             self.kill_due();
-            let seen = self.wait(term);
+            let seen = self.wait();
             if seen.orders {
                 self.take_order();
-            }
-            if seen.term && !self.draining {
-                self.drain();
             }
             // Backwards: a place may be removed.
             for place in seen.places.into_iter().rev() {
@@ -215,8 +211,8 @@ impl Zygote<'_> {
         }
     }
 
-    fn wait(&self, term: &EventFd) -> Seen {
-        let mut watches = vec![Watch::read(self.line.as_fd()), Watch::read(term.as_fd())];
+    fn wait(&self) -> Seen {
+        let mut watches = vec![Watch::read(self.line.as_fd())];
         // Two for each child, in order.
         let mut owners = Vec::new();
         for (index, place) in self.places.iter().enumerate() {
@@ -248,7 +244,7 @@ impl Zygote<'_> {
             self.line
                 .fail(LoadError::new("start", format!("poll: {error}")));
         }
-        let mut places: Vec<usize> = watches[2..]
+        let mut places: Vec<usize> = watches[1..]
             .iter()
             .zip(&owners)
             .filter(|(watch, _)| watch.readable)
@@ -257,7 +253,6 @@ impl Zygote<'_> {
         places.dedup();
         Seen {
             orders: watches[0].readable,
-            term: watches[1].readable,
             places,
         }
     }
@@ -473,7 +468,6 @@ impl Zygote<'_> {
 
 struct Seen {
     orders: bool,
-    term: bool,
     /// Places whose child has something to say or has ended.
     places: Vec<usize>,
 }
