@@ -393,3 +393,21 @@ fn listeners_come_and_go() {
         client.get("/hello").expect(200);
     }
 }
+
+/// More than a packet between our processes takes.
+#[test]
+fn hundreds_of_locations_are_taken_at_the_start_and_at_hup() {
+    let dir = python::apps().display().to_string();
+    let locations = |count: usize| {
+        let location =
+            |index| format!("[[server.location]]\npath = '/files/{index}'\ndir = '{dir}'\n");
+        site("", "") + &(0..count).map(location).collect::<String>()
+    };
+    let server = start(&locations(400));
+    server.get("/files/399/basic.py").expect(200);
+    server.get("/files/400/basic.py").expect(404);
+    reconfigure(&server, &locations(600));
+    eventually("the last one", || {
+        (server.get("/files/599/basic.py").status == 200).then_some(())
+    });
+}

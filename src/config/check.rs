@@ -122,8 +122,8 @@ pub fn check(raw: &Raw, around: &Surroundings) -> Result<Config, Mistake> {
 
 /// The edge gets its configuration in one message.
 fn fits_a_message(config: &Config) -> Result<(), Mistake> {
-    // Of 64 KiB; the rest is for what stands around it.
-    const BYTES_MAX: usize = 60 * 1024;
+    // Of 16 MiB; more is no configuration but a mistake.
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
     let bytes = serde_json::to_vec(config).map_or(usize::MAX, |json| json.len());
     if bytes > BYTES_MAX {
         return Err(Mistake(format!(

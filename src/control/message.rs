@@ -1,6 +1,6 @@
 //! The vocabulary of supervisor, edge and app hosts: JSON, one message per packet, descriptors beside it in a fixed order.
 //!
-//! Invariant: a message fits [`crate::channel::MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
+//! Invariant: a message fits [`crate::channel::LONG_MESSAGE_BYTES_MAX`]; free texts are cut with [`clip`] by whoever fills them.
 //! Knows neither when a message is due nor what follows from it.
 
 use config::{Address, AppOptions, Config, Interface, Kind, LogLevel};

@@ -312,8 +312,10 @@ fn a_file_that_cannot_be_used_is_refused() {
             "{line}"
         );
     }
-    let rules = "{ match = 'a-rather-long-pattern-of-a-name-*.css', control = 'public, max-age=31536000' },".repeat(1000);
-    let many = format!("[[server.location]]\npath = '/'\ndir = 'd'\ncache = [{rules}]");
+    let pattern = "x".repeat(5_000_000);
+    let many = format!(
+        "[[server.location]]\npath = '/'\ndir = 'd'\ncache = [{{ match = '{pattern}', control = 'public' }}]"
+    );
     let refused = with_file("-c /etc/ringgate/shop.toml", &many).expect_err("too large");
     assert!(
         refused.starts_with("the configuration is too large"),

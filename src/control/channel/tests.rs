@@ -260,13 +260,36 @@ fn an_empty_channel_would_block() {
 fn a_message_beyond_the_bound_is_refused_by_the_sender() {
     let (a, _b) = Channel::pair().expect("pair");
     let message = FromHost::LateRefusal {
-        module: "x".repeat(MESSAGE_BYTES_MAX),
+        module: "x".repeat(LONG_MESSAGE_BYTES_MAX),
     };
     assert_eq!(
         a.send(&message, &[]).expect_err("too long").kind(),
         io::ErrorKind::InvalidInput
     );
     assert!(clip(&"é".repeat(MESSAGE_BYTES_MAX)).len() <= TEXT_BYTES_MAX + 8);
+}
+
+#[test]
+fn a_long_message_arrives_with_its_descriptors() {
+    let (a, b) = Channel::pair().expect("pair");
+    let (end, _other) = sys::socket::pipe().expect("pipe");
+    let message = FromHost::LateRefusal {
+        module: "x".repeat(3 * MESSAGE_BYTES_MAX),
+    };
+    a.send(&message, &vec![end.as_fd(); DESCRIPTORS_MAX])
+        .expect("send");
+    let (arrived, descriptors) = b.recv::<FromHost>().expect("recv").expect("message");
+    assert_eq!((arrived, descriptors.len()), (message, DESCRIPTORS_MAX));
+}
+
+#[test]
+fn a_long_message_that_is_not_there_is_invalid_data() {
+    let (a, b) = Channel::pair().expect("pair");
+    let (pipe, _other) = sys::socket::pipe().expect("pipe");
+    for beside in [&[][..], &[pipe.as_fd()]] {
+        a.send_encoded(LONG, beside).expect("send");
+        assert!(b.recv::<FromHost>().is_err());
+    }
 }
 
 #[test]
