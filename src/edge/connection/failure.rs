@@ -36,7 +36,9 @@ impl Connection {
         let name = call.app().name.clone();
         self.ring.stats.apps[app].timed_out.add(1);
         let served = call.served(uring::now());
-        let turn = call.worker().and_then(|worker| call.app().turn(worker));
+        // Asked before the worker hears of it: it may be through with the request at once.
+        let worker = call.worker();
+        let turn = worker.and_then(|worker| call.app().turn(worker));
         if turn.is_some() {
             call.disconnect(CODE_TIMEOUT, "");
         }
@@ -55,7 +57,7 @@ impl Connection {
                 None => stuck_at(&self.ring, app, worker, request),
             }
         }
-        let (status, detail) = match stuck {
+        let (status, detail) = match worker.or(stuck) {
             Some(_) => (504, "the application took too long"),
             None => (503, "the request waited too long for a free worker"),
         };
