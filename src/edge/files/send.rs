@@ -21,8 +21,6 @@ use uring::time::{Deadline, within};
 const LOOK_BYTES: u64 = 1024 * 1024;
 /// What the disk is asked for at a time: 10 to 30 us of a kernel worker. It reads the next stretch while one is waited for and sent.
 const STRETCH_BYTES: u64 = 256 * 1024;
-/// What one call sends: 6 to 25 us, after which the turn's end is considered.
-const CALL_BYTES: u64 = 64 * 1024;
 /// What is read into a buffer: the kernel's usual readahead.
 const READ_BYTES: u64 = 128 * 1024;
 /// Read buffers kept per thread.
@@ -254,8 +252,7 @@ async fn send(
                 continue;
             };
         }
-        let share = allowance::share().await;
-        let wanted = (hot_until - at).min(share).min(CALL_BYTES);
+        let wanted = (hot_until - at).min(allowance::share().await);
         match socket.try_sendfile(file, at, wanted as usize) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
