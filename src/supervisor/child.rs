@@ -35,21 +35,14 @@ impl Child {
     pub fn spawn(command: &mut Command, identity: Option<&Identity>) -> io::Result<Child> {
         let (ours, theirs) = Channel::pair()?;
         ours.set_nonblocking(true)?;
-        let mut process = sys::process::spawn_as(command, theirs.as_fd(), identity)?;
-        match sys::process::pidfd(process.id()) {
-            Ok(pidfd) => Ok(Child {
-                process,
-                pidfd,
-                channel: ours,
-                heard_all: false,
-            }),
-            Err(error) => {
-                // Unwatched it must not live on.
-                process.kill()?;
-                process.wait()?;
-                Err(error)
-            }
-        }
+        let process = sys::process::spawn_as(command, theirs.as_fd(), identity)?;
+        let (process, pidfd) = sys::process::watched(process)?;
+        Ok(Child {
+            process,
+            pidfd,
+            channel: ours,
+            heard_all: false,
+        })
     }
 
     pub fn pid(&self) -> u32 {

@@ -111,26 +111,20 @@ impl Heir {
             command.env_remove("LISTEN_FDS");
         }
         let theirs = theirs.into_fd();
-        let mut process = sys::process::spawn_beside(&mut command, theirs.as_fd(), CHANNEL_FD)
+        let process = sys::process::spawn_beside(&mut command, theirs.as_fd(), CHANNEL_FD)
             .map_err(|error| {
                 let program = launch.program.display();
                 io::Error::new(error.kind(), format!("{program} cannot be run: {error}"))
             })?;
-        match sys::process::pidfd(process.id()) {
-            Ok(pidfd) => Ok(Heir {
-                process,
-                pidfd,
-                channel: ours,
-                silent: false,
-                complaint: None,
-                listeners: Vec::new(),
-            }),
-            Err(error) => {
-                process.kill()?;
-                process.wait()?;
-                Err(error)
-            }
-        }
+        let (process, pidfd) = sys::process::watched(process)?;
+        Ok(Heir {
+            process,
+            pidfd,
+            channel: ours,
+            silent: false,
+            complaint: None,
+            listeners: Vec::new(),
+        })
     }
 
     pub fn pid(&self) -> u32 {

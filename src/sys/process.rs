@@ -119,12 +119,7 @@ pub fn spawn_apart(
     passed: BorrowedFd<'_>,
     number: RawFd,
 ) -> io::Result<Child> {
-    let source = passed.as_raw_fd();
-    // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
-    unsafe {
-        command.pre_exec(move || stand_apart(source, number));
-    }
-    command.spawn()
+    spawn_passing(command, passed, number, stand_apart)
 }
 
 /// The same in our session: it takes our place, at our terminal too if there is one.
@@ -133,12 +128,34 @@ pub fn spawn_beside(
     passed: BorrowedFd<'_>,
     number: RawFd,
 ) -> io::Result<Child> {
+    spawn_passing(command, passed, number, pass_on)
+}
+
+/// `prepare` runs in the child between fork and exec, and is one of the two below.
+fn spawn_passing(
+    command: &mut Command,
+    passed: BorrowedFd<'_>,
+    number: RawFd,
+    prepare: fn(RawFd, RawFd) -> io::Result<()>,
+) -> io::Result<Child> {
     let source = passed.as_raw_fd();
     // SAFETY: the closure only makes async-signal-safe system calls on captured integers.
     unsafe {
-        command.pre_exec(move || pass_on(source, number));
+        command.pre_exec(move || prepare(source, number));
     }
     command.spawn()
+}
+
+/// A descriptor that tells of the end of `process`. Without one it must not live on, and is killed.
+pub fn watched(mut process: Child) -> io::Result<(Child, OwnedFd)> {
+    match pidfd(process.id()) {
+        Ok(pidfd) => Ok((process, pidfd)),
+        Err(error) => {
+            process.kill()?;
+            process.wait()?;
+            Err(error)
+        }
+    }
 }
 
 /// Runs in the child between fork and exec.
