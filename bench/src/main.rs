@@ -20,7 +20,9 @@ mod report;
 mod stacks;
 mod tree;
 
-use clap::{Arg, ArgAction, Command};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -83,8 +85,33 @@ fn command() -> Command {
         )
 }
 
+/// Options of the cases: a subcommand has its own, so given before one they would say nothing.
+const OF_CASES: [&str; 8] = [
+    "cases",
+    "servers",
+    "rounds",
+    "seconds",
+    "cores",
+    "connections",
+    "json",
+    "list",
+];
+
+/// What is wrong with the arguments together, though each is right by itself.
+fn misplaced(matches: &ArgMatches) -> Option<String> {
+    let (subcommand, _) = matches.subcommand()?;
+    let given = |name: &&&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let option = OF_CASES.iter().find(given)?;
+    Some(format!(
+        "--{option} is for the cases and means nothing to '{subcommand}', which has options of its own: '{subcommand} --help' names them"
+    ))
+}
+
 fn main() -> ExitCode {
     let matches = command().get_matches();
+    if let Some(message) = misplaced(&matches) {
+        command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     if let Some(("canned", canned)) = matches.subcommand() {
         let port = *canned.get_one::<u16>("port").expect("clap requires it");
         let bytes = *canned.get_one::<usize>("bytes").expect("clap requires it");
@@ -201,4 +228,41 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said_of(arguments: &str) -> Option<String> {
+        misplaced(&command().get_matches_from(arguments.split(' ')))
+    }
+
+    #[test]
+    fn options_of_the_cases_are_refused_before_a_subcommand() {
+        let said = said_of("ringgate-bench --rounds 1 cold").expect("refused");
+        assert!(said.starts_with("--rounds is for the cases and means nothing to 'cold'"));
+        assert!(said_of("ringgate-bench --list idle").is_some());
+    }
+
+    #[test]
+    fn tools_are_named_before_any_subcommand() {
+        assert_eq!(
+            said_of("ringgate-bench --python python3 cold --times 1"),
+            None
+        );
+        assert_eq!(
+            said_of("ringgate-bench --rounds 1 --cases static-100"),
+            None
+        );
+    }
+
+    #[test]
+    fn every_option_of_the_cases_exists() {
+        let command = command();
+        let known = |name: &&str| command.get_arguments().any(|each| each.get_id() == *name);
+        assert!(OF_CASES.iter().all(known));
+        // --ringgate and --python.
+        assert_eq!(command.get_arguments().count(), OF_CASES.len() + 2);
+    }
 }
