@@ -2,12 +2,13 @@
 //! thread by the batch.
 //!
 //! Owns one batch per ring thread. Invariants: a batch holds whole lines only; no byte that came from outside can end a
-//! line, a quoted field or a JSON string; a line is handed over at most `HOLD_NS` after it was written as long as the
-//! ring thread calls `flush_due` by then, and always by `flush`.
+//! line, a quoted field or a JSON string; a line is handed over in time as long as the ring thread calls `flush_due` by `due_ns`, and
+//! always by `flush`.
 //! Must not know where the lines are written.
 
 mod atoms;
 
+use crate::batch::Batch;
 use crate::mailbox::{FromRing, Outbox};
 use crate::timestamp::Timestamp;
 use config::LogFormat;
@@ -17,8 +18,6 @@ use proto::text::append_decimal;
 const BATCH_BYTES: usize = 64 * 1024;
 /// Room beyond `BATCH_BYTES` for the line that crosses the mark.
 const LINE_BYTES_USUAL: usize = 4 * 1024;
-/// A batch is handed over at the latest after this time.
-pub const HOLD_NS: u64 = 200_000_000;
 /// What is shown of one field; the rest is `...`.
 const FIELD_BYTES_MAX: usize = 8 * 1024;
 
@@ -107,9 +106,7 @@ pub struct AccessLog {
     /// Counts the logs of this edge's life: target and format may change while it serves.
     number: u32,
     outbox: Outbox,
-    batch: Vec<u8>,
-    /// When the batch must leave, ring time; meaningful while the batch is not empty.
-    due_ns: u64,
+    batch: Batch<u8>,
     stamp: Timestamp,
 }
 
@@ -121,8 +118,7 @@ impl AccessLog {
             format,
             number: 0,
             outbox,
-            batch: Vec::new(),
-            due_ns: 0,
+            batch: Batch::new(BATCH_BYTES),
             stamp: Timestamp::default(),
         }
     }
@@ -152,49 +148,44 @@ impl AccessLog {
     /// Writes a line. `now_ns` is the ring's clock, `wall_ns` Unix time.
     pub fn log(&mut self, entry: &Entry<'_>, now_ns: u64, wall_ns: u64) {
         let Some(format) = &self.format else { return };
-        if self.batch.is_empty() {
-            self.due_ns = now_ns + HOLD_NS;
-            if self.batch.capacity() == 0 {
-                self.batch = self
-                    .outbox
-                    .buffer()
-                    .unwrap_or_else(|| Vec::with_capacity(BATCH_BYTES + LINE_BYTES_USUAL));
-            }
-        }
+        let room = || Vec::with_capacity(BATCH_BYTES + LINE_BYTES_USUAL);
+        let out = self
+            .batch
+            .open(now_ns, || self.outbox.buffer().unwrap_or_else(room));
         match format {
-            LogFormat::Combined => combined(entry, wall_ns, &mut self.stamp, &mut self.batch),
-            LogFormat::Json => json(entry, wall_ns, &mut self.stamp, &mut self.batch),
+            LogFormat::Combined => combined(entry, wall_ns, &mut self.stamp, out),
+            LogFormat::Json => json(entry, wall_ns, &mut self.stamp, out),
             LogFormat::Atoms(pieces) => {
                 let stamp = (wall_ns, &mut self.stamp);
-                atoms::line(pieces, &self.wanted, entry, stamp, &mut self.batch);
+                atoms::line(pieces, &self.wanted, entry, stamp, out);
             }
         }
-        if self.batch.len() >= BATCH_BYTES {
-            self.flush();
-        }
+        let lines = self.batch.take_full();
+        self.hand_over(lines);
     }
 
     /// When `flush_due` wants to be called; `None` while there is nothing to hand over.
     pub fn due_ns(&self) -> Option<u64> {
-        (!self.batch.is_empty()).then_some(self.due_ns)
+        self.batch.due_ns()
     }
 
     /// Hands the batch over if its time has come.
     pub fn flush_due(&mut self, now_ns: u64) {
-        if !self.batch.is_empty() && now_ns >= self.due_ns {
-            self.flush();
-        }
+        let lines = self.batch.take_due(now_ns);
+        self.hand_over(lines);
     }
 
     /// Hands the batch over; before the thread ends.
     pub fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
+        let lines = self.batch.take();
+        self.hand_over(lines);
+    }
+
+    fn hand_over(&self, lines: Option<Vec<u8>>) {
+        if let Some(lines) = lines {
+            let log = self.number;
             // What does not fit is counted by the outbox and reported by the control thread.
-            self.outbox.send(FromRing::AccessLog {
-                lines: batch,
-                log: self.number,
-            });
+            self.outbox.send(FromRing::AccessLog { lines, log });
         }
     }
 }

@@ -4,7 +4,7 @@
 //! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
-//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `access_log`, `tally`, `doze` | `route`, `odd_headers`, `respond`, `files`, `app` |
+//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `batch`, `access_log`, `tally`, `doze` | `route`, `odd_headers`, `respond`, `files`, `app` |
 //! `ring` | `connection` | `accept` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@
 mod accept;
 mod access_log;
 mod app;
+mod batch;
 mod connection;
 pub mod control;
 mod doze;

@@ -1,13 +1,13 @@
 //! What every answer adds to the numbers for a statsd: gathered by a ring thread, handed to the control thread by the batch.
 //!
-//! Owns one batch per ring thread. Invariant: an answer is handed over at most `HOLD_NS` after it was counted as long as the ring thread
-//! calls `flush_due` by then. Must not know what becomes of the numbers.
+//! Owns one batch per ring thread. Invariant: an answer is handed over in time as long as the ring thread calls `flush_due` by `due_ns`.
+//! Must not know what becomes of the numbers.
 
-use crate::access_log::HOLD_NS;
+use crate::batch::Batch;
 use crate::mailbox::{FromRing, Outbox};
 
 /// A batch is handed over when it has grown this far.
-const BATCH: usize = 1024;
+const BATCH_ANSWERS: usize = 1024;
 
 /// One answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,7 @@ pub struct Answer {
 pub struct Tally {
     /// Without anybody to tell nothing is gathered.
     on: bool,
-    batch: Vec<Answer>,
-    due_ns: u64,
+    batch: Batch<Answer>,
     outbox: Outbox,
 }
 
@@ -30,8 +29,7 @@ impl Tally {
     pub fn new(on: bool, outbox: Outbox) -> Tally {
         Tally {
             on,
-            batch: Vec::new(),
-            due_ns: 0,
+            batch: Batch::new(BATCH_ANSWERS),
             outbox,
         }
     }
@@ -44,38 +42,38 @@ impl Tally {
     /// Counts an answer; ring time.
     #[cold]
     pub fn count(&mut self, status: u16, started_ns: u64, now_ns: u64) {
-        if self.batch.is_empty() {
-            self.due_ns = now_ns + HOLD_NS;
-        }
         let took_us = now_ns.saturating_sub(started_ns) / 1000;
-        self.batch.push(Answer {
+        self.batch.open(now_ns, Vec::new).push(Answer {
             status,
             took_us: u32::try_from(took_us).unwrap_or(u32::MAX),
         });
-        if self.batch.len() >= BATCH {
-            self.flush();
-        }
+        let answers = self.batch.take_full();
+        self.hand_over(answers);
     }
 
     /// When `flush_due` wants to be called; `None` while there is nothing to hand over.
     pub fn due_ns(&self) -> Option<u64> {
-        (!self.batch.is_empty()).then_some(self.due_ns)
+        self.batch.due_ns()
     }
 
     /// Hands the batch over if its time has come.
     #[inline]
     pub fn flush_due(&mut self, now_ns: u64) {
-        if !self.batch.is_empty() && now_ns >= self.due_ns {
-            self.flush();
-        }
+        let answers = self.batch.take_due(now_ns);
+        self.hand_over(answers);
     }
 
     /// Hands the batch over; before the thread ends.
     pub fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            // What does not fit is not counted anywhere: the control thread is far behind.
-            self.outbox.send(FromRing::Answers(batch));
+        let answers = self.batch.take();
+        self.hand_over(answers);
+    }
+
+    #[inline]
+    fn hand_over(&self, answers: Option<Vec<Answer>>) {
+        if let Some(answers) = answers {
+            // What does not fit is counted by the outbox and reported by the control thread.
+            self.outbox.send(FromRing::Answers(answers));
         }
     }
 }
@@ -83,6 +81,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::HOLD_NS;
     use crate::mailbox::outbox;
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         };
         let (status, took_us) = (200, 2_500);
         assert_eq!(batch, [Answer { status, took_us }]);
-        for _ in 0..BATCH {
+        for _ in 0..BATCH_ANSWERS {
             tally.count(404, 0, 1);
         }
         assert_eq!(tally.due_ns(), None);

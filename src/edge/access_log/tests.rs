@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::HOLD_NS;
 use crate::mailbox::outbox;
 
 const WALL_NS: u64 = 1_795_395_723_123_000_000; // 2026-11-23T01:02:03.123Z
