@@ -160,10 +160,20 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct OutboxShared {
-    /// Access-log batches that did not fit, as lines.
-    dropped_lines: AtomicU64,
+    /// What did not fit; see [`Lost`].
+    lost_lines: AtomicU64,
+    lost_answers: AtomicU64,
     /// Empty access-log buffers on their way back.
     buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+/// What did not fit on its way to the control thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Lines of the access log and the error log.
+    pub lines: u64,
+    /// Answers that a statsd was to be told of.
+    pub answers: u64,
 }
 
 /// The control thread's end of all outboxes.
@@ -190,8 +200,8 @@ pub fn outbox() -> (Outbox, OutboxReceiver) {
 }
 
 impl Outbox {
-    /// Hands a message over; never waits. False if it did not fit or the control thread is gone. Access-log lines
-    /// that do not fit are counted.
+    /// Hands a message over; never waits. False if it did not fit or the control thread is gone. Lines and answers that do not fit are
+    /// counted.
     pub fn send(&self, message: FromRing) -> bool {
         match self.sender.try_send(message) {
             Ok(()) => true,
@@ -199,12 +209,16 @@ impl Outbox {
                 mpsc::error::TrySendError::Full(message)
                 | mpsc::error::TrySendError::Closed(message),
             ) => {
-                if let FromRing::AccessLog { lines, .. } = message {
-                    let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
-                    self.shared
-                        .dropped_lines
-                        .fetch_add(count, Ordering::Relaxed);
-                }
+                let (counter, count) = match message {
+                    FromRing::AccessLog { lines, .. } => {
+                        let count = memchr::memchr_iter(b'\n', &lines).count();
+                        (&self.shared.lost_lines, count)
+                    }
+                    FromRing::Log(_) => (&self.shared.lost_lines, 1),
+                    FromRing::Answers(answers) => (&self.shared.lost_answers, answers.len()),
+                    _ => return false,
+                };
+                counter.fetch_add(count as u64, Ordering::Relaxed);
                 false
             }
         }
@@ -231,9 +245,12 @@ impl OutboxReceiver {
         self.receiver.try_recv().ok()
     }
 
-    /// Access-log lines dropped since the last call.
-    pub fn take_dropped_lines(&self) -> u64 {
-        self.shared.dropped_lines.swap(0, Ordering::Relaxed)
+    /// What did not fit since the last call.
+    pub fn take_lost(&self) -> Lost {
+        Lost {
+            lines: self.shared.lost_lines.swap(0, Ordering::Relaxed),
+            answers: self.shared.lost_answers.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Gives buffers back to the ring threads.
@@ -282,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_outbox_drops_and_counts_lines() {
+    fn what_does_not_fit_is_counted() {
         let (outbox, receiver) = outbox();
         let lines = |bytes: &[u8]| FromRing::AccessLog {
             lines: bytes.to_vec(),
@@ -292,8 +309,16 @@ mod tests {
             assert!(outbox.send(lines(b"one\n")));
         }
         assert!(!outbox.send(lines(b"two\nthree\n")));
-        assert_eq!(receiver.take_dropped_lines(), 2);
-        assert_eq!(receiver.take_dropped_lines(), 0);
+        let line = Line::of_edge(config::LogLevel::Error, "four".into());
+        assert!(!outbox.send(FromRing::Log(line)));
+        let answer = Answer {
+            status: 200,
+            took_us: 1,
+        };
+        assert!(!outbox.send(FromRing::Answers(vec![answer; 5])));
+        let (lines, answers) = (3, 5);
+        assert_eq!(receiver.take_lost(), Lost { lines, answers });
+        assert_eq!(receiver.take_lost(), Lost::default());
     }
 
     #[test]

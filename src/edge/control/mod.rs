@@ -8,6 +8,7 @@
 //! it gets one JSON document and the end of the stream. `GET /status HTTP/1.1` gets the document as an HTTP answer, so that
 //! `curl --unix-socket` and a monitoring agent can ask as well.
 
+mod finish;
 mod host_log;
 mod log_writer;
 mod logs;
@@ -28,6 +29,7 @@ use crate::thread;
 use config::{Config, LogLevel};
 use control::Channel;
 use control::message::{FromEdge, ToEdge};
+use finish::finish;
 use logs::Logs;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -41,17 +43,12 @@ use sys::eventfd::EventFd;
 use tokio::sync::oneshot;
 use world::{Effect, RingHandle, World};
 
-/// How often dropped log lines are reported and ring threads looked after.
+/// How often it is said what was lost and ring threads looked after.
 const TICK: Duration = Duration::from_secs(1);
 /// How much longer than the grace period the ring threads may take to say that they are done.
 const DRAIN_SLACK: Duration = Duration::from_secs(2);
 /// How long ring threads may take to end after `Quit`.
 const QUIT_PATIENCE: Duration = Duration::from_secs(2);
-/// How long, and how often it is looked whether, the answers to commands may take to be written before the exit.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
-const ANSWER_LOOK: Duration = Duration::from_millis(5);
-/// How long a slow disk may hold up the exit.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 /// Exit status when the edge could not start or has lost a ring thread.
 const EXIT_FAILURE: u8 = 1;
 
@@ -403,8 +400,8 @@ async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
 
 /// Once per `TICK`: says what was lost, and notices a ring thread that has panicked.
 async fn look_after(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> Result<(), Stopped> {
-    let lost = from_rings.take_dropped_lines() + control.logs.take_lost_lines();
-    let Some(index) = ended_by_itself(control, lost) else {
+    note_lost(control, from_rings);
+    let Some(index) = ended_by_itself(control) else {
         return Ok(());
     };
     // Its last words may still be waiting, and they are the reason.
@@ -418,19 +415,36 @@ async fn look_after(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> R
     Err(Stopped)
 }
 
-/// Says what was lost; the first ring thread that is no more although nobody told it to end.
-fn ended_by_itself(control: &Control, lost: u64) -> Option<usize> {
-    let mut world = control.world.borrow_mut();
+/// Says what was lost since the last look.
+fn note_lost(control: &Control, from_rings: &OutboxReceiver) {
+    let mut lost = from_rings.take_lost();
+    lost.lines += control.logs.take_lost_lines();
+    let total = {
+        let total = &mut control.world.borrow_mut().lost;
+        total.lines += lost.lines;
+        total.answers += lost.answers;
+        *total
+    };
+    let warn = |message| control.logs.say(LogLevel::Warning, message);
+    if lost.lines > 0 {
+        let (lost, total) = (lost.lines, total.lines);
+        warn(format!(
+            "{lost} log lines were lost because the log cannot be written fast enough; {total} so far"
+        ));
+    }
+    if lost.answers > 0 {
+        let (lost, total) = (lost.answers, total.answers);
+        warn(format!(
+            "{lost} answers were not counted for statsd because the edge's control thread is behind; {total} so far"
+        ));
+    }
+}
+
+/// The first ring thread that is no more although nobody told it to end.
+fn ended_by_itself(control: &Control) -> Option<usize> {
+    let world = control.world.borrow();
     if let Some(statsd) = control.logs.statsd() {
         statsd.stands(world.workers(), world.waiting());
-    }
-    if lost > 0 {
-        world.lost_lines += lost;
-        let total = world.lost_lines;
-        control.logs.say(
-            LogLevel::Warning,
-            format!("{lost} log lines were lost because the log cannot be written fast enough; {total} so far"),
-        );
     }
     if world.draining {
         return None;
@@ -440,60 +454,6 @@ fn ended_by_itself(control: &Control, lost: u64) -> Option<usize> {
             .as_ref()
             .is_some_and(std::thread::JoinHandle::is_finished)
     })
-}
-
-/// Takes in everything that the ring threads have handed over, and writes answers and logs to their end.
-async fn finish(control: &Control, from_rings: &mut OutboxReceiver) {
-    let answered = async {
-        let decided = |commands: &Commands| commands.unwritten <= commands.waiting.len();
-        while !decided(&control.commands.borrow()) {
-            tokio::time::sleep(ANSWER_LOOK).await;
-        }
-    };
-    // An asker that does not take its answer is not waited for longer.
-    drop(tokio::time::timeout(ANSWER_PATIENCE, answered).await);
-    {
-        let mut world = control.world.borrow_mut();
-        for ring in &mut world.rings {
-            // A thread that said `Drained` ends at once; one that hangs is left to the exit of the process.
-            let ended = ring.drained
-                || ring
-                    .thread
-                    .as_ref()
-                    .is_some_and(std::thread::JoinHandle::is_finished);
-            let thread = ring.thread.take_if(|_| ended);
-            if thread.is_some_and(|thread| thread.join().is_err()) {
-                control.logs.say(
-                    LogLevel::Critical,
-                    "a ring thread panicked; see stderr".into(),
-                );
-            }
-        }
-    }
-    while let Some(message) = from_rings.try_next() {
-        match message {
-            FromRing::AccessLog { lines, log } => control.logs.access(lines, log),
-            FromRing::Answers(answers) => control.count(&answers),
-            FromRing::Log(line) => control.logs.write(&line),
-            _ => {}
-        }
-    }
-    let lost = from_rings.take_dropped_lines();
-    if lost > 0 {
-        control.logs.say(
-            LogLevel::Warning,
-            format!("{lost} access-log lines were lost"),
-        );
-    }
-    if tokio::time::timeout(FLUSH_PATIENCE, control.logs.stop())
-        .await
-        .is_err()
-    {
-        eprintln!(
-            "a log could not be written to its end in {} s",
-            FLUSH_PATIENCE.as_secs()
-        );
-    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub fn document(world: &World) -> Value {
             "bytes_out": sum(&|ring| ring.stats.bytes_out.value()),
         },
         "rings": rings.iter().enumerate().map(|(index, ring)| ring_document(index, ring)).collect::<Vec<_>>(),
-        "log": { "lost_lines": world.lost_lines },
+        "log": { "lost_lines": world.lost.lines },
+        "statsd": { "lost_answers": world.lost.answers },
     })
 }
 

@@ -7,7 +7,7 @@
 use super::memory::Memory;
 use crate::files;
 use crate::gate::Gates;
-use crate::mailbox::{Mailbox, ToRing};
+use crate::mailbox::{Lost, Mailbox, ToRing};
 use crate::snapshot::{Snapshot, WorkerView};
 use crate::stats::RingStats;
 use crate::worker_socket::WorkerSocket;
@@ -53,7 +53,7 @@ pub struct World {
     pub accepting: bool,
     pub draining: bool,
     /// Access-log lines lost since the start.
-    pub lost_lines: u64,
+    pub lost: Lost,
 }
 
 /// What a message asks of the control thread itself.
@@ -107,7 +107,7 @@ impl World {
             processes: serde_json::Value::Null,
             accepting: false,
             draining: false,
-            lost_lines: 0,
+            lost: Lost::default(),
         }
     }
 

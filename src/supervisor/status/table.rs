@@ -306,12 +306,14 @@ fn traffic(out: &mut String, document: &Value) {
             number("/requests/bytes_out")
         ),
     );
-    if let Some(lost) = document
-        .pointer("/log/lost_lines")
-        .and_then(Value::as_u64)
-        .filter(|lost| *lost > 0)
-    {
-        line(out, format_args!("log         {lost} lines lost"));
+    for (path, label, what) in [
+        ("/log/lost_lines", "log", "lines lost"),
+        ("/statsd/lost_answers", "statsd", "answers not counted"),
+    ] {
+        let lost = document.pointer(path).and_then(Value::as_u64);
+        if let Some(lost) = lost.filter(|lost| *lost > 0) {
+            line(out, format_args!("{label:<12}{lost} {what}"));
+        }
     }
 }
 
@@ -373,6 +375,7 @@ mod tests {
                     { "index": 2, "generation": 2, "incarnation": 1, "pid": 9, "served": 7, "running": 12, "state": "idle", "since_s": 2.0 }] }],
             "connections": { "open": 5 },
             "requests": { "total": 20, "by_status": { "200": 19, "404": 1 } },
+            "log": { "lost_lines": 0 }, "statsd": { "lost_answers": 1024 },
         });
         let text = text(&document);
         for expected in [
@@ -390,9 +393,11 @@ mod tests {
             "p50 85 us, p99 12.3 ms",
             "GET /slow for 4.5 s",
             "200: 19, 404: 1",
+            "statsd      1024 answers not counted",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
+        assert!(!text.contains("lines lost"), "{text}");
         super::text(&serde_json::json!({ "apps": 3, "listeners": [null] }));
         assert_eq!(show(&Value::String("a\u{1b}[2J".into())), "a?[2J");
     }
