@@ -5,7 +5,7 @@
 use crate::load::LoadError;
 use crate::worker::Exchange;
 use control::Channel;
-use control::message::{FromHost, HostSpec, ToHost};
+use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use shm::Segment;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,6 +26,34 @@ pub struct SeatEnds {
     pub socket: OwnedFd,
     /// What the worker's event loop sleeps on; rung by whoever has something for it.
     pub wake: OwnedFd,
+}
+
+/// The seats of one worker: one for each of its threads.
+pub type WorkerSeats = Vec<(WorkerSpec, SeatEnds)>;
+
+/// Seats as orders bring them, worker by worker.
+pub fn by_worker(spec: &HostSpec, seats: &[WorkerSpec], ends: Vec<SeatEnds>) -> Vec<WorkerSeats> {
+    let threads = spec.options.seats_per_worker();
+    let mut seats = seats.iter().copied().zip(ends);
+    std::iter::from_fn(|| {
+        let worker: WorkerSeats = seats.by_ref().take(threads).collect();
+        (!worker.is_empty()).then_some(worker)
+    })
+    .collect()
+}
+
+/// The same out of the descriptors of [`ToHost::Grow`]; this process, and what it forks, can then wake the event loops there.
+pub fn more_by_worker(
+    spec: &HostSpec,
+    segment: &Segment,
+    seats: &[WorkerSpec],
+    descriptors: Vec<OwnedFd>,
+) -> Vec<WorkerSeats> {
+    let ends = SeatEnds::pairs(descriptors);
+    for (seat, ends) in seats.iter().zip(&ends) {
+        ends.make_known(segment, seat.index);
+    }
+    by_worker(spec, seats, ends)
 }
 
 impl SeatEnds {

@@ -11,7 +11,7 @@ mod thread;
 use crate::afterwork::Afterwork;
 use crate::ffi::Handle;
 use crate::gate::Gate;
-use crate::line::{Descriptors, Line, SeatEnds};
+use crate::line::{self, Descriptors, Line, SeatEnds, WorkerSeats};
 use crate::load::LoadError;
 use crate::milestones::Milestones;
 use crate::private;
@@ -141,14 +141,13 @@ impl Interpreters {
             events: Mutex::new(Vec::new()),
             bell,
         });
-        let threads = spec.options.seats_per_worker();
+        let workers = line::by_worker(&spec, &spec.workers, descriptors.seats);
         let afterwork = Afterwork::new(spec.timeout_ms, Instant::now());
-        let workers = spec.workers.clone();
         let mut host = Interpreters {
             line,
             spec: Arc::new(spec),
             exchange,
-            places: Vec::with_capacity(workers.len()),
+            places: Vec::new(),
             gate: Arc::default(),
             milestones: Milestones::default(),
             draining: false,
@@ -159,15 +158,14 @@ impl Interpreters {
             abandoned: 0,
             hooked,
         };
-        let mut seats = workers.into_iter().zip(descriptors.seats).peekable();
-        while seats.peek().is_some() {
-            host.add(seats.by_ref().take(threads).collect());
+        for seats in workers {
+            host.add(seats);
         }
         host
     }
 
     /// A worker with a thread for each of the seats.
-    fn add(&mut self, seats: Vec<(WorkerSpec, SeatEnds)>) {
+    fn add(&mut self, seats: WorkerSeats) {
         let specs = seats.iter().map(|(spec, ends)| (*spec, ends));
         let started = self.start_worker(specs);
         let leader = started.first().map_or(0, |seat| seat.spec.index);
@@ -270,14 +268,9 @@ impl Interpreters {
             }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
-                let ends = SeatEnds::pairs(descriptors);
-                for (worker, ends) in workers.iter().zip(&ends) {
-                    ends.make_known(&self.exchange.segment, worker.index);
-                }
-                let threads = self.spec.options.seats_per_worker();
-                let mut seats = workers.into_iter().zip(ends).peekable();
-                while seats.peek().is_some() {
-                    self.add(seats.by_ref().take(threads).collect());
+                let segment = &self.exchange.segment;
+                for seats in line::more_by_worker(&self.spec, segment, &workers, descriptors) {
+                    self.add(seats);
                 }
                 self.tell_count();
             }

@@ -17,7 +17,7 @@ use crate::afterwork::Afterwork;
 use crate::backoff::Backoff;
 use crate::ffi::{Object, Python};
 use crate::hooks::Hooks;
-use crate::line::{Descriptors, Line, SeatEnds};
+use crate::line::{self, Descriptors, Line, WorkerSeats};
 use crate::load::{self, LoadError};
 use crate::milestones::Milestones;
 use crate::prelude::Prelude;
@@ -57,7 +57,7 @@ struct Child {
 
 /// The seats of one worker, a thread for each, and whoever sits in them.
 struct Place {
-    seats: Vec<(WorkerSpec, SeatEnds)>,
+    seats: WorkerSeats,
     child: Option<Child>,
     fork_at: Option<Instant>,
     backoff: Backoff,
@@ -66,7 +66,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(seats: Vec<(WorkerSpec, SeatEnds)>) -> Place {
+    fn new(seats: WorkerSeats) -> Place {
         Place {
             seats,
             child: None,
@@ -151,12 +151,8 @@ pub fn run(
         Ok(exchange) => exchange,
         Err(error) => line.fail(error),
     };
-    let mut seats = spec.workers.iter().copied().zip(seats).peekable();
-    let mut places = Vec::new();
-    while seats.peek().is_some() {
-        let threads = spec.options.seats_per_worker();
-        places.push(Place::new(seats.by_ref().take(threads).collect()));
-    }
+    let workers = line::by_worker(&spec, &spec.workers, seats);
+    let places = workers.into_iter().map(Place::new).collect();
     let gate = spec.successor.then(|| match EventFd::new() {
         Ok(gate) => gate,
         Err(error) => line.fail(LoadError::new(
@@ -269,16 +265,9 @@ impl Zygote<'_> {
             }
             ToHost::Replace { index } => self.replace(index),
             ToHost::Grow { workers } => {
-                let ends = SeatEnds::pairs(descriptors);
-                for (worker, ends) in workers.iter().zip(&ends) {
-                    ends.make_known(&self.exchange.segment, worker.index);
-                }
-                let threads = self.spec.options.seats_per_worker();
-                let mut seats = workers.into_iter().zip(ends).peekable();
-                while seats.peek().is_some() {
-                    self.places
-                        .push(Place::new(seats.by_ref().take(threads).collect()));
-                }
+                let segment = &self.exchange.segment;
+                let more = line::more_by_worker(&self.spec, segment, &workers, descriptors);
+                self.places.extend(more.into_iter().map(Place::new));
                 self.tell_count();
             }
             ToHost::Retire { index } => {
