@@ -23,7 +23,9 @@ fn python_is_public() -> bool {
         groups: vec![65534],
     };
     let (_ours, theirs) = sys::socket::seqpacket_pair().unwrap();
-    let mut command = std::process::Command::new(python::python());
+    // By its path: a search along PATH as somebody else would find the next one that he may run.
+    let python = python::run(&["-c", "import sys; print(sys.executable)"]);
+    let mut command = std::process::Command::new(python.trim());
     command.args(["-c", "import ssl, sqlite3"]);
     let theirs = std::os::fd::AsFd::as_fd(&theirs);
     let child = sys::process::spawn_as(&mut command, theirs, Some(&nobody));
