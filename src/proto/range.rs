@@ -92,7 +92,7 @@ impl Ranges {
 /// What a Range field comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// Ignore the field: another unit, malformed, or abuse. Answer 200.
+    /// Ignore the field: another unit, malformed, abuse, or nothing to take a part of. Answer 200.
     Whole,
     /// 206 with this part.
     Part(ByteRange),
@@ -104,7 +104,8 @@ pub enum Resolved {
 }
 
 /// Resolves the value of a Range field. Only for GET (14.2), after the preconditions, and if
-/// [`crate::conditional::range_holds`].
+/// [`crate::conditional::range_holds`]. Of an empty file no part can be named (`bytes 0-0/0` would be a lie): who bounds every
+/// download by a range is told that it is empty, as by nginx, not that it went wrong.
 pub fn resolve(value: &[u8], length: u64) -> Resolved {
     let Some(set) = value
         .get(..6)
@@ -113,6 +114,9 @@ pub fn resolve(value: &[u8], length: u64) -> Resolved {
     else {
         return Resolved::Whole;
     };
+    if length == 0 {
+        return Resolved::Whole;
+    }
     let mut ranges = Ranges {
         list: [ByteRange::default(); PARTS_MAX],
         count: 0,
@@ -295,10 +299,10 @@ mod tests {
         ] {
             assert_eq!(parts(value, 10), Err(Resolved::Unsatisfiable), "{value}");
         }
-        for value in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
+        for value in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=5-", "bytes=-0"] {
             assert_eq!(
                 parts(value, 0),
-                Err(Resolved::Unsatisfiable),
+                Err(Resolved::Whole),
                 "{value} of an empty file"
             );
         }
