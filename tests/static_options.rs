@@ -31,6 +31,8 @@ cache = [
 [server.location.headers]
 X-Content-Type-Options = "nosniff"
 Access-Control-Allow-Origin = "*"
+[server.location.headers_always]
+X-Frame-Options = "DENY"
 
 [[server.location]]
 path = "/app"
@@ -49,6 +51,8 @@ charset = "koi8-r"
 [server.location.error_pages]
 404 = "/missing.html"
 405 = "/missing.html"
+[server.location.headers_always]
+X-Frame-Options = "DENY"
 
 [[server.location]]
 path = "/list"
@@ -326,6 +330,57 @@ fn cache_rules_and_headers() {
         (86_399..=86_401).contains(&(seconds(expires) - seconds(date))),
         "{date} {expires}"
     );
+}
+
+#[test]
+fn headers_of_every_answer_go_with_errors_too() {
+    const ALWAYS: &str = "X-Frame-Options: DENY";
+    check(&[
+        ("GET /assets/page.html", 200, &[ALWAYS], "*"),
+        (
+            "GET /assets/page.html\nIf-None-Match: *",
+            304,
+            &[ALWAYS],
+            "",
+        ),
+        (
+            "GET /assets/large.js\nRange: bytes=0-0",
+            206,
+            &[ALWAYS],
+            "*",
+        ),
+        ("GET /assets/fonts", 301, &[ALWAYS], ""),
+        ("OPTIONS /assets/x", 204, &[ALWAYS], ""),
+        ("GET /assets/absent.js", 404, &[ALWAYS], "*"),
+        ("GET /assets/fonts/", 403, &[ALWAYS], "*"),
+        (
+            "POST /assets/page.html",
+            405,
+            &[ALWAYS, "Allow: GET, HEAD, OPTIONS"],
+            "*",
+        ),
+        (
+            "GET /assets/page.html\nIf-Match: \"x\"",
+            412,
+            &[ALWAYS],
+            "*",
+        ),
+        (
+            "GET /assets/page.html\nRange: bytes=99-",
+            416,
+            &[ALWAYS, "Content-Range: bytes */11"],
+            "*",
+        ),
+        // With a page of the location's, too.
+        ("GET /site/nowhere", 404, &[ALWAYS], "<p>we looked</p>"),
+        (
+            "PUT /site/about",
+            405,
+            &[ALWAYS, "Allow: GET, HEAD, OPTIONS"],
+            "<p>we looked</p>",
+        ),
+        ("GET /plain/absent", 404, &["X-Frame-Options:"], "*"),
+    ]);
 }
 
 #[test]

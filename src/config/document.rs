@@ -114,7 +114,7 @@ pub fn fuzz_document(data: &[u8]) {
         assert!(files.dir.is_absolute());
         assert!(files.url.is_empty() || files.url.starts_with('/') && !files.url.ends_with('/'));
         let options = &files.options;
-        for (name, value) in &options.headers {
+        for (name, value) in options.headers.iter().chain(&options.headers_always) {
             assert!(!crate::is_own_field(name) && !name.contains([' ', ':']) && is_value(name));
             assert!(is_value(value));
         }

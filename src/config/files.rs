@@ -45,6 +45,8 @@ pub struct StaticOptions {
     pub dotfiles: bool,
     /// Added to every answer of the location that is not an error; none of them [`is_own_field`].
     pub headers: Vec<(String, String)>,
+    /// Added to every answer of the location, errors too; none of them in `headers` or [`is_own_field`].
+    pub headers_always: Vec<(String, String)>,
     /// The first rule whose pattern fits the file decides its `Cache-Control`.
     pub cache: Vec<CacheRule>,
     /// File extension (without the dot, lower case) to media type; before the maintained table.
@@ -70,6 +72,7 @@ impl Default for StaticOptions {
             etag: EntityTag::Strong,
             dotfiles: false,
             headers: Vec::new(),
+            headers_always: Vec::new(),
             cache: Vec::new(),
             types: Vec::new(),
             default_type: "application/octet-stream".into(),
@@ -80,7 +83,8 @@ impl Default for StaticOptions {
     }
 }
 
-/// Response fields that follow from the file, the rules for it, the request or the connection: `headers` may not name them.
+/// Response fields that follow from the file, the rules for it, the request or the connection: neither `headers` nor
+/// `headers_always` may name them.
 const OWN_FIELDS: [&str; 20] = [
     "accept-ranges",
     "allow",

@@ -57,6 +57,19 @@ pub fn page(
     manner: Manner,
     common: Common<'_>,
 ) -> u64 {
+    page_with(out, status, detail, b"", manner, common)
+}
+
+/// As [`page`], with further lines in its head.
+#[cold]
+pub fn page_with(
+    out: &mut Vec<u8>,
+    status: u16,
+    detail: &str,
+    lines: &[u8],
+    manner: Manner,
+    common: Common<'_>,
+) -> u64 {
     let mut body = Vec::with_capacity(256);
     body.extend_from_slice(b"<!doctype html>\n<html><head><title>");
     title(&mut body, status);
@@ -73,6 +86,7 @@ pub fn page(
     let mut writer = begin(out, status, common);
     writer
         .header(b"Content-Type", b"text/html; charset=utf-8")
+        .lines(lines)
         .number(b"Content-Length", body.len() as u64);
     if status == 503 {
         writer.number(b"Retry-After", common.retry_after_s);

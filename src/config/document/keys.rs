@@ -120,6 +120,13 @@ pub const LOCATION: &[Key] = &[
         "Response headers added to every answer of the location that is not an error.",
     ),
     key(
+        "headers_always",
+        "table",
+        "{}",
+        "{ X-Frame-Options = \"DENY\" }",
+        "Response headers added to every answer of the location, errors too (nginx's `add_header ... always`).",
+    ),
+    key(
         "cache",
         "list of rules",
         "[]",

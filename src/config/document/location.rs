@@ -101,7 +101,10 @@ fn option(options: &mut StaticOptions, key: &str, value: Value<'_>, findings: &m
         },
         "dotfiles" => options.dotfiles = findings.flag(key, value).unwrap_or_default(),
         "internal" => options.internal = findings.flag(key, value).unwrap_or_default(),
-        "headers" => options.headers = headers(value, findings),
+        "headers" => options.headers = headers(key, value, &options.headers_always, findings),
+        "headers_always" => {
+            options.headers_always = headers(key, value, &options.headers, findings);
+        }
         "cache" => {
             let rules = findings.list(value);
             options.cache = rules
@@ -238,28 +241,35 @@ fn codings(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<Coding> {
     codings
 }
 
-fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String)> {
+/// `others` are those that another key has named.
+fn headers(
+    key: &str,
+    value: Value<'_>,
+    others: &[(String, String)],
+    findings: &mut Findings<'_>,
+) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for pair in findings.pairs("headers", value) {
+    for pair in findings.pairs(key, value) {
         let name = pair.name;
         let lower = name.to_ascii_lowercase();
         let wrong_name = if !is_token(name) {
-            Some(format!("headers: '{name}' is no header name"))
+            Some(format!("{key}: '{name}' is no header name"))
         } else if lower == "cache-control" || lower == "expires" {
             Some(format!(
-                "headers: {name} is what cache rules are for: cache = [{{ match = \"**\", control = \"...\" }}]"
+                "{key}: {name} is what cache rules are for: cache = [{{ match = \"**\", control = \"...\" }}]"
             ))
         } else if lower == "content-type" {
             Some(format!(
-                "headers: {name} is what types and default_type are for"
+                "{key}: {name} is what types and default_type are for"
             ))
         } else if is_own_field(name) {
-            Some(format!("headers: {name} is written by the server itself"))
-        } else if headers
+            Some(format!("{key}: {name} is written by the server itself"))
+        } else if others
             .iter()
+            .chain(&headers)
             .any(|(each, _)| each.eq_ignore_ascii_case(name))
         {
-            Some(format!("headers: {name} is given twice"))
+            Some(format!("{key}: {name} is given twice"))
         } else {
             None
         };
@@ -268,7 +278,7 @@ fn headers(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<(String, String
         } else if !is_header_value(pair.text) {
             findings.add(
                 pair.text_at,
-                format!("headers.{name}: a character that no header may have"),
+                format!("{key}.{name}: a character that no header may have"),
             );
         } else {
             headers.push((name.to_owned(), pair.text.trim().to_owned()));

@@ -76,7 +76,8 @@ fn a_location_has_the_defaults_of_the_model() {
 fn a_location_takes_every_option() {
     let options = location(
         "index = ['a.html', 'b.htm']\ntry_files = ['$uri', '$uri/', '$uri.html', '/x/y.html', '=404']\nautoindex = 'json'\n\
-         precompressed = ['br', 'gzip']\nsymlinks = 'owner'\netag = 'weak'\ndotfiles = true\nheaders = { X-A = 'b', Vary = 'Cookie' }\n\
+         precompressed = ['br', 'gzip']\nsymlinks = 'owner'\netag = 'weak'\ndotfiles = true\n\
+         headers = { X-A = 'b', Vary = 'Cookie' }\nheaders_always = { X-C = 'd' }\n\
          types = { '.MJS' = 'text/javascript', wasm = 'application/wasm' }\ndefault_type = 'text/plain'\ncharset = 'latin-1'\n\
          error_pages = { 404 = '/404.html', 500 = '/5.html' }\ninternal = true\n\
          cache = [{ match = 'hashed', control = 'public, immutable' }, { match = '*.css', max_age = '1h', expires = true }]",
@@ -96,6 +97,7 @@ fn a_location_takes_every_option() {
         etag: EntityTag::Weak,
         dotfiles: true,
         headers: vec![("Vary".into(), "Cookie".into()), ("X-A".into(), "b".into())],
+        headers_always: vec![("X-C".into(), "d".into())],
         cache: vec![
             CacheRule {
                 pattern: Pattern::Hashed,
@@ -206,6 +208,14 @@ fn what_is_wrong_with_a_location_is_told() {
         (
             "index = ['a/b']",
             "f.toml:4:10: index: 'a/b' is no file name",
+        ),
+        (
+            "headers = { A = 'x' }\nheaders_always = { a = 'y' }",
+            "f.toml:5:20: headers_always: a is given twice",
+        ),
+        (
+            "headers_always = { ETag = 'x' }",
+            "f.toml:4:20: headers_always: ETag is written by the server itself",
         ),
         (
             "headers = { 'A B' = 'x' }",

@@ -197,10 +197,13 @@ impl Asked<'_> {
             manner,
             ..
         } = *self;
-        if let Some(page) = self.location().page(status) {
+        let location = self.location();
+        let lines = &[lines, &location.error_lines].concat();
+        if let Some(page) = location.page(status) {
             match self.page(page) {
                 Ok(Some(entry)) if status == 503 => {
-                    return entry.answer_error(status, b"Retry-After: 1\r\n", common, manner, out);
+                    let lines = &[b"Retry-After: 1\r\n", &lines[..]].concat();
+                    return entry.answer_error(status, lines, common, manner, out);
                 }
                 Ok(Some(entry)) => return entry.answer_error(status, lines, common, manner, out),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.waited => {
@@ -214,19 +217,8 @@ impl Asked<'_> {
                 Ok(None) | Err(_) => {}
             }
         }
-        if lines.is_empty() {
-            let body_bytes = respond::page(out, status, "", manner, common);
-            return Answer::Whole { status, body_bytes };
-        }
-        respond::begin(out, status, common)
-            .lines(lines)
-            .number(b"Content-Length", 0)
-            .connection(manner.version, manner.keep_alive)
-            .finish();
-        Answer::Whole {
-            status,
-            body_bytes: 0,
-        }
+        let body_bytes = respond::page_with(out, status, "", lines, manner, common);
+        Answer::Whole { status, body_bytes }
     }
 
     /// The page of an error, as far as it can be had without waiting.

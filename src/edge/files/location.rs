@@ -18,8 +18,9 @@ pub struct Location {
     pub pages: Box<[(u16, Fixed)]>,
     /// Siblings to look for, best first.
     pub codings: Box<[Coding]>,
-    /// The configured headers as lines.
+    /// The configured headers as lines: of what is no error, and of what is.
     pub lines: Box<[u8]>,
+    pub error_lines: Box<[u8]>,
 }
 
 /// One thing to try.
@@ -73,20 +74,15 @@ impl Location {
             .error_pages
             .iter()
             .map(|(status, path)| (*status, Fixed::new(path)));
-        let mut lines = Vec::new();
-        for (name, value) in &options.headers {
-            if config::is_own_field(name) {
-                let message = format!("headers: {name} is written by the server itself");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-            }
-            append_line(&mut lines, name.as_bytes(), value.as_bytes());
-        }
+        let error_lines = lines(&options.headers_always)?;
+        let lines = [lines(&options.headers)?, error_lines.clone()].concat();
         Ok(Location {
             mount: Mount::new(&mount.dir, directory)?,
             steps: steps.collect(),
             pages: pages.collect(),
             codings: codings.collect(),
             lines: lines.into(),
+            error_lines: error_lines.into(),
             options,
         })
     }
@@ -162,6 +158,18 @@ impl Location {
         }
         rule.expires_s
     }
+}
+
+fn lines(headers: &[(String, String)]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for (name, value) in headers {
+        if config::is_own_field(name) {
+            let message = format!("headers: {name} is written by the server itself");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        append_line(&mut lines, name.as_bytes(), value.as_bytes());
+    }
+    Ok(lines)
 }
 
 fn fits(rule: &CacheRule, path: &[u8]) -> bool {
