@@ -2,7 +2,7 @@
 //!
 //! An open-loop client asks while code is loaded anew, workers are recycled, added, taken away and killed, and hosts are killed; then
 //! every single request is accounted for (`Account`). `RINGGATE_TEST_LOSSES=200` makes each of these happen that often; the default
-//! is a short run.
+//! is a short run. A long one tells how far it is, and closes an account for each of its servers and one for all of them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,6 +21,11 @@ const TTOU: i32 = 22;
 const WORKERS: usize = 3;
 /// How often each event happens.
 const EVENTS: usize = 4;
+/// Rounds, each with one event of every kind, that one server lives through: then its account is closed, so that a long run has something to
+/// show for itself wherever it is cut off.
+const ROUNDS_PER_SERVER: usize = 50;
+/// Rounds between two lines about them.
+const ROUNDS_PER_LINE: usize = 10;
 /// Generations that have seats at the same time.
 const SIDE_BY_SIDE: usize = 5;
 /// A worker is recycled after so many requests.
@@ -175,10 +180,32 @@ struct Account {
     kind: &'static str,
 }
 
+/// What became of the requests of one server or several. None of them was lost.
+#[derive(Default)]
+struct Sum {
+    events: usize,
+    recycles: usize,
+    requests: usize,
+    right: usize,
+    died: usize,
+    taken: usize,
+}
+
+impl std::ops::AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        self.events += other.events;
+        self.recycles += other.recycles;
+        self.requests += other.requests;
+        self.right += other.right;
+        self.died += other.died;
+        self.taken += other.taken;
+    }
+}
+
 impl Account {
     /// Panics unless every request was answered right, or ran in a killed process and ended with it; and none ran twice.
     #[track_caller]
-    fn balance(&self, name: &str, taken_per_worker: usize, happened: &str) {
+    fn balance(&self, name: &str, taken_per_worker: usize, happened: &str) -> Sum {
         let died_with =
             |pid: &(u32, u32)| self.killed.contains(&pid.0) || self.killed.contains(&pid.1);
         let (mut right, mut died, mut taken) = (0, 0, 0);
@@ -217,6 +244,13 @@ impl Account {
         assert!(lost.is_empty(), "{summary}\n{}", lost.join("\n"));
         assert!(taken <= workers * taken_per_worker, "{summary}");
         assert!(right > self.entries.len() / 2, "{summary}");
+        Sum {
+            requests: self.entries.len(),
+            right,
+            died,
+            taken,
+            ..Sum::default()
+        }
     }
 }
 
@@ -226,9 +260,26 @@ fn everything_happens(name: &str, kind: &'static str, target: &str) {
         return;
     }
     let events = events();
+    let mut sum = Sum::default();
+    while sum.events < events {
+        let rounds = ROUNDS_PER_SERVER.min(events - sum.events);
+        sum += one_server(name, kind, target, rounds);
+    }
+    if events > ROUNDS_PER_SERVER {
+        let worker_kills = if kind == "processes" { events } else { 0 };
+        harness::tell(&format!(
+            "{name}, all of it: {events} HUP, TTIN, TTOU and host kills, {worker_kills} worker kills, {} recycles; \
+             {} requests, {} right, {} died with their worker, {} as it took them, 0 lost",
+            sum.recycles, sum.requests, sum.right, sum.died, sum.taken
+        ));
+    }
+}
+
+/// So many rounds of every event.
+fn one_server(name: &str, kind: &'static str, target: &str, rounds: usize) -> Sum {
     let mut run = Run::start(kind, target, MAX_REQUESTS);
     let started = Instant::now();
-    for round in 0..events {
+    for round in 0..rounds {
         run.timetable.wait_requests(30);
         run.reload((round % DOUBLE == 1).then(|| round as u64 * 13 % GAP_MAX));
         run.resize();
@@ -241,18 +292,27 @@ fn everything_happens(name: &str, kind: &'static str, target: &str) {
             run.timetable.wait_requests(30);
         }
         run.kill_host();
+        if round % ROUNDS_PER_LINE == ROUNDS_PER_LINE - 1 {
+            harness::tell(&format!(
+                "{name}: round {} of {rounds}, {} recycles and {} requests in {} s",
+                round + 1,
+                run.recycled(),
+                run.timetable.begun(),
+                started.elapsed().as_secs()
+            ));
+        }
     }
     // One after another: each has its own patience.
-    for count in run.recycled()..events {
+    for count in run.recycled()..rounds {
         eventually("workers are recycled", || {
             (run.recycled() > count).then_some(())
         });
     }
     run.timetable.wait_requests(30);
+    let recycles = run.recycled();
     let happened = format!(
-        "{events} HUP, TTIN, TTOU and host kills, {} worker kills, {} recycles in {} s",
-        if kind == "processes" { events } else { 0 },
-        run.recycled(),
+        "{rounds} HUP, TTIN, TTOU and host kills, {} worker kills, {recycles} recycles in {} s",
+        if kind == "processes" { rounds } else { 0 },
         started.elapsed().as_secs()
     );
     let taken = if target.ends_with("asgi") {
@@ -260,7 +320,11 @@ fn everything_happens(name: &str, kind: &'static str, target: &str) {
     } else {
         1
     };
-    run.settle().balance(name, taken, &happened);
+    Sum {
+        events: rounds,
+        recycles,
+        ..run.settle().balance(name, taken, &happened)
+    }
 }
 
 /// More generations than have seats side by side, each with a request that does not end before they are all there.

@@ -101,12 +101,15 @@ impl Timetable {
         }
     }
 
+    /// How many requests a client has taken up so far.
+    pub fn begun(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// Waits until this many more requests are on their way.
     pub fn wait_requests(&self, count: u64) {
-        let aim = self.next.load(Ordering::Relaxed) + count;
-        super::eventually("requests come", || {
-            (self.next.load(Ordering::Relaxed) >= aim).then_some(())
-        });
+        let aim = self.begun() + count;
+        super::eventually("requests come", || (self.begun() >= aim).then_some(()));
     }
 
     /// The account: an entry for every number from 0 on.
