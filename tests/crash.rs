@@ -39,11 +39,8 @@ fn get(target: &str) -> String {
 
 /// Waits for a page's mark and returns its text: the pid of the worker.
 fn started(server: &Server, name: &str) -> u32 {
-    let path = server.dir().path().join(format!("{name}.started"));
-    eventually(name, || {
-        path.exists()
-            .then(|| std::fs::read_to_string(&path).unwrap().parse().unwrap())
-    })
+    let mark = server.dir().wait(&format!("{name}.started"));
+    mark.parse().unwrap()
 }
 
 /// The number of workers that can take requests, counted by requests that block.
@@ -343,14 +340,12 @@ fn an_app_that_dies_while_imported_is_tried_again_without_a_spin() {
         .kind("processes")
         .workers(1);
     let (server, _ready) = setup.launch();
-    eventually("it died once", || {
-        server.dir().path().join("died").exists().then_some(())
-    });
+    server.dir().wait("died");
     // One more death shows that it is tried again; the processor time shows that it does not spin.
-    std::fs::remove_file(server.dir().path().join("died")).unwrap();
+    server.dir().forget("died");
     if process::alive(server.pid()) {
         let ended = eventually("it is tried again, or the start is given up", || {
-            let again = server.dir().path().join("died").exists();
+            let again = server.dir().has("died");
             let ended = !process::alive(server.pid());
             (again || ended).then_some(ended)
         });

@@ -5,40 +5,22 @@
 
 mod harness;
 
-use harness::{Client, Server, Setup, eventually, python, shared, skipped};
+use harness::{Client, PerKind, Server, Setup, eventually, shared_by_kind};
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
 fn servers() -> Vec<&'static Server> {
-    static PROCESSES: OnceLock<Server> = OnceLock::new();
-    static INTERPRETERS: OnceLock<Server> = OnceLock::new();
-    let setup = |kind: &'static str| {
-        move || {
-            Setup::app("basic:application")
-                .kind(kind)
-                .workers(3)
-                .option("--rings", "2")
-        }
-    };
-    let mut servers = vec![shared(&PROCESSES, setup("processes"))];
-    if python::has_interpreters() {
-        servers.push(shared(&INTERPRETERS, setup("interpreters")));
-    } else {
-        skipped("interpreters need CPython 3.13 or newer");
-    }
-    servers
+    static SERVERS: PerKind = [const { OnceLock::new() }; 2];
+    shared_by_kind(&SERVERS, |kind| {
+        Setup::app("basic:application")
+            .kind(kind)
+            .workers(3)
+            .option("--rings", "2")
+    })
 }
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
-}
-
-fn exists(server: &Server, name: &str) -> bool {
-    server.dir().path().join(name).exists()
-}
-
-fn wait_for(server: &Server, name: &str) {
-    eventually(name, || exists(server, name).then_some(()));
 }
 
 fn pattern(size: usize) -> Vec<u8> {
@@ -194,7 +176,7 @@ fn a_busy_worker_keeps_nobody_waiting_while_another_is_free() {
         let mut busy: Vec<Client> = (0..2).map(|_| server.client()).collect();
         for (number, each) in busy.iter_mut().enumerate() {
             each.send(get(&format!("/block/busy-{number}")));
-            wait_for(server, &format!("busy-{number}.started"));
+            server.dir().wait(&format!("busy-{number}.started"));
         }
         for _ in 0..10 {
             client.get("/hello").expect(200);
@@ -215,7 +197,7 @@ fn all_workers_work() {
         }
         // All three run at the same time, or this would never come.
         for number in 0..3 {
-            wait_for(server, &format!("all-{number}.started"));
+            server.dir().wait(&format!("all-{number}.started"));
         }
         for (number, client) in clients.iter_mut().enumerate() {
             server.dir().write(&format!("all-{number}.go"), "");
@@ -229,7 +211,7 @@ fn a_client_that_leaves_the_queue_never_reaches_the_app() {
     let server = Setup::app("basic:application").workers(1).start();
     let mut running = server.client();
     running.send(get("/block/first"));
-    wait_for(&server, "first.started");
+    server.dir().wait("first.started");
     let mut leaver = server.client();
     leaver.send(get("/block/left"));
     let mut stayer = server.client();
@@ -246,7 +228,7 @@ fn a_client_that_leaves_the_queue_never_reaches_the_app() {
     running.response().expect(200);
     stayer.response().expect(200);
     assert!(
-        !exists(&server, "left.started"),
+        !server.dir().has("left.started"),
         "the app ran for a client that had left"
     );
 }
@@ -258,7 +240,7 @@ fn a_client_that_leaves_a_running_stream_closes_the_iterable() {
         client.send(get("/endless/gone"));
         client.wait_bytes(200_000);
         drop(client);
-        wait_for(server, "gone.closed");
+        server.dir().wait("gone.closed");
         server.get("/hello").expect(200);
     }
 }
@@ -278,7 +260,7 @@ fn a_stream_waits_for_its_client() {
         let after = harness::process::resident_kib(edge);
         assert!(after < before + 64 * 1024, "{before} KiB -> {after} KiB");
         drop(client);
-        wait_for(server, "paused.closed");
+        server.dir().wait("paused.closed");
     }
 }
 

@@ -161,10 +161,7 @@ fn requests_that_wait_make_more_workers() {
     // The third is only started when there are three workers.
     wait_workers(&server, 3);
     for name in ["a", "b", "c"] {
-        let started = format!("{name}.started");
-        eventually("all run at once", || {
-            server.dir().path().join(&started).exists().then_some(())
-        });
+        server.dir().wait(&format!("{name}.started"));
         server.dir().write(&format!("{name}.go"), "");
     }
     for client in &mut clients {

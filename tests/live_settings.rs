@@ -48,7 +48,7 @@ fn asked(server: &Server, path: &str) -> Client {
 }
 
 fn has_started(server: &Server, name: &str) -> bool {
-    server.dir().path().join(format!("{name}.started")).exists()
+    server.dir().has(&format!("{name}.started"))
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::server::{HUP, TERM};
-use harness::{Client, Server, Setup, eventually, python};
+use harness::{Client, Server, Setup, python};
 use std::collections::BTreeSet;
 
 fn setup(kind: &str, workers: usize, threads: usize) -> Setup {
@@ -19,8 +19,7 @@ fn setup(kind: &str, workers: usize, threads: usize) -> Setup {
 fn begin(server: &Server, page: &str, name: &str) -> Client {
     let mut client = server.client();
     client.send(format!("GET /{page}/{name} HTTP/1.1\r\nHost: test\r\n\r\n"));
-    let mark = server.dir().path().join(format!("{name}.started"));
-    eventually(name, || mark.exists().then_some(()));
+    server.dir().wait(&format!("{name}.started"));
     client
 }
 
@@ -52,8 +51,7 @@ fn as_many_requests_run_as_there_are_threads() {
         let (_, mut first) = clients.remove(0);
         allow(&server, "a");
         first.response().expect(200);
-        let mark = server.dir().path().join("d.started");
-        eventually("the fourth runs", || mark.exists().then_some(()));
+        server.dir().wait("d.started");
         for name in ["b", "c", "d"] {
             allow(&server, name);
         }

@@ -3,7 +3,7 @@
 use crate::harness::Setup;
 use crate::harness::python;
 use crate::socket::{FINAL, TEXT, WebSocket};
-use crate::{forget, mark, ok, servers};
+use crate::{ok, servers};
 
 // The core.
 
@@ -43,12 +43,12 @@ fn a04_an_exception_is_logged_and_ends_the_connection_or_becomes_500() {
 #[test]
 fn a05_send_after_the_client_left_raises_an_oserror_that_is_not_logged() {
     for server in servers() {
-        forget(server, "a05");
+        server.dir().forget("a05");
         let mut client = server.client();
         client.send("GET /a05 HTTP/1.1\r\nHost: test\r\n\r\n");
         client.wait_text("begin");
         drop(client);
-        assert_eq!(mark(server, "a05"), "ConnectionAbortedError");
+        assert_eq!(server.dir().wait("a05"), "ConnectionAbortedError");
         ok("/a01");
         assert!(!server.log().contains("ConnectionAbortedError"));
     }

@@ -2,7 +2,7 @@
 
 use crate::harness::response::Framing;
 use crate::socket::handshake;
-use crate::{forget, mark, servers, source};
+use crate::{servers, source};
 
 // Extensions.
 
@@ -27,9 +27,9 @@ fn a30_pathsend_sends_a_file_by_its_path() {
             (response.framing, response.text()),
             (Framing::Length, source())
         );
-        forget(server, "a30_missing");
+        server.dir().forget("a30_missing");
         assert_eq!(server.get("/a30_missing").status, 500);
-        assert_eq!(mark(server, "a30_missing"), "raised");
+        assert_eq!(server.dir().wait("a30_missing"), "raised");
     }
 }
 

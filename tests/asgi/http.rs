@@ -2,7 +2,7 @@
 
 use crate::harness::eventually;
 use crate::harness::response::Framing;
-use crate::{forget, mark, servers};
+use crate::servers;
 
 #[test]
 fn a09_bodies_arrive_unchunked_and_in_pieces() {
@@ -32,16 +32,16 @@ fn a09_bodies_arrive_unchunked_and_in_pieces() {
 #[test]
 fn a10_receive_waits_and_then_says_that_it_is_over() {
     for server in servers() {
-        forget(server, "a10");
+        server.dir().forget("a10");
         assert_eq!(server.get("/a10").expect(200).text(), "ok");
-        assert_eq!(mark(server, "a10"), "after the response");
-        forget(server, "a10_leaves.begun");
-        forget(server, "a10_leaves");
+        assert_eq!(server.dir().wait("a10"), "after the response");
+        server.dir().forget("a10_leaves.begun");
+        server.dir().forget("a10_leaves");
         let mut client = server.client();
         client.send("GET /a10_leaves HTTP/1.1\r\nHost: test\r\n\r\n");
-        mark(server, "a10_leaves.begun");
+        server.dir().wait("a10_leaves.begun");
         drop(client);
-        assert_eq!(mark(server, "a10_leaves"), "seen");
+        assert_eq!(server.dir().wait("a10_leaves"), "seen");
     }
 }
 
@@ -87,7 +87,7 @@ fn a13_send_waits_for_a_client_that_does_not_read() {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0)
         };
-        forget(server, "a13");
+        server.dir().forget("a13");
         let mut client = server.client();
         client.send("GET /a13 HTTP/1.1\r\nHost: test\r\n\r\n");
         client.wait_text("HTTP/1.1 200");
@@ -109,7 +109,7 @@ fn a13_send_waits_for_a_client_that_does_not_read() {
 fn a13_each_event_is_there_before_the_next_is_made() {
     for server in servers() {
         for number in 0..3 {
-            forget(server, &format!("seen{number}"));
+            server.dir().forget(&format!("seen{number}"));
         }
         let mut client = server.client();
         client.send("GET /clock HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -142,7 +142,7 @@ fn a14_what_comes_after_the_end_is_ignored() {
 #[test]
 fn a15_a33_trailers_follow_for_clients_that_take_them() {
     for server in servers() {
-        forget(server, "trailers");
+        server.dir().forget("trailers");
         let mut client = server.client();
         client
             .send("GET /trailers HTTP/1.1\r\nHost: test\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
@@ -159,7 +159,7 @@ fn a15_a33_trailers_follow_for_clients_that_take_them() {
             "{rest}"
         );
         client.expect_open();
-        assert_eq!(mark(server, "trailers"), "sent");
+        assert_eq!(server.dir().wait("trailers"), "sent");
         let without = server.get("/trailers").expect(200);
         assert_eq!(without.text(), "ok");
         assert!(without.header("x-sum").is_none());

@@ -2,7 +2,7 @@
 
 use crate::harness::Setup;
 use crate::harness::python;
-use crate::{mark, setup};
+use crate::setup;
 
 // The lifespan.
 
@@ -35,7 +35,7 @@ fn a25_nothing_is_accepted_before_the_startup_is_complete() {
     for kind in python::kinds() {
         let server = with_lifespan(kind, "slow").start();
         assert_eq!(server.get("/a01").expect(200).text(), "ok");
-        assert!(server.dir().path().join("slow-startup").exists());
+        assert!(server.dir().has("slow-startup"));
     }
 }
 
@@ -59,7 +59,7 @@ fn a27_shutdown_comes_after_the_last_request_and_is_waited_for() {
         let mut server = setup(kind).start();
         let mut client = server.client();
         client.send("GET /a27 HTTP/1.1\r\nHost: test\r\n\r\n");
-        mark(&server, "a27.begun");
+        server.dir().wait("a27.begun");
         server.signal(crate::harness::server::TERM);
         assert_eq!(client.response().expect(200).text(), "ok");
         assert!(server.wait().success());

@@ -16,8 +16,7 @@ mod socket;
 mod time;
 mod websockets;
 
-use harness::{Server, Setup, eventually, python, shared, skipped};
-use std::path::PathBuf;
+use harness::{PerKind, Server, Setup, shared_by_kind};
 use std::sync::OnceLock;
 
 fn setup(kind: &str) -> Setup {
@@ -28,15 +27,8 @@ fn setup(kind: &str) -> Setup {
 
 /// One server of each kind that the test's Python can do, shared by all tests here.
 fn servers() -> Vec<&'static Server> {
-    static PROCESSES: OnceLock<Server> = OnceLock::new();
-    static INTERPRETERS: OnceLock<Server> = OnceLock::new();
-    let mut servers = vec![shared(&PROCESSES, || setup("processes"))];
-    if python::has_interpreters() {
-        servers.push(shared(&INTERPRETERS, || setup("interpreters")));
-    } else {
-        skipped("interpreters need CPython 3.13 or newer");
-    }
-    servers
+    static SERVERS: PerKind = [const { OnceLock::new() }; 2];
+    shared_by_kind(&SERVERS, setup)
 }
 
 /// The page must say "ok".
@@ -45,19 +37,6 @@ fn ok(target: &str) {
     for server in servers() {
         assert_eq!(server.get(target).expect(200).text(), "ok", "{target}");
     }
-}
-
-/// Waits for a mark that the application leaves.
-fn mark(server: &Server, name: &str) -> String {
-    let path: PathBuf = server.dir().path().join(name);
-    eventually(name, || {
-        path.exists()
-            .then(|| std::fs::read_to_string(&path).unwrap())
-    })
-}
-
-fn forget(server: &Server, name: &str) {
-    std::fs::remove_file(server.dir().path().join(name)).ok();
 }
 
 fn source() -> String {

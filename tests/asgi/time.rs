@@ -1,7 +1,7 @@
 //! Requests over their time, and loops that are blocked.
 
 use crate::harness::python;
-use crate::{mark, setup};
+use crate::setup;
 
 // What else is promised.
 
@@ -10,7 +10,7 @@ fn a_request_over_its_time_is_cancelled() {
     for kind in python::kinds() {
         let server = setup(kind).option("--timeout", "1").start();
         assert_eq!(server.get("/sleeps").status, 504);
-        assert_eq!(mark(&server, "sleeps"), "cancelled");
+        assert_eq!(server.dir().wait("sleeps"), "cancelled");
         server.wait_log("ran over its time and is cancelled");
         assert_eq!(server.get("/a01").expect(200).text(), "ok");
     }
@@ -22,7 +22,7 @@ fn a_blocked_loop_is_given_nothing_while_another_is_free() {
         let server = setup(kind).workers(2).start();
         let mut client = server.client();
         client.send("GET /blocks HTTP/1.1\r\nHost: test\r\n\r\n");
-        mark(&server, "blocks");
+        server.dir().wait("blocks");
         for _ in 0..20 {
             assert_eq!(server.get("/a01").expect(200).text(), "ok");
         }

@@ -1,18 +1,18 @@
 //! WebSockets from handshake to close (A16 to A22).
 
+use crate::servers;
 use crate::socket::{BINARY, CLOSE, FINAL, PING, PONG, TEXT, WebSocket, handshake};
-use crate::{forget, mark, servers};
 
 // WebSockets.
 
 #[test]
 fn a16_the_handshake_waits_for_the_application_and_403_refuses() {
     for server in servers() {
-        forget(server, "slow-accept");
-        forget(server, "accept-now");
+        server.dir().forget("slow-accept");
+        server.dir().forget("accept-now");
         let mut client = server.client();
         client.send(handshake("/slow-accept", ""));
-        mark(server, "slow-accept");
+        server.dir().wait("slow-accept");
         assert_eq!(server.get("/a01").text(), "ok");
         server.dir().write("accept-now", "");
         assert!(client.take_head().starts_with("HTTP/1.1 101 "));
@@ -116,7 +116,7 @@ fn a20_disconnect_tells_code_and_reason() {
             ("/left3", None, "1006  ConnectionAbortedError"),
         ] {
             let name = format!("left.{}", &path[1..]);
-            forget(server, &name);
+            server.dir().forget(&name);
             let mut socket = WebSocket::open(server, path);
             socket.frame(FINAL | TEXT, b"x").message();
             if let Some(close) = close {
@@ -124,7 +124,7 @@ fn a20_disconnect_tells_code_and_reason() {
                 assert_eq!(socket.next().0, FINAL | CLOSE);
             }
             drop(socket);
-            assert_eq!(mark(server, &name), seen);
+            assert_eq!(server.dir().wait(&name), seen);
         }
         assert!(!server.log().contains("ConnectionAbortedError"));
     }

@@ -25,7 +25,7 @@ pub mod timetable;
 
 pub use client::Client;
 pub use response::Response;
-pub use server::{Server, Setup, shared};
+pub use server::{PerKind, Server, Setup, shared, shared_by_kind};
 pub use temp::TempDir;
 
 use std::io::Write;
@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `look` finds something; panics with `what` when it never does.
+#[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

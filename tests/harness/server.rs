@@ -476,3 +476,17 @@ impl Drop for Server {
 pub fn shared(cell: &'static OnceLock<Server>, setup: impl FnOnce() -> Setup) -> &'static Server {
     cell.get_or_init(|| setup().start())
 }
+
+/// A place for a server of each kind of workers.
+pub type PerKind = [OnceLock<Server>; 2];
+
+/// A server of each kind that the test's Python can do, shared like [`shared`].
+pub fn shared_by_kind(
+    cells: &'static PerKind,
+    setup: impl Fn(&str) -> Setup,
+) -> Vec<&'static Server> {
+    let kinds = super::python::kinds().iter().zip(cells);
+    kinds
+        .map(|(kind, cell)| shared(cell, || setup(kind)))
+        .collect()
+}

@@ -43,6 +43,21 @@ impl TempDir {
         file.set_modified(then).expect("its time can be set");
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
+    /// Waits for a mark that an application leaves; returns what it says.
+    #[track_caller]
+    pub fn wait(&self, name: &str) -> String {
+        super::eventually(name, || self.has(name).then(|| self.read(name)))
+    }
+
+    /// So that a mark can be waited for again.
+    pub fn forget(&self, name: &str) {
+        std::fs::remove_file(self.path.join(name)).ok();
+    }
+
     pub fn read(&self, name: &str) -> String {
         let bytes = std::fs::read(self.path.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -208,5 +208,5 @@ fn a_smuggled_request_is_never_served() {
         client.send(request).response().expect(400);
         client.expect_close();
     }
-    assert!(!server().dir().path().join("smuggled.started").exists());
+    assert!(!server().dir().has("smuggled.started"));
 }

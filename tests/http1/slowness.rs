@@ -34,7 +34,7 @@ fn a_slow_body_costs_no_worker() {
         assert_eq!(response.status, 408);
     }
     slow.expect_close();
-    assert!(!hasty().dir().path().join("slow-body.started").exists());
+    assert!(!hasty().dir().has("slow-body.started"));
 }
 
 #[test]
@@ -51,8 +51,7 @@ fn a_client_that_never_reads_is_dropped_and_costs_no_worker() {
     let mut client = server.client();
     client.send(get("/endless/never-read"));
     // The app goes on until nothing fits any more; then the write timeout ends it.
-    let path = server.dir().path().join("never-read.closed");
-    crate::harness::eventually("the iterable is closed", || path.exists().then_some(()));
+    server.dir().wait("never-read.closed");
     server.get("/hello").expect(200);
 }
 

@@ -1,13 +1,13 @@
 //! `close()` of the iterable, whatever happens (W24, W25).
 
 use crate::harness::python;
-use crate::{breaks_off, is_error, mark, ok, servers, setup};
+use crate::{breaks_off, is_error, ok, servers, setup};
 
 #[test]
 fn w24_close_is_called_at_the_end() {
     for server in servers() {
         assert_eq!(server.get("/w24/end/end").expect(200).text(), "onetwo");
-        assert_eq!(mark(server, "end.closed"), "1 True");
+        assert_eq!(server.dir().wait("end.closed"), "1 True");
     }
 }
 
@@ -15,10 +15,10 @@ fn w24_close_is_called_at_the_end() {
 fn w24_close_is_called_after_an_error() {
     for server in servers() {
         breaks_off(server, "/w24/error/error");
-        assert_eq!(mark(server, "error.closed"), "1 True");
+        assert_eq!(server.dir().wait("error.closed"), "1 True");
         server.wait_log("w24 raised on purpose");
         breaks_off(server, "/w24/bad_block/bad-block");
-        assert_eq!(mark(server, "bad-block.closed"), "1 True");
+        assert_eq!(server.dir().wait("bad-block.closed"), "1 True");
     }
 }
 
@@ -26,7 +26,7 @@ fn w24_close_is_called_after_an_error() {
 fn w24_close_is_called_where_start_response_never_was() {
     for server in servers() {
         is_error(server.get("/w24/early/early"));
-        assert!(mark(server, "early.closed").starts_with("1 "));
+        assert!(server.dir().wait("early.closed").starts_with("1 "));
     }
 }
 
@@ -37,7 +37,7 @@ fn w24_close_is_called_for_head() {
             .client()
             .request("HEAD", "/w24/end/head", "", b"")
             .expect(200);
-        assert!(mark(server, "head.closed").starts_with("1 "));
+        assert!(server.dir().wait("head.closed").starts_with("1 "));
     }
 }
 
@@ -48,7 +48,7 @@ fn w24_close_is_called_when_the_length_is_reached() {
             server.get("/w24/too_long/too-long").expect(200).text(),
             "one"
         );
-        assert!(mark(server, "too-long.closed").starts_with("1 "));
+        assert!(server.dir().wait("too-long.closed").starts_with("1 "));
     }
 }
 
@@ -59,7 +59,7 @@ fn w24_close_is_called_when_the_client_leaves() {
         client.send("GET /w24/client_leaves/leaves HTTP/1.1\r\nHost: test\r\n\r\n");
         client.wait_bytes(100_000);
         drop(client);
-        mark(server, "leaves.closed");
+        server.dir().wait("leaves.closed");
     }
 }
 
@@ -108,7 +108,7 @@ fn w25_no_other_attribute_of_the_iterable_is_used() {
     ok("/w25/tuple");
     for server in servers() {
         assert!(
-            !server.dir().path().join("w25.asked").exists(),
+            !server.dir().has("w25.asked"),
             "asked for {}",
             server.dir().read("w25.asked")
         );

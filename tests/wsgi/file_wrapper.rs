@@ -1,6 +1,6 @@
 //! `wsgi.file_wrapper` (W36 to W41).
 
-use crate::{breaks_off, mark, ok, servers, source};
+use crate::{breaks_off, ok, servers, source};
 
 #[test]
 fn w36_file_wrapper_sends_the_file() {
@@ -40,7 +40,7 @@ fn w37_the_wrapper_closes_what_can_be_closed() {
     ok("/w37/has_close");
     for server in servers() {
         assert_eq!(server.get("/w37/closes/w37").expect(200).text(), source());
-        mark(server, "w37.closed");
+        server.dir().wait("w37.closed");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lengths, line ends, errors and answers without a body (W26 to W35).
 
 use crate::harness::response::Framing;
-use crate::{breaks_off, is_error, mark, ok, servers};
+use crate::{breaks_off, is_error, ok, servers};
 
 #[test]
 fn w26_one_block_gets_a_content_length() {
@@ -60,7 +60,7 @@ fn w28_no_more_than_content_length_is_sent() {
         assert_eq!(client.get("/w28/too_many/many").expect(200).text(), "12345");
         client.expect_open();
         assert!(
-            !server.dir().path().join("many.went-on").exists(),
+            !server.dir().has("many.went-on"),
             "iterated beyond the length"
         );
         assert_eq!(
@@ -68,7 +68,7 @@ fn w28_no_more_than_content_length_is_sent() {
             "12345"
         );
         assert_ne!(
-            mark(server, "write.refused"),
+            server.dir().wait("write.refused"),
             "None",
             "write() takes more than the length"
         );
@@ -176,7 +176,7 @@ fn w34_head_runs_the_app_and_drops_the_body() {
         let mut client = server.client();
         let response = client.request("HEAD", "/w34/head/w34", "", b"").expect(200);
         assert_eq!(response.header("content-length"), Some("5"));
-        assert_eq!(mark(server, "w34.method"), "HEAD");
+        assert_eq!(server.dir().wait("w34.method"), "HEAD");
         client
             .request("HEAD", "/w34/head_no_length", "", b"")
             .expect(200);

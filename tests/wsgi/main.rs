@@ -14,7 +14,7 @@ mod file_wrapper;
 mod framing;
 mod input;
 
-use harness::{Response, Server, Setup, eventually, python, shared, skipped};
+use harness::{PerKind, Response, Server, Setup, shared, shared_by_kind};
 use std::sync::OnceLock;
 
 fn setup(kind: &str) -> Setup {
@@ -28,28 +28,20 @@ fn setup(kind: &str) -> Setup {
 
 /// One server of each kind that the test's Python can do, and one with several threads, shared by all tests here.
 fn servers() -> Vec<&'static Server> {
-    static PROCESSES: OnceLock<Server> = OnceLock::new();
+    static SERVERS: PerKind = [const { OnceLock::new() }; 2];
     static THREADS: OnceLock<Server> = OnceLock::new();
-    static INTERPRETERS: OnceLock<Server> = OnceLock::new();
-    let mut servers = vec![shared(&PROCESSES, || setup("processes"))];
+    let mut servers = shared_by_kind(&SERVERS, setup);
     servers.push(shared(&THREADS, || {
         let setup = setup("processes").option("--threads", "3");
         setup.also("--env", "THREADS=3")
     }));
-    if python::has_interpreters() {
-        servers.push(shared(&INTERPRETERS, || setup("interpreters")));
-    } else {
-        skipped("interpreters need CPython 3.13 or newer");
-    }
     servers
 }
 
 /// The page must say "ok".
 #[track_caller]
 fn ok(target: &str) {
-    for server in servers() {
-        assert_eq!(server.get(target).expect(200).text(), "ok", "{target}");
-    }
+    ok_with("GET", target, "", b"");
 }
 
 #[track_caller]
@@ -61,15 +53,6 @@ fn ok_with(method: &str, target: &str, headers: &str, body: &[u8]) {
             .expect(200);
         assert_eq!(response.text(), "ok", "{target}");
     }
-}
-
-/// Waits for a mark that the page leaves in the server's directory.
-fn mark(server: &Server, name: &str) -> String {
-    let path = server.dir().path().join(name);
-    eventually(name, || {
-        path.exists()
-            .then(|| std::fs::read_to_string(&path).unwrap())
-    })
 }
 
 fn source() -> String {
