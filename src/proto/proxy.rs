@@ -4,6 +4,7 @@
 //! Invariant: strict; what begins like a header and is none is refused, since the next bytes could be anybody's.
 
 use crate::reject::Reject;
+use crate::text::decimal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Which versions a listener takes.
@@ -94,9 +95,9 @@ fn line(bytes: &[u8]) -> Parse {
 
 /// Decimal, without signs and leading zeros.
 fn port(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let plain = plain && (text == "0" || !text.starts_with('0'));
-    plain.then(|| text.parse().ok()).flatten()
+    let plain = text == "0" || !text.starts_with('0');
+    let number = decimal(text.as_bytes()).filter(|_| plain)?;
+    number.try_into().ok()
 }
 
 fn binary(bytes: &[u8]) -> Parse {
