@@ -73,10 +73,9 @@ impl Ranges {
                 last: range.last.max(other.last),
             };
             place = place.min(index);
+            // Those passed by are still far: they are far from both, and no gap that is filled has room for one.
             self.list.copy_within(index + 1..self.count, index);
             self.count -= 1;
-            // The range has grown: look at the others again.
-            index = 0;
         }
         if self.count == PARTS_MAX {
             return false;
