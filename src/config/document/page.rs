@@ -110,4 +110,22 @@ mod tests {
             assert!(page.contains(&format!("| `{key}` |")), "{key}");
         }
     }
+
+    /// Every key of a location stands in the page on static files, in an example that is right.
+    #[test]
+    fn the_examples_of_a_location_are_right_and_show_every_key() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/static-files.md");
+        let page = std::fs::read_to_string(path).expect("a page");
+        let blocks: Vec<_> = page.split("```toml\n").skip(1).collect();
+        let examples = blocks.iter().filter_map(|block| block.split("```").next());
+        let mut shown = String::new();
+        for example in examples {
+            let document = super::super::read(example, "example", std::path::Path::new("/d"));
+            assert!(document.is_ok(), "{:?}", document.err());
+            shown += example;
+        }
+        for key in LOCATION {
+            assert!(shown.contains(key.name), "{}", key.name);
+        }
+    }
 }
