@@ -146,6 +146,25 @@ fn an_installed_command_serves_with_nothing_else() {
     }
 }
 
+/// What is installed is a release build, which the other tests are not: there every word once asked for the status.
+#[test]
+fn an_installed_command_reloads_when_it_is_told_to() {
+    let Some(wheel) = wheel() else { return };
+    let environment = Environment::of(&python::python(), wheel);
+    let server = Setup::installed(&environment.command(), "basic").start();
+    let socket = server.dir().path().join("control.sock");
+    let ask = |word: &str| {
+        let mut command = Command::new(environment.path("bin/ringgate"));
+        output(command.arg(word).arg("--control-socket").arg(&socket))
+    };
+    assert!(ask("status").contains("generation 1: serving"));
+    assert_eq!(
+        ask("reload").trim(),
+        "every application runs its new generation"
+    );
+    assert!(ask("status").contains("generation 2: serving"));
+}
+
 #[test]
 fn every_python_takes_the_same_wheel() {
     let Some(wheel) = wheel() else { return };

@@ -58,13 +58,20 @@ pub fn parse(
 ) -> Result<Invocation, Mistake> {
     match arguments.split_first() {
         Some((first, [])) if first == "edge" => Ok(Invocation::Edge),
-        Some((first, rest)) if first == "status" => ask(help::status(), rest, outside, around),
-        Some((first, rest)) if first == "reload" => ask(help::reload(), rest, outside, around),
+        Some((first, rest)) if first == "status" => {
+            ask(help::status(), rest, outside, around, |socket, matches| {
+                let json = matches.get_flag("json");
+                Invocation::Status { socket, json }
+            })
+        }
+        Some((first, rest)) if first == "reload" => {
+            ask(help::reload(), rest, outside, around, |socket, _| {
+                Invocation::Reload { socket }
+            })
+        }
         Some((first, rest)) if first == "upgrade" => {
-            let invocation = ask(help::upgrade(), rest, outside, around)?;
-            Ok(match invocation {
-                Invocation::Reload { socket } => Invocation::Upgrade { socket },
-                other => other,
+            ask(help::upgrade(), rest, outside, around, |socket, _| {
+                Invocation::Upgrade { socket }
             })
         }
         Some((first, rest)) if first == "check" => {
@@ -288,6 +295,7 @@ fn ask(
     arguments: &[String],
     outside: &Outside<'_>,
     around: &Surroundings,
+    invocation: impl Fn(PathBuf, &ArgMatches) -> Invocation,
 ) -> Result<Invocation, Mistake> {
     let matches = match matches(command, arguments)? {
         Ok(matches) => matches,
@@ -311,14 +319,7 @@ fn ask(
         Some(path) => value::absolute(path, raw.base("control-socket", &around.cwd)),
         None => default_control_socket(around),
     };
-    // Only `status` has the flag.
-    Ok(match matches.try_get_one::<bool>("json") {
-        Ok(json) => Invocation::Status {
-            socket,
-            json: json == Some(&true),
-        },
-        Err(_) => Invocation::Reload { socket },
-    })
+    Ok(invocation(socket, &matches))
 }
 
 /// The matches, or a help page to print.

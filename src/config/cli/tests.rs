@@ -109,6 +109,11 @@ fn subcommands() {
     );
     let socket = "/run/ringgate.sock".into();
     assert_eq!(run("reload"), Ok(Invocation::Reload { socket }));
+    let socket = "/srv/x".into();
+    assert_eq!(
+        run("upgrade --control x"),
+        Ok(Invocation::Upgrade { socket })
+    );
     assert!(matches!(
         run("status:application"),
         Ok(Invocation::Serve(_))
