@@ -185,7 +185,6 @@ fn unsafe_has_an_address() {
         "src/uring/",
         "src/shm/",
         "src/apphost/ffi/",
-        "src/apphost/ffi.rs",
         "bench/",
     ];
     let mut faults = Vec::new();

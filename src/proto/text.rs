@@ -91,14 +91,6 @@ pub fn append_decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[first..]);
 }
 
-/// Appends `number` in lower-case hexadecimal without leading zeros.
-pub fn append_hex(out: &mut Vec<u8>, number: u64) {
-    let digits = (64 - (number | 1).leading_zeros()).div_ceil(4);
-    for place in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(number >> (4 * place) & 15) as usize]);
-    }
-}
-
 /// The bytes behind base64 (RFC 4648 section 4), with or without its padding; `None` for what is none.
 pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.strip_suffix(b"=").unwrap_or(text);
@@ -206,9 +198,6 @@ mod tests {
             let mut out = Vec::new();
             append_decimal(&mut out, number);
             assert_eq!(out, number.to_string().into_bytes());
-            out.clear();
-            append_hex(&mut out, number);
-            assert_eq!(out, format!("{number:x}").into_bytes());
         }
     }
 

@@ -11,8 +11,6 @@ pub const FIXED_BYTES: usize = 80;
 const MAGIC: u16 = 0x5247;
 const HEADER_PREFIX_BYTES: usize = 8;
 
-/// The edge has already sent `100 Continue` (or the client never asked).
-pub const FLAG_CONTINUE_SENT: u16 = 1;
 /// The body came chunked; `content_length` is what the edge counted.
 pub const FLAG_CHUNKED: u16 = 2;
 /// The connection is encrypted: scheme `https`.

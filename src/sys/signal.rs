@@ -115,21 +115,12 @@ pub fn unblock_all() -> io::Result<()> {
 
 /// Makes a signal do nothing in this process, e.g. SIGHUP in a child whose parent acts upon it.
 pub fn ignore(signal: Signal) -> io::Result<()> {
-    set_handler(signal, libc::SIG_IGN)
-}
-
-/// Gives a signal its default action back.
-pub fn restore_default(signal: Signal) -> io::Result<()> {
-    set_handler(signal, libc::SIG_DFL)
-}
-
-fn set_handler(signal: Signal, handler: libc::sighandler_t) -> io::Result<()> {
     let number = NUMBERS
         .iter()
         .find(|(known, _)| *known == signal)
         .map_or(0, |(_, number)| *number);
-    // SAFETY: the handler is SIG_IGN or SIG_DFL, so no code of ours runs in signal context.
-    if unsafe { libc::signal(number, handler) } == libc::SIG_ERR {
+    // SAFETY: no code of ours runs in signal context.
+    if unsafe { libc::signal(number, libc::SIG_IGN) } == libc::SIG_ERR {
         return Err(io::Error::last_os_error());
     }
     Ok(())

@@ -135,15 +135,6 @@ impl<'b> Method<'b> {
             Method::Other(name) => name,
         }
     }
-
-    /// Whether a repeat does no harm (RFC 9110 9.2.2): what may be tried again after a worker died.
-    pub fn is_idempotent(&self) -> bool {
-        match self {
-            Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options => true,
-            Method::Other(name) => *name == "TRACE",
-            Method::Post | Method::Patch => false,
-        }
-    }
 }
 
 /// How the body that follows the head is delimited (RFC 9112 section 6).

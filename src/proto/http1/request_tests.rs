@@ -152,11 +152,6 @@ fn section_3_1_method() {
         assert_eq!(Method::of(name), method);
         assert_eq!(method.as_str(), name);
     }
-    assert!(
-        Method::Put.is_idempotent()
-            && !Method::Post.is_idempotent()
-            && !Method::Other("X").is_idempotent()
-    );
 }
 
 #[test]

@@ -39,11 +39,6 @@ impl Writer {
         }
     }
 
-    /// A message has begun and not ended.
-    pub fn is_within(&self) -> bool {
-        self.message.is_some()
-    }
-
     /// Whether the piece goes out as it is, behind the head that [`Writer::plain_head`] makes.
     pub fn is_plain(&self, bytes: usize, end: bool) -> bool {
         match &self.message {

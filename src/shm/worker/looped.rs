@@ -45,15 +45,6 @@ impl WorkerSeat {
         }
     }
 
-    /// Whether there is anything to do: cheap.
-    #[inline]
-    pub fn has_news(&self) -> bool {
-        let wake = &self.seat.record().wake.0;
-        !self.seat.segment.line().is_empty()
-            || wake.news.load(Ordering::SeqCst) != 0
-            || wake.drain.load(Ordering::SeqCst) != 0
-    }
-
     /// Ends the turn: about to wait in the loop's poll. With `claims` this worker may be picked for queued requests meanwhile.
     /// `get_up` must follow in any case. Once it drains, a drain is no news any more.
     pub fn lie_down(&mut self, claims: bool) -> Wake {
