@@ -6,7 +6,7 @@ mod harness;
 
 use harness::{Client, Server, Setup, TempDir, shared};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -139,6 +139,26 @@ fn every_size_around_the_thresholds_arrives_whole() {
             client.response().expect(200).body == pattern(size),
             "{size} pipelined"
         );
+    }
+}
+
+/// More than the sockets hold: a file that would leave at once leaves in part, and its rest before the next answer.
+#[test]
+fn a_reader_that_is_slower_than_the_answers_gets_them_whole() {
+    const ASKED: usize = 60;
+    let mut client = server().client();
+    for _ in 0..ASKED {
+        client.send("GET /static/middle.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        // One at a time: requests that come together are answered in another way.
+        let mut came = 0;
+        harness::eventually("what there is room for has come", || {
+            let before = std::mem::replace(&mut came, client.arrived());
+            (came > 0 && came == before).then_some(())
+        });
+    }
+    let middle = pattern(100_000);
+    for index in 0..ASKED {
+        assert!(client.response().expect(200).body == middle, "{index}");
     }
 }
 
@@ -306,6 +326,74 @@ fn directories_serve_their_index_or_redirect_to_the_slash() {
     );
     let refused = server().get("/static/bare/").status;
     assert!(matches!(refused, 403 | 404), "{refused}");
+}
+
+/// Files and directories of somebody else: as nginx has it, what may be entered is served from, and the rest is 403.
+#[test]
+fn what_may_not_be_read_is_403_and_what_may_be_entered_is_entered() {
+    let setup = Setup::bare();
+    let dir = setup.dir();
+    dir.write("files/open.txt", "open");
+    let root = dir.path().to_owned();
+    let mode = |path: &str, mode| {
+        let path = root.join(path);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in ["entered", "bare", "closed"] {
+        dir.write(&format!("files/{name}/x.txt"), "x");
+    }
+    dir.write("files/entered/index.html", "<p>index</p>");
+    dir.write("files/closed/index.html", "<p>index</p>");
+    dir.write("files/secret.txt", "secret");
+    mode("", 0o755);
+    mode("files/secret.txt", 0);
+    mode("files/entered", 0o311);
+    mode("files/bare", 0o311);
+    mode("files/closed", 0);
+    let files = root.join("files");
+    let config = dir.write(
+        "site.toml",
+        ["plain", "listed"]
+            .map(|name| {
+                format!(
+                    "[[server.location]]\npath = '/{name}'\ndir = '{}'\nautoindex = {}\n",
+                    files.display(),
+                    name == "listed"
+                )
+            })
+            .concat(),
+    );
+    let mut setup = setup.option("--config", config);
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        setup = setup.option("--user", "65534").option("--group", "65534");
+    }
+    let server = setup.start();
+    let mut client = server.client();
+    for location in ["/plain", "/listed"] {
+        for (path, status) in [
+            ("open.txt", 200),
+            ("secret.txt", 403),
+            ("entered", 301),
+            ("entered/", 200),
+            ("entered/x.txt", 200),
+            ("bare", 301),
+            ("bare/", 403),
+            ("bare/x.txt", 200),
+            ("bare/none", 404),
+            ("closed", 301),
+            ("closed/", 403),
+            ("closed/x.txt", 403),
+        ] {
+            // As found on the disk, then as remembered.
+            for _ in 0..2 {
+                let response = client.get(&format!("{location}/{path}"));
+                assert_eq!(response.status, status, "{location}/{path}");
+            }
+        }
+    }
+    for name in ["entered", "bare", "closed"] {
+        mode(&format!("files/{name}"), 0o755);
+    }
 }
 
 #[test]

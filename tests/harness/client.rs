@@ -137,6 +137,14 @@ impl Client {
         &self.reader.buffer
     }
 
+    /// Bytes that wait in the socket, unread; a few megabytes at most.
+    pub fn arrived(&self) -> usize {
+        match &self.reader.source {
+            Stream::Tcp(stream) => stream.peek(&mut vec![0; 8 << 20]).expect("bytes come"),
+            Stream::Unix(_) => 0,
+        }
+    }
+
     /// Takes this many bytes that no response is made of.
     #[track_caller]
     pub fn take_bytes(&mut self, count: usize) -> Vec<u8> {

@@ -7,6 +7,10 @@ pub fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(errno::ELOOP)
 }
 
+pub fn is_denied(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(errno::EACCES)
+}
+
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EMFILE | errno::ENFILE))
 }

@@ -8,7 +8,7 @@
 use super::cache::Found;
 use super::entry::{Absent, Content, Entry, MEMORY_FILE_BYTES_MAX, Source};
 use super::location::{Fixed, Location, Step};
-use super::refusal::{is_link, is_out_of_descriptors, refusal};
+use super::refusal::{is_denied, is_link, is_out_of_descriptors, refusal};
 use super::tag::is_settled;
 use super::{Files, errand};
 use config::Autoindex;
@@ -20,7 +20,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use sys::errno;
-use uring::fs::{Directory, File, Kind, OpenHow, Stat, Walk as Reach};
+use uring::fs::{Directory, File, Kind, OpenHow, Stat, Symlinks, Walk as Reach};
 
 /// What a path has come to.
 pub type Outcome = Result<Rc<Entry>, Absent>;
@@ -199,8 +199,9 @@ impl Walk<'_> {
         Ok(Seen::Nothing(404))
     }
 
+    /// By its name alone: what may be entered but not read is a directory too, and may have an index.
     async fn is_directory(&self, path: &[u8]) -> io::Result<bool> {
-        match self.open(path).await {
+        match self.open_as(path, directory_name).await {
             Ok((_, stat)) => Ok(stat.kind == Kind::Directory),
             Err(error) => refusal(error).map(|_| false),
         }
@@ -211,6 +212,9 @@ impl Walk<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let (file, stat) = match self.open(path).await {
                 Ok(opened) => opened,
+                Err(error) if is_denied(&error) && self.is_directory(path).await? => {
+                    return Ok(Seen::Directory);
+                }
                 Err(error) => return refusal(error).map(Seen::Nothing),
             };
             match stat.kind {
@@ -250,10 +254,7 @@ impl Walk<'_> {
         }
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         let name = CString::new(relative(&path[..end])).ok()?;
-        let how = OpenHow {
-            flags: OpenHow::root(Reach::CachedOnly).flags,
-            ..OpenHow::beneath(self.location().symlinks(), Reach::CachedOnly)
-        };
+        let how = directory_name(self.location().symlinks(), Reach::CachedOnly);
         let opened = self.directory.try_open_file(&name, &how);
         let stat = opened.ok()?.stat().ok()?;
         is_settled(&stat, uring::wall()).then_some(stat)
@@ -340,17 +341,25 @@ impl Walk<'_> {
     }
 
     async fn open(&self, path: &[u8]) -> io::Result<(File, Stat)> {
+        self.open_as(path, OpenHow::beneath).await
+    }
+
+    async fn open_as(
+        &self,
+        path: &[u8],
+        how: fn(Symlinks, Reach) -> OpenHow,
+    ) -> io::Result<(File, Stat)> {
         let relative = relative(path);
         // A NUL has been refused with the path already; here it would be no such file.
         let name = CString::new(relative).map_err(|_| io::ErrorKind::NotFound)?;
         let symlinks = self.location().symlinks();
         let opened = if self.waits {
             self.directory
-                .open_file(name, OpenHow::beneath(symlinks, Reach::MayBlock))
+                .open_file(name, how(symlinks, Reach::MayBlock))
                 .await
         } else {
             self.directory
-                .try_open_file(&name, &OpenHow::beneath(symlinks, Reach::CachedOnly))
+                .try_open_file(&name, &how(symlinks, Reach::CachedOnly))
         };
         let file = match opened {
             Ok(file) => file,
@@ -388,6 +397,14 @@ impl Walk<'_> {
         if Rc::ptr_eq(self.directory, &self.location().mount.directory()) {
             self.files.learn(self.mount, key, outcome);
         }
+    }
+}
+
+/// To name a directory below the location, without reading it.
+fn directory_name(symlinks: Symlinks, reach: Reach) -> OpenHow {
+    OpenHow {
+        flags: OpenHow::root(reach).flags,
+        ..OpenHow::beneath(symlinks, reach)
     }
 }
 
