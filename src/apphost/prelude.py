@@ -355,7 +355,9 @@ def speaks(app):
 
     call = app
     if inspect.isclass(app):
-        # Called with the scope alone; what it makes is called with the rest.
+        # What the call makes is awaited (endpoints of Starlette), called once more with the rest (ASGI 2), or iterated.
+        if hasattr(app, "__await__"):
+            return "asgi"
         return "asgi2" if inspect.iscoroutinefunction(getattr(app, "__call__", None)) else "wsgi"
     if not inspect.isroutine(app):
         call = getattr(type(app), "__call__", None)

@@ -142,7 +142,7 @@ fn files_are_handed_over() {
 
 #[test]
 fn the_kinds_of_applications_are_told_apart() {
-    const SHAPES: [(&str, &str); 6] = [
+    const SHAPES: [(&str, &str); 7] = [
         (
             "an ASGI 2 class",
             "
@@ -160,6 +160,16 @@ def app(scope):
     async def instance(receive, send):
         await answer(send)
     return instance
+",
+        ),
+        (
+            "a class whose instances are awaited",
+            "
+class app:
+    def __init__(self, scope, receive, send):
+        self.send = send
+    def __await__(self):
+        return answer(self.send).__await__()
 ",
         ),
         (
