@@ -4,6 +4,8 @@ Run once in every interpreter that serves an ASGI application. Nothing here is o
 """
 
 import asyncio
+import functools
+import io
 import os
 import selectors
 import stat
@@ -287,13 +289,38 @@ if sys.version_info < (3, 11):
         """None exist."""
 
 
+async def open_aside(path, opened):
+    """http.response.pathsend of a file whose opening may take time (a server's, a disk's that sleeps): a thread opens it, and the loop turns."""
+    try:
+        file, size = await asyncio.get_running_loop().run_in_executor(None, open_whole, path)
+    except BaseException:
+        opened()
+        raise
+    # Closed by its own end where this was cancelled meanwhile.
+    with file:
+        sent = opened(file.fileno(), size)
+    await sent
+
+
+def open_whole(path):
+    """(file, size) of a regular file. One with a lease is waited for, a FIFO's writer is not."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{path}: not a regular file")
+    file = open(path, "rb", buffering=0)
+    return file, os.fstat(file.fileno()).st_size
+
+
 def file_part(file, offset, count):
     """(descriptor, offset, count) of what http.response.zerocopysend means."""
     number = file if isinstance(file, int) else file.fileno()
-    status = os.fstat(number)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("http.response.zerocopysend takes regular files")
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        raise ValueError("http.response.zerocopysend takes regular files; what comes from a pipe or a socket is for http.response.body")
+    # A file object may have read further than it has given out.
+    seek = file.seek if isinstance(file, (io.BufferedIOBase, io.RawIOBase)) else functools.partial(os.lseek, number)
+    start = seek(0, os.SEEK_CUR) if offset is None else offset
+    rest = max(os.fstat(number).st_size - start, 0)
+    length = rest if count is None else min(count, rest)
     if offset is None:
-        offset = os.lseek(number, 0, os.SEEK_CUR)
-    rest = max(status.st_size - offset, 0)
-    return number, offset, rest if count is None else min(count, rest)
+        # As sendfile(2) does: the next part begins where this one ends.
+        seek(start + length, os.SEEK_SET)
+    return number, start, length

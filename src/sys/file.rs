@@ -13,9 +13,11 @@ use std::path::Path;
 
 mod directory;
 mod owner;
+mod prompt;
 
 pub use directory::Entries;
 pub use owner::open_owned;
+pub use prompt::PromptOpener;
 
 /// What a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,15 +153,6 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: `path` is a NUL-terminated string that outlives the call.
     let fd = unsafe { libc::open(path.as_ptr(), flags) };
     owned(fd)
-}
-
-/// Opens any path for reading; a FIFO without a writer is not waited for.
-pub fn open_to_read(path: &Path) -> io::Result<File> {
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-    // SAFETY: `path` is a NUL-terminated string that outlives the call.
-    let fd = unsafe { libc::open(path.as_ptr(), flags) };
-    Ok(owned(fd)?.into())
 }
 
 /// Opens `path` below `dir`; the errors that matter: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `EXDEV` (it would leave

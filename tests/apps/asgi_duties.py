@@ -4,8 +4,10 @@ A page asserts what it can see by itself and answers "ok"; what only the client 
 """
 
 import asyncio
+import fcntl
 import json
 import os
+import signal
 from pathlib import Path
 
 DIR = Path(os.environ.get("TEST_DIR", "."))
@@ -201,6 +203,40 @@ async def a30_missing(scope, receive, send):
         raise
 
 
+async def a30_slow(scope, receive, send):
+    """The file's opening waits: there is a lease on it, which is given back when another request has been here (fcntl(2), F_SETLEASE)."""
+    leased = DIR / f"leased.{os.getpid()}"
+    leased.write_bytes(SOURCE.read_bytes())
+    holder = os.open(leased, os.O_RDWR)
+    fcntl.fcntl(holder, fcntl.F_SETSIG, signal.SIGURG)
+    fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    await start(send)
+    sending = asyncio.ensure_future(send({"type": "http.response.pathsend", "path": str(leased)}))
+    mark("a30_slow", "leased")
+    while "a30_release" not in calls:
+        await asyncio.sleep(0.005)
+    assert not sending.done()
+    fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    await sending
+    os.close(holder)
+
+
+async def a30_release(scope, receive, send):
+    await answer(send)
+
+
+async def a30_instead(scope, receive, send):
+    """An application may make something else of a file that cannot be opened, also of one that a thread has tried."""
+    await start(send)
+    for path in (DIR, "/proc/self/environ/x", "/proc/self"):
+        try:
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        except OSError:
+            continue
+        raise AssertionError(path)
+    await body(send, b"ok")
+
+
 async def a31(scope, receive, send):
     assert "http.response.zerocopysend" in scope["extensions"]
     with open(SOURCE, "rb") as file:
@@ -212,6 +248,38 @@ async def a31(scope, receive, send):
         await send({"type": "http.response.zerocopysend", "file": file, "offset": 3, "count": 4, "more_body": True})
         await body(send, b">")
         assert not file.closed and os.fstat(file.fileno())
+
+
+async def a31_position(scope, receive, send):
+    """Without an offset it goes on where the file stands, which is not where its buffer has read to."""
+    await start(send)
+    part = {"type": "http.response.zerocopysend", "count": 4, "more_body": True}
+    with open(SOURCE, "rb") as file:
+        assert file.read(3) == b"abc"
+        await send({**part, "file": file})
+        await send({**part, "file": file})
+        assert file.read(2) == b"bc" and file.tell() == 13
+    number = os.open(SOURCE, os.O_RDONLY)
+    try:
+        await send({**part, "file": number})
+        await send({**part, "file": number, "offset": 9})
+        await send({**part, "file": number})
+    finally:
+        os.close(number)
+    await body(send)
+
+
+async def a31_pipe(scope, receive, send):
+    """sendfile(2) takes none either: it is said, and the body can still be sent."""
+    there, here = os.pipe()
+    await start(send)
+    try:
+        await send({"type": "http.response.zerocopysend", "file": there})
+    except ValueError as error:
+        await body(send, str(error).encode())
+    finally:
+        os.close(there)
+        os.close(here)
 
 
 async def a32(scope, receive, send):

@@ -2,7 +2,7 @@
 
 use crate::harness::response::Framing;
 use crate::socket::handshake;
-use crate::{servers, source};
+use crate::{ok, servers, source};
 
 // Extensions.
 
@@ -34,10 +34,49 @@ fn a30_pathsend_sends_a_file_by_its_path() {
 }
 
 #[test]
+fn a30_a_file_that_takes_long_to_open_does_not_hold_the_loop() {
+    for server in servers() {
+        server.dir().forget("a30_slow");
+        let mut client = server.client();
+        client.send("GET /a30_slow HTTP/1.1\r\nHost: test\r\n\r\n");
+        server.dir().wait("a30_slow");
+        // The same loop, for there is one worker.
+        server.get("/a30_release").expect(200);
+        let response = client.response().expect(200);
+        assert_eq!(
+            (response.framing, response.text()),
+            (Framing::Length, source())
+        );
+    }
+}
+
+#[test]
+fn a30_what_cannot_be_opened_may_be_answered_otherwise() {
+    ok("/a30_instead");
+}
+
+#[test]
 fn a31_zerocopysend_sends_parts_of_open_files() {
     for server in servers() {
         let expected = format!("<{}|{}>", &source()[5..15], &source()[3..7]);
         assert_eq!(server.get("/a31").expect(200).text(), expected);
+    }
+}
+
+#[test]
+fn a31_without_an_offset_each_part_begins_where_the_file_stands() {
+    let expected = [3..7, 7..11, 0..4, 9..13, 4..8].map(|part| source()[part].to_owned());
+    for server in servers() {
+        let response = server.get("/a31_position").expect(200);
+        assert_eq!(response.text(), expected.concat());
+    }
+}
+
+#[test]
+fn a31_a_pipe_is_refused_with_what_to_do_instead() {
+    for server in servers() {
+        let said = server.get("/a31_pipe").expect(200).text();
+        assert!(said.contains("http.response.body"), "{said}");
     }
 }
 

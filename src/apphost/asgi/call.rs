@@ -2,9 +2,11 @@
 
 use super::desk;
 use super::receiving::Receive;
-use super::request::Request;
+use super::request::{Progress, Request};
 use super::sending::Sending;
-use crate::ffi::{Arguments, Class, Method, MethodEntry, Object, Python, Result, methods};
+use crate::ffi::{
+    Arguments, Class, Kind, Method, MethodEntry, Object, Python, Raised, Result, methods,
+};
 use std::ffi::CStr;
 use std::rc::Rc;
 
@@ -17,6 +19,7 @@ impl Class for Call {
     const METHODS: &'static [MethodEntry] = &[
         methods::entry::<ReceiveMethod>(),
         methods::entry::<SendMethod>(),
+        methods::entry::<OpenedMethod>(),
         methods::entry::<Done>(),
         methods::END,
     ];
@@ -51,12 +54,47 @@ impl Method for SendMethod {
         let [message] = arguments.between(py, "send", 1, 1)? else {
             return Ok(py.none());
         };
-        let request = &this.0;
-        let desk = &request.desk;
-        if desk.inside(py, || request.send(py, message))? {
-            return Ok(desk.through.clone());
+        let desk = &this.0.desk;
+        let progress = desk.inside(py, || this.0.send(py, message))?;
+        awaitable(py, this, progress)
+    }
+}
+
+/// What `send` returns.
+#[inline]
+fn awaitable(py: Python<'_>, this: &Call, progress: Progress) -> Result<Object> {
+    let request = &this.0;
+    let desk = &request.desk;
+    match progress {
+        Progress::Through => Ok(desk.through.clone()),
+        Progress::Waits => Ok(desk.sendings.instance(Sending::new(request))?.into_object()),
+        Progress::Opens(path) => {
+            let again = desk.calls.instance(Call(Rc::clone(request)))?;
+            desk.script(py, c"open_aside", &[&path, &again.bind::<OpenedMethod>()?])
         }
-        Ok(desk.sendings.instance(Sending::new(request))?.into_object())
+    }
+}
+
+/// Called when a file has been opened aside.
+pub struct OpenedMethod;
+impl Method for OpenedMethod {
+    type Class = Call;
+    const NAME: &'static CStr = c"opened";
+    const DOC: &'static CStr =
+        c"opened(descriptor, size): await it; the file is on its way then. opened(): there is none.";
+
+    fn call(py: Python<'_>, this: &Call, arguments: Arguments<'_>) -> Result<Object> {
+        let file = match arguments.between(py, "opened", 0, 2)? {
+            [number, size] => {
+                let copy = sys::socket::duplicate_number(number.to_isize()? as i32)
+                    .map_err(|error| Raised::new(py, Kind::OSError, &error.to_string()))?;
+                Some((copy, size.to_isize()? as u64))
+            }
+            _ => None,
+        };
+        let desk = &this.0.desk;
+        let progress = desk.inside(py, || this.0.opened(py, file))?;
+        awaitable(py, this, progress)
     }
 }
 

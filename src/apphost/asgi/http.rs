@@ -73,6 +73,9 @@ fn body(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
 
 /// Whether the order of messages allows for a body now.
 fn expect_body(wire: &Wire) -> Sent {
+    if wire.opening.is_some() {
+        return Err(order("a file is being opened: send() was not awaited"));
+    }
     match wire.stage {
         Stage::Begun | Stage::Streaming | Stage::Over => Ok(()),
         Stage::Trailers => Err(order("the body is complete; trailers are due")),
@@ -95,7 +98,7 @@ fn trailers(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     }
 }
 
-/// A30.
+/// A30. A file whose opening may take time is opened aside, and comes back in `opened`.
 fn path_send(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     expect_body(wire)?;
     let path = message.required_text(&desk.keys.path)?;
@@ -105,23 +108,37 @@ fn path_send(desk: &Desk, wire: &mut Wire, message: Message<'_>) -> Sent {
     if wire.stage == Stage::Over {
         return Ok(());
     }
-    let (file, size) = open(&path.to_file_name()?)?;
-    Ok(wire.push_file(file, desk.token(), 0, size, false, desk.socket())?)
-}
-
-fn open(path: &[u8]) -> std::result::Result<(OwnedFd, u64), Fault> {
-    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
-    let fault = |error: &dyn std::fmt::Display| Fault::Os(format!("{}: {error}", path.display()));
-    if !path.is_absolute() {
-        return Err(Fault::Value("'path' must be absolute".to_owned()));
+    let name = path.to_file_name()?;
+    let name = std::path::Path::new(std::ffi::OsStr::from_bytes(&name));
+    if !name.is_absolute() {
+        return Err(Fault::Value("'path' must be absolute".to_owned()).into());
     }
-    // On the event loop's thread: what is no file must not hold it.
-    let file = sys::file::open_to_read(path).map_err(|error| fault(&error))?;
+    let fault = |error: &dyn std::fmt::Display| {
+        Refusal::from(Fault::Os(format!("{}: {error}", name.display())))
+    };
+    let opened = desk.opener.borrow_mut().open(name);
+    let Some(file) = opened.map_err(|error| fault(&error))? else {
+        wire.opening = Some(path);
+        return Ok(());
+    };
     let status = file.metadata().map_err(|error| fault(&error))?;
     if !status.is_file() {
         return Err(fault(&"not a regular file"));
     }
-    Ok((file.into(), status.len()))
+    push_whole(desk, wire, file.into(), status.len())
+}
+
+/// The file that was opened aside; `None`: it could not be.
+pub fn opened(desk: &Desk, wire: &mut Wire, file: Option<(OwnedFd, u64)>) -> Sent {
+    wire.opening = None;
+    match file {
+        Some((file, size)) if wire.stage != Stage::Over => push_whole(desk, wire, file, size),
+        _ => Ok(()),
+    }
+}
+
+fn push_whole(desk: &Desk, wire: &mut Wire, file: OwnedFd, size: u64) -> Sent {
+    Ok(wire.push_file(file, desk.token(), 0, size, false, desk.socket())?)
 }
 
 /// A31.

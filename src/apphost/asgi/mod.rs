@@ -4,11 +4,12 @@
 //! `turning` is called when the seat's eventfd rings.
 //!
 //! Floors: `pairs` and `scope` (what the application is told), `wire` (one request's two rings, without Python), `message` (how what `send` gets is read), `http` and `websocket` (what it means), `request` (one
-//! request and whoever waits for it), `receiving` and `sending` (the awaitables), `call` (the objects given to the application), `desk` (all requests of a worker),
+//! request and whoever waits for it), `events` (what `receive` returns), `receiving` and `sending` (the awaitables), `call` (the objects given to the application), `desk` (all requests of a worker),
 //! `turning` and `selector` (when they are looked at), `worker` (a worker's life). The parts that are easier said in Python are in `asgi.py`.
 
 mod call;
 mod desk;
+mod events;
 mod http;
 mod message;
 mod pairs;

@@ -5,12 +5,13 @@
 
 use super::desk::Desk;
 use super::http;
-use super::message::{Message, Refusal};
+use super::message::{Message, Refusal, Sent};
 use super::websocket;
 use super::wire::{Fault, Incoming, Stage, Wire};
-use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result};
+use crate::ffi::{Exception, Kind, Object, Python, Raised, Result};
 use shm::Finish;
 use std::cell::{Cell, RefCell, RefMut};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// How the application's task ended.
@@ -18,6 +19,16 @@ pub enum Ended {
     Returned,
     Raised(Exception),
     Cancelled,
+}
+
+/// What a `send` has to wait for.
+pub enum Progress {
+    /// Nothing: everything is in the response ring.
+    Through,
+    /// Room in it.
+    Waits,
+    /// The file of this path.
+    Opens(Object),
 }
 
 pub struct Request {
@@ -81,8 +92,8 @@ impl Request {
 
     // What the application does.
 
-    /// `send(message)`. True: everything is in the response ring.
-    pub fn send(&self, py: Python<'_>, message: &Object) -> Result<bool> {
+    /// `send(message)`.
+    pub fn send(&self, py: Python<'_>, message: &Object) -> Result<Progress> {
         let desk = &*self.desk;
         let (message, kind) = Message::of(message)
             .and_then(|message| Ok((message, message.required_text(&desk.keys.kind)?)))
@@ -99,7 +110,37 @@ impl Request {
         } else {
             http::send(py, desk, &mut wire, name, message)
         };
-        let (after, drained, retry) = (wire.stage, wire.is_drained(), wire.retry);
+        self.progress(py, wire, before, sent)
+    }
+
+    /// The file of a `pathsend`, opened aside; `None`: it could not be.
+    pub fn opened(&self, py: Python<'_>, file: Option<(OwnedFd, u64)>) -> Result<Progress> {
+        let mut wire = self.wire(py)?;
+        let before = wire.stage;
+        let is_late = file.is_some() && wire.gone.is_some();
+        let sent = http::opened(&self.desk, &mut wire, file);
+        if is_late {
+            return Err(Refusal::from(Fault::Gone).raise(py));
+        }
+        self.progress(py, wire, before, sent)
+    }
+
+    /// What follows from a message that was handled.
+    #[inline]
+    fn progress(
+        &self,
+        py: Python<'_>,
+        wire: RefMut<'_, Wire>,
+        before: Stage,
+        sent: Sent,
+    ) -> Result<Progress> {
+        let desk = &*self.desk;
+        let (after, retry) = (wire.stage, wire.retry);
+        let progress = match &wire.opening {
+            Some(path) => Progress::Opens(path.clone()),
+            None if wire.is_drained() => Progress::Through,
+            None => Progress::Waits,
+        };
         drop(wire);
         if retry {
             desk.retry_soon(self.slot);
@@ -110,7 +151,7 @@ impl Request {
         if after == Stage::Over && before != Stage::Over {
             self.wake_receivers(py);
         }
-        sent.map(|()| drained).map_err(|refusal| refusal.raise(py))
+        sent.map(|()| progress).map_err(|refusal| refusal.raise(py))
     }
 
     /// Whether a `send` that had to wait may go on: everything has left.
@@ -288,7 +329,7 @@ impl Request {
         }
     }
 
-    pub fn take_spool(&self, py: Python<'_>, file: std::os::fd::OwnedFd, ticket: u32) {
+    pub fn take_spool(&self, py: Python<'_>, file: OwnedFd, ticket: u32) {
         if let Ok(mut wire) = self.wire.try_borrow_mut()
             && wire.ticket() == Some(ticket)
         {
@@ -376,97 +417,5 @@ impl Request {
         } else {
             wire.finish(Finish::Abort, desk.socket());
         }
-    }
-}
-
-/// The events that `receive` returns: copies of templates.
-pub struct Events {
-    body: Dict,
-    body_key: Object,
-    more_key: Object,
-    disconnect: Dict,
-    connect: Dict,
-    message: Dict,
-    bytes_key: Object,
-    text_key: Object,
-    closed: Dict,
-    code_key: Object,
-    reason_key: Object,
-    yes: Object,
-    no: Object,
-    empty: Object,
-}
-
-impl Events {
-    pub fn new(py: Python<'_>) -> Result<Events> {
-        let kind = py.interned(c"type")?;
-        let of = |name: &std::ffi::CStr| -> Result<Dict> {
-            let event = Dict::new(py)?;
-            event.set(&kind, &py.interned(name)?)?;
-            Ok(event)
-        };
-        let (body_key, more_key) = (py.interned(c"body")?, py.interned(c"more_body")?);
-        let (bytes_key, text_key) = (py.interned(c"bytes")?, py.interned(c"text")?);
-        let (yes, no, empty) = (py.boolean(true), py.boolean(false), py.bytes(b"")?);
-        let body = of(c"http.request")?;
-        body.set(&body_key, &empty)?;
-        body.set(&more_key, &no)?;
-        // Only the key that has a value: Sanic takes `text` as soon as it is there.
-        let message = of(c"websocket.receive")?;
-        Ok(Events {
-            body,
-            body_key,
-            more_key,
-            disconnect: of(c"http.disconnect")?,
-            connect: of(c"websocket.connect")?,
-            message,
-            bytes_key,
-            text_key,
-            closed: of(c"websocket.disconnect")?,
-            code_key: py.interned(c"code")?,
-            reason_key: py.interned(c"reason")?,
-            yes,
-            no,
-            empty,
-        })
-    }
-
-    fn body(&self, py: Python<'_>, payload: &[u8], more: bool) -> Result<Object> {
-        let event = self.body.copy()?;
-        let payload = if payload.is_empty() {
-            self.empty.clone()
-        } else {
-            py.bytes(payload)?
-        };
-        event.set(&self.body_key, &payload)?;
-        event.set(&self.more_key, if more { &self.yes } else { &self.no })?;
-        Ok(event.into_object())
-    }
-
-    fn disconnect(&self, _py: Python<'_>) -> Result<Object> {
-        Ok(self.disconnect.copy()?.into_object())
-    }
-
-    fn connect(&self, _py: Python<'_>) -> Result<Object> {
-        Ok(self.connect.copy()?.into_object())
-    }
-
-    fn text(&self, py: Python<'_>, payload: &[u8]) -> Result<Object> {
-        let event = self.message.copy()?;
-        event.set(&self.text_key, &py.utf8(payload)?)?;
-        Ok(event.into_object())
-    }
-
-    fn binary(&self, py: Python<'_>, payload: &[u8]) -> Result<Object> {
-        let event = self.message.copy()?;
-        event.set(&self.bytes_key, &py.bytes(payload)?)?;
-        Ok(event.into_object())
-    }
-
-    fn closed(&self, py: Python<'_>, code: u16, reason: &[u8]) -> Result<Object> {
-        let event = self.closed.copy()?;
-        event.set(&self.code_key, &py.integer(i64::from(code))?)?;
-        event.set(&self.reason_key, &py.utf8(reason)?)?;
-        Ok(event.into_object())
     }
 }

@@ -7,9 +7,10 @@ mod accept;
 mod leaving;
 
 use super::call::Call;
+use super::events::Events;
 use super::message::Keys;
 use super::receiving::Receive;
-use super::request::{Events, Request};
+use super::request::Request;
 use super::scope::Scopes;
 use super::sending::Sending;
 use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result, Type};
@@ -24,6 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use sys::eventfd::EventFd;
+use sys::file::PromptOpener;
 
 pub use accept::task_done;
 
@@ -67,8 +69,9 @@ pub struct Desk {
     pub revoked: Cell<bool>,
     pub when_quiet: RefCell<Option<Object>>,
     tokens: Cell<u64>,
+    pub opener: RefCell<PromptOpener>,
     scratch: RefCell<Vec<u8>>,
-    calls: Type<Call>,
+    pub calls: Type<Call>,
     pub receives: Type<Receive>,
     pub sendings: Type<Sending>,
     /// A `send` that is through.
@@ -129,6 +132,7 @@ impl Desk {
             revoked: Cell::new(false),
             when_quiet: RefCell::default(),
             tokens: Cell::new(0),
+            opener: RefCell::default(),
             scratch: RefCell::default(),
             calls: Type::new(py)?,
             receives: Type::new(py)?,

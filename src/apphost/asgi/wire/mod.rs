@@ -9,6 +9,7 @@ mod head;
 mod incoming;
 mod outgoing;
 
+use crate::ffi::Object;
 use outgoing::Piece;
 use shm::Claim;
 use shm::request::{Decoded, decode};
@@ -71,6 +72,8 @@ pub struct Wire {
     saved: VecDeque<(bool, Vec<u8>)>,
     /// Descriptors could not be passed: `pump` again soon.
     pub retry: bool,
+    /// The path of a file that is being opened aside: the head waits, for it may fail.
+    pub opening: Option<Object>,
 }
 
 impl Wire {
@@ -93,6 +96,7 @@ impl Wire {
             partial: Vec::new(),
             saved: VecDeque::new(),
             retry: false,
+            opening: None,
         }
     }
 

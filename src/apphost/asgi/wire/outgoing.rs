@@ -118,7 +118,7 @@ impl Wire {
 
     /// Sends the head that was begun, its body's length unknown, if it has not left yet.
     pub fn flush_head(&mut self, socket: BorrowedFd<'_>) -> Result<(), Fault> {
-        if self.stage == Stage::Begun {
+        if self.stage == Stage::Begun && self.opening.is_none() {
             self.push_head(None, socket)?;
             self.flush();
         }
