@@ -35,7 +35,11 @@ pub fn page() -> String {
     page.push_str("| INT, QUIT | stop at once; exit 0 |\n");
     page.push_str("| HUP | the configuration is read again and new workers load the applications' code; once they are up the old ones finish and end; no request is lost |\n");
     page.push_str("| TTIN, TTOU | one worker more, one fewer, in each application |\n");
-    page.push_str("| USR1 | the log files are opened again |\n\n");
+    page.push_str("| USR1 | the log files are opened again |\n");
+    page.push_str("| USR2 | a new ringgate starts beside this one, on the same sockets ([upgrades](upgrades.md)) |\n");
+    page.push_str(
+        "| WINCH | without a terminal: finish what runs and rest, while the new one serves |\n\n",
+    );
     page.push_str("| exit code | meaning |\n|---|---|\n");
     page.push_str("| 0 | ended as asked |\n");
     page.push_str("| 1 | a mistake in the options, or something they name is missing or taken |\n");

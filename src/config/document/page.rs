@@ -111,19 +111,36 @@ mod tests {
         }
     }
 
-    /// Every key of a location stands in the page on static files, in an example that is right.
-    #[test]
-    fn the_examples_of_a_location_are_right_and_show_every_key() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/static-files.md");
-        let page = std::fs::read_to_string(path).expect("a page");
-        let blocks: Vec<_> = page.split("```toml\n").skip(1).collect();
-        let examples = blocks.iter().filter_map(|block| block.split("```").next());
-        let mut shown = String::new();
-        for example in examples {
-            let document = super::super::read(example, "example", std::path::Path::new("/d"));
-            assert!(document.is_ok(), "{:?}", document.err());
-            shown += example;
+    /// The examples of every page, by its name.
+    fn examples() -> Vec<(String, String)> {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+        let pages = std::fs::read_dir(directory).expect("docs").flatten();
+        let mut examples = Vec::new();
+        for page in pages.map(|entry| entry.path()) {
+            let name = page.file_name().unwrap_or_default().to_string_lossy();
+            let text = std::fs::read_to_string(&page).expect("a page");
+            let blocks = text.split("```toml\n").skip(1);
+            let bodies = blocks.filter_map(|block| block.split("```").next());
+            examples.extend(bodies.map(|body| (name.to_string(), body.to_owned())));
         }
+        examples
+    }
+
+    #[test]
+    fn the_examples_of_every_page_are_right() {
+        let examples = examples();
+        assert!(examples.len() >= 7, "{examples:?}");
+        for (page, example) in examples {
+            let document = super::super::read(&example, "example", std::path::Path::new("/d"));
+            assert!(document.is_ok(), "{page}: {:?}", document.err());
+        }
+    }
+
+    #[test]
+    fn the_page_on_static_files_shows_every_key_of_a_location() {
+        let examples = examples().into_iter();
+        let of_files = examples.filter(|(page, _)| page == "static-files.md");
+        let shown: String = of_files.map(|(_, example)| example).collect();
         for key in LOCATION {
             assert!(shown.contains(key.name), "{}", key.name);
         }
