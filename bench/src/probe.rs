@@ -1,9 +1,10 @@
 //! Small requests that ask how the server is, beside whatever load the machine bears: open loop, many connections, Poisson arrivals.
 //!
 //! What is measured is the server's part. The askers have processors of their own beside the server's and go before every other load
-//! there; even so they share them, so neither end of a latency is the asker's: it begins when the request is written (or, when
-//! the answer before was late, at the time the request was due), and ends when the kernel puts the answer's last byte into the socket
-//! (SO_TIMESTAMPING), however long the asker then needs to be woken.
+//! there; even so they share them (and a kernel that does not preempt itself lets a reader of a megabyte finish first), so neither end of what
+//! an answer took is the asker's: it begins when the request is written and ends when the kernel puts the answer's last byte into the socket
+//! (SO_TIMESTAMPING), however long the asker then needs to be woken. The latencies are those of askers who are never late: each request is
+//! asked when it is due, or when the answer before it is there and the connection is free, and takes what it took.
 
 use crate::openloop::{Latencies, summary};
 use crate::process;
@@ -63,7 +64,7 @@ impl Probe<'_> {
         };
         let mut latencies = Vec::new();
         let (started, started_ns) = (Instant::now(), wall_ns());
-        let (mut due_s, mut answered_ns) = (0.0, 0);
+        let (mut due_s, mut free_ns) = (0.0, 0);
         loop {
             due_s += -(1.0 - unit()).ln() / (self.requests_per_second / self.connections as f64);
             if due_s > seconds || over.load(Ordering::Relaxed) {
@@ -71,15 +72,12 @@ impl Probe<'_> {
             }
             let due = started + Duration::from_secs_f64(due_s);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let due_ns = started_ns + (due_s * 1e9) as u64;
-            let asked_ns = if answered_ns > due_ns {
-                due_ns
-            } else {
-                wall_ns()
-            };
+            let asked_ns = wall_ns();
             stream.write_all(request.as_bytes())?;
-            answered_ns = answer(&stream)?;
-            latencies.push(answered_ns.saturating_sub(asked_ns) as f64 / 1e6);
+            let took_ns = answer(&stream)?.saturating_sub(asked_ns);
+            let due_ns = started_ns + (due_s * 1e9) as u64;
+            free_ns = due_ns.max(free_ns) + took_ns;
+            latencies.push((free_ns - due_ns) as f64 / 1e6);
         }
     }
 }
