@@ -10,6 +10,7 @@ pub mod errno;
 pub mod eventfd;
 pub mod file;
 pub mod futex;
+pub mod heap;
 pub mod identity;
 pub mod inotify;
 pub mod limit;

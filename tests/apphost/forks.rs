@@ -1,4 +1,4 @@
-//! What forked workers have in common with the process that imported the application: immortal objects, the warm-up before the fork.
+//! What forked workers have in common with the process that imported the application: immortal objects, free memory, the warm-up before the fork.
 
 use crate::driver::{Host, Setup, get};
 use crate::harness::TempDir;
@@ -82,6 +82,31 @@ fn nothing_is_immortal_if_so_wanted() {
     let mut host = setup.ready();
     assert_eq!(host.call(&get("/")).text(), "");
     assert_eq!(host.call(&get("/drop")).text(), "finalized,watched");
+}
+
+/// Leaves holes among what it keeps, of sizes that are Python's allocator's to give and of such that are the C library's; says how many new objects of a
+/// worker lie in them.
+const HOLES: &str = "
+import os
+SIZES = 100, 400, 2000, 20000
+def several():
+    return [[os.urandom(size) for _ in range(200)] for size in SIZES]
+objects = several()
+holes = set()
+for row in objects:
+    holes.update(map(id, row[1::2]))
+    del row[1::2]
+def app(environ, start_response):
+    found = [sum(id(object) in holes for object in row) for row in several()]
+    start_response('200 OK', [])
+    return [repr(found).encode()]
+";
+
+#[test]
+fn new_objects_of_workers_lie_in_no_holes_among_what_is_shared() {
+    let (setup, _dir) = Setup::source(HOLES, Kind::Processes, 2);
+    let mut host = setup.ready();
+    assert_eq!(host.call(&get("/")).text(), "[0, 0, 0, 0]");
 }
 
 /// Says which processes made its warm-up requests; leaves a file open after them, if told to.

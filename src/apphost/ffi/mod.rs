@@ -13,6 +13,7 @@
 //! Written against the limited API of 3.10; what newer versions add is looked up at run time, all of it in `version`.
 
 mod awaiting;
+mod blocks;
 mod class;
 mod dict;
 mod error;
@@ -23,6 +24,7 @@ mod object;
 mod text;
 mod version;
 
+pub use blocks::fill_pools;
 pub use class::{
     Arguments, Class, Instance, Item, Iterate, Method, MethodEntry, Slot, Type, methods,
 };

@@ -1,7 +1,7 @@
 //! What the zygote does once for all its workers, before the first fork.
 
 use super::warm;
-use crate::ffi::{Object, Python};
+use crate::ffi::{self, Object, Python};
 use crate::immortal;
 use crate::line::Line;
 use crate::load::{self, LoadError, Speaks};
@@ -28,10 +28,14 @@ pub(super) fn run(
     Ok(application)
 }
 
-/// The last thing before the forks.
+/// The last thing before the forks. What their new objects are to lie in is decided here too: in pages of their own, behind everything that is shared.
 pub(super) fn settle(py: Python<'_>, spec: &HostSpec) -> Result<(), LoadError> {
     if spec.options.immortal {
         immortal::keep(py)?;
     }
+    // Empties the lists of spare objects, which lie anywhere; with the import frozen there is little to look at.
+    py.import(c"gc")?.call_member(c"collect", &[])?;
+    ffi::fill_pools(py);
+    sys::heap::fill();
     Ok(())
 }
