@@ -1,10 +1,6 @@
 //! Files that an app names: X-Accel-Redirect into locations, X-Sendfile below the configured roots, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod harness;
-
-use harness::{Client, Response, Server, Setup, python, shared};
+use super::harness::{self, Client, Response, Server, Setup, python, shared};
 use std::sync::OnceLock;
 
 const LARGE: usize = 300_000;

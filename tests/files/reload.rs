@@ -1,11 +1,7 @@
 //! HUP and `ringgate reload` read the configuration file again: locations, their options and timeouts change while clients stay. See also live_settings.rs.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod harness;
-
-use harness::server::{HUP, KILL};
-use harness::{Client, Server, Setup, eventually, process};
+use super::harness::server::{HUP, KILL};
+use super::harness::{Client, Server, Setup, eventually, process};
 
 const SIZE: usize = 30_000_000;
 
