@@ -214,6 +214,48 @@ fn what_runs_is_finished_and_connections_at_rest_are_asked_once_more() {
 }
 
 #[test]
+fn the_old_server_serves_again_when_the_new_one_dies_while_it_finishes() {
+    let setup = Setup::app("basic:application").workers(2);
+    let socket = setup.dir().path().join("web.sock");
+    let line = Line::start(setup.option("--bind", format!("unix:{}", socket.display())));
+    let (old, server) = (line.server.pid(), &line.server);
+    let mut resting = Client::connect_unix(&socket);
+    resting.get("/hello").expect(200);
+    let mut running = server.client();
+    running.send("GET /block/here HTTP/1.1\r\nHost: test\r\n\r\n");
+    let started = line.path("here.started");
+    eventually("it runs", || started.exists().then_some(()));
+    std::thread::scope(|scope| {
+        let upgrade = scope.spawn(|| told(&server.command(&["upgrade"])));
+        let new = eventually("the new one has the names", || {
+            pid_in(&line.path("pid")).filter(|pid| *pid != old)
+        });
+        server.wait_log("stopping; running requests may finish");
+        process::kill(new, KILL);
+        server.wait_log("this one serves again as soon as its running requests are finished");
+        // Who comes meanwhile waits, at either address.
+        let mut waiting = [server.client(), Client::connect_unix(&socket)];
+        for client in &mut waiting {
+            client.send("GET /hello HTTP/1.1\r\nHost: test\r\n\r\n");
+        }
+        server.dir().write("here.go", "");
+        running.response().expect(200);
+        for client in &mut waiting {
+            client.response().expect(200);
+        }
+        upgrade.join().unwrap();
+    });
+    assert_eq!(pid_in(&line.path("pid")), Some(old));
+    assert_eq!(server.status()["processes"]["supervisor"]["pid"], old);
+    Client::connect_unix(&socket).get("/hello").expect(200);
+    line.upgrade();
+    assert_ne!(pid_in(&line.path("pid")), Some(old));
+    server.get("/hello").expect(200);
+    line.stop();
+    assert!(!socket.exists() && !line.path("control.sock").exists() && !line.path("pid").exists());
+}
+
+#[test]
 fn a_websocket_stays_until_the_old_server_may_wait_no_longer() {
     let setup = Setup::app("sockets:application").option("--graceful-timeout", "3");
     let line = Line::start(setup);

@@ -131,6 +131,28 @@ fn bind(address: &Address, config: &Config) -> Result<Listener, Mistake> {
     }
 }
 
+/// Listens as before another server took over, which is gone: what it had too is there, with whoever waits in it; what it had not is opened anew.
+pub fn take_back(listeners: &mut Vec<Listener>, config: &Config) -> Result<(), Mistake> {
+    for listener in listeners.iter_mut() {
+        let Some(name) = &mut listener.name else {
+            continue;
+        };
+        name.take();
+        if let Address::Unix(path) = &listener.address
+            && !name.is_there()
+        {
+            let (socket, fresh) = unix(path, config.backlog, None)
+                .map_err(|error| unix_mistake("--bind", path, &error))?;
+            // Beside the one whose name is gone: somebody may wait there.
+            listener.sockets.push(socket);
+            listener.name = Some(fresh);
+        }
+    }
+    let fresh = open_more(&mut config.clone(), listeners)?;
+    listeners.extend(fresh);
+    Ok(())
+}
+
 /// The same for a server that takes another's place: what that one has is taken from it, the rest is opened.
 pub fn take_over(config: &Config, estate: &mut Estate) -> Result<Vec<Listener>, Mistake> {
     let descriptors = config.inherited.iter().map(|fd| {

@@ -40,6 +40,11 @@ impl SocketName {
         Ok(name)
     }
 
+    /// Whether it leads to the socket that was bound to it.
+    pub fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode)
+    }
+
     pub fn take(&mut self) {
         self.ours = true;
     }
@@ -51,8 +56,7 @@ impl SocketName {
 
 impl Drop for SocketName {
     fn drop(&mut self) {
-        let same = || fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode);
-        if self.ours && same() {
+        if self.ours && self.is_there() {
             // It may have gone meanwhile, which is what we want.
             drop(fs::remove_file(&self.path));
         }
@@ -140,6 +144,22 @@ impl Names {
         let control = rename(&mut self.control_path);
         self.control.path.clone_from(&self.control_path);
         pid.unwrap_or(Ok(())).and(control)
+    }
+
+    /// The server that they were left to is gone. `control` stands beside the proper one, as a new server's would.
+    pub fn take_back(
+        &mut self,
+        pid_file: Option<PathBuf>,
+        control: (PathBuf, SocketName),
+    ) -> Result<(), Mistake> {
+        (self.control_path, self.control) = control;
+        self.beside = true;
+        let renamed = self.take_over();
+        self.pid_file = pid_file.map(PidFile::write).transpose()?;
+        renamed.map_err(|error| {
+            let shown = self.control_path.display();
+            Mistake(format!("{shown} cannot be renamed ({})", plain(&error)))
+        })
     }
 
     /// Another server has them from now on.

@@ -142,6 +142,22 @@ impl Resources {
         self.listeners.clear();
     }
 
+    /// Keeps those that another server has too.
+    pub fn lend_listeners(&mut self, theirs: &[Address]) {
+        self.listeners
+            .retain(|listener| theirs.contains(&listener.address));
+    }
+
+    /// Listens as before another server took over, which is gone.
+    pub fn take_back(&mut self, config: &Config) -> Result<(), Mistake> {
+        listen::take_back(&mut self.listeners, config)
+    }
+
+    /// Where to answer from the next edge on.
+    pub fn answer_at(&mut self, status: OwnedFd) {
+        self.status = status;
+    }
+
     /// Keeps those of the configuration, with its backlog.
     pub fn listen_as(&mut self, config: &Config) -> io::Result<()> {
         self.listeners

@@ -182,7 +182,12 @@ impl Supervisor {
             Action::KillHeir => self.kill_heir(),
             Action::HandOver => self.hand_over(),
             Action::Announce => self.announce(),
+            Action::TakeBack => self.take_back(),
             Action::CloseListeners => self.resources.close_listeners(),
+            Action::LendListeners => {
+                let theirs = self.heir.as_ref().map(|heir| heir.listeners.as_slice());
+                self.resources.lend_listeners(theirs.unwrap_or_default());
+            }
             Action::ReopenLogs => {
                 if let Err(error) = self.log.reopen() {
                     self.log.say(

@@ -52,7 +52,11 @@ pub enum Event {
     /// Answer to [`Action::HandOver`].
     HeirTookOver,
     /// The new server is gone, and why.
-    HeirEnded(String),
+    /// `asked`: with exit code 0, as when it is told to.
+    HeirEnded {
+        why: String,
+        asked: bool,
+    },
     /// The server whose place this one takes has left.
     Promoted,
     /// [`Policy::deadline`] has come.
@@ -135,12 +139,16 @@ pub enum Action {
     Announce,
     /// The listening sockets that the supervisor keeps for the next edge.
     CloseListeners,
+    /// The same, but for those that the new server has: should it not last, who waits in them is ours to serve.
+    LendListeners,
     ReopenLogs,
     /// Start a new server beside this one.
     StartHeir,
     KillHeir,
     /// Our names are the new server's from now on: tell it.
     HandOver,
+    /// The new server is gone: the names and the listeners are ours again.
+    TakeBack,
     Exit(u8),
 }
 

@@ -263,7 +263,7 @@ impl Policy {
             Event::HeirStarted { pid } => self.upgrade.pid = Some(pid),
             Event::HeirReady => self.heir_ready(now_ms),
             Event::HeirTookOver => self.heir_took_over(now_ms, outside),
-            Event::HeirEnded(why) => self.heir_ended(now_ms, &why, outside),
+            Event::HeirEnded { why, asked } => self.heir_ended(now_ms, &why, asked, outside),
             Event::Promoted => self.promoted(),
             Event::ConfigRead(read) => self.config_read(now_ms, read, outside),
             Event::FilesChanged { app } => {

@@ -13,6 +13,8 @@ pub const SLACK_MS: u64 = 3_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     Exit(u8),
+    /// Exit with 0, for another server serves; if that one dies before, service again.
+    Yield,
     /// `wake`: and no rest after all.
     Rest {
         wake: bool,
@@ -49,26 +51,33 @@ impl Stop {
     pub fn rests(self) -> bool {
         match self {
             Stop::Resting => true,
-            Stop::Draining { then, .. } | Stop::Ending { then, .. } => {
-                matches!(then, Then::Rest { .. })
-            }
-            Stop::No | Stop::Done => false,
+            _ => matches!(self.then(), Some(Then::Rest { .. })),
         }
     }
 
-    /// What would have led to rest leads to the end.
-    fn become_exit(&mut self) {
+    /// It leaves because another server serves.
+    pub fn yields(self) -> bool {
+        self.then() == Some(Then::Yield)
+    }
+
+    fn then(self) -> Option<Then> {
+        match self {
+            Stop::Draining { then, .. } | Stop::Ending { then, .. } => Some(then),
+            Stop::No | Stop::Resting | Stop::Done => None,
+        }
+    }
+
+    /// What was to come when everybody has gone is something else now.
+    pub fn lead_to(&mut self, end: Then) {
         if let Stop::Draining { then, .. } | Stop::Ending { then, .. } = self {
-            *then = Then::Exit(0);
+            *then = end;
         }
     }
 
     /// It is to serve again. True: it may at once; else it will when everybody has gone.
     pub fn wake(&mut self) -> bool {
-        if let Stop::Draining { then, .. } | Stop::Ending { then, .. } = self
-            && let Then::Rest { wake } = then
-        {
-            *wake = true;
+        if self.rests() {
+            self.lead_to(Then::Rest { wake: true });
         }
         *self == Stop::Resting
     }
@@ -85,9 +94,11 @@ impl Policy {
             }
             // Nothing has been served yet, or the edge is between two lives: there is nothing to finish.
             Stop::No | Stop::Resting => self.end(now_ms, 0, outside),
-            // Once is enough; but rest is none.
-            stop @ (Stop::Draining { .. } | Stop::Ending { .. }) if stop.rests() => {
-                self.stop.become_exit();
+            // Once is enough; but rest is none, and nobody is to come back now.
+            stop @ (Stop::Draining { .. } | Stop::Ending { .. })
+                if stop.rests() || stop.yields() =>
+            {
+                self.stop.lead_to(Then::Exit(0));
                 self.settle_heir(now_ms);
                 self.out.push(Action::CloseListeners);
             }
@@ -110,11 +121,18 @@ impl Policy {
             kill_at_ms: now_ms + grace_ms + SLACK_MS,
             then,
         };
-        if let Then::Exit(_) = then {
-            self.out.push(Action::CloseListeners);
-        }
+        self.let_go(then);
         self.out
             .push(Action::ToEdge(ToEdge::Drain { grace_ms, patience }));
+    }
+
+    /// The listeners that nobody needs any more.
+    fn let_go(&mut self, then: Then) {
+        match then {
+            Then::Exit(_) => self.out.push(Action::CloseListeners),
+            Then::Yield => self.out.push(Action::LendListeners),
+            Then::Rest { .. } => {}
+        }
     }
 
     /// Every request is answered: the hosts end, then we do.
@@ -138,7 +156,7 @@ impl Policy {
             Stop::Done => return,
             // Those that took their time have it no longer.
             Stop::Ending { then: before, .. } => {
-                if let Then::Rest { .. } = before {
+                if let Then::Rest { .. } | Then::Yield = before {
                     *before = then;
                 }
                 return self.quit_hosts(now_ms, outside);
@@ -149,9 +167,7 @@ impl Policy {
             kill_at_ms: now_ms + SLACK_MS,
             then,
         };
-        if let Then::Exit(_) = then {
-            self.out.push(Action::CloseListeners);
-        }
+        self.let_go(then);
         self.tell_edge(ToEdge::Quit);
         self.quit_hosts(now_ms, outside);
     }
@@ -200,6 +216,7 @@ impl Policy {
                 self.stop = Stop::Done;
                 self.out.push(Action::Exit(code));
             }
+            Then::Yield => self.everybody_has_gone(now_ms, Then::Exit(0), outside),
             Then::Rest { wake } => {
                 self.stop = Stop::Resting;
                 if wake {

@@ -1,9 +1,11 @@
 //! Another server takes this one's place: USR2 starts it beside this one, `ringgate upgrade` also has this one leave once that one serves.
 //!
 //! Invariants: at most one new server at a time; nothing here changes what this server does before the new one serves; whoever asked with a
-//! command is answered once. WINCH lets this server's processes go while the new one serves, and HUP, or that one's end, brings them back.
+//! command is answered once. WINCH lets this server's processes go while the new one serves, and HUP, or that one's end, brings them back; so does
+//! the death of the new one while this one, having handed over by command, finishes what it has.
 
-use super::{Action, Outside, Policy, Stop};
+use super::stop::{SLACK_MS, Then};
+use super::{Action, Outside, Policy, Stop, edge};
 use config::{LogLevel, Timeouts};
 use control::message::{AppState, Patience, ToEdge, ToHost};
 
@@ -63,6 +65,8 @@ pub(super) struct Upgrade {
     pub pid: Option<u32>,
     /// Commands that wait for it.
     pub askers: Vec<u64>,
+    /// Our names are the new server's, or were until it died.
+    pub handed: bool,
     /// This server has itself been started to take another's place, which still serves.
     pub beside: bool,
 }
@@ -171,11 +175,23 @@ impl Policy {
             true,
             &format!("pid {pid} serves now; pid {own} finishes what it has"),
         );
-        self.terminate(now_ms, outside);
+        match self.stop {
+            Stop::No if self.edge.state == edge::State::Ready => {
+                self.log(LogLevel::Info, "stopping; running requests may finish");
+                self.leave(now_ms, Then::Yield, outside);
+            }
+            _ => self.terminate(now_ms, outside),
+        }
     }
 
     /// It is gone, or could not even be started.
-    pub(super) fn heir_ended(&mut self, now_ms: u64, why: &str, outside: &dyn Outside) {
+    pub(super) fn heir_ended(
+        &mut self,
+        now_ms: u64,
+        why: &str,
+        asked: bool,
+        outside: &dyn Outside,
+    ) {
         let served = self.upgrade.heir.serves();
         let pid = self.upgrade.pid.take();
         self.upgrade.heir = Heir::None;
@@ -189,8 +205,38 @@ impl Policy {
         };
         self.log(LogLevel::Error, &text);
         self.answer_askers(false, &text);
-        if served && self.stop.rests() {
-            self.wake(now_ms, outside);
+        match self.stop {
+            stop if served && stop.rests() => self.wake(now_ms, outside),
+            stop if stop.yields() && asked => {
+                // Nobody is to serve any more, and nobody is to wait for it.
+                self.stop.lead_to(Then::Exit(0));
+                self.out.push(Action::CloseListeners);
+            }
+            stop if stop.yields() => self.come_back(now_ms),
+            Stop::No => self.take_back(),
+            _ => {}
+        }
+    }
+
+    /// The new server has died, and this one is on its way out. Who waits in the listeners is served as soon as what runs is finished.
+    fn come_back(&mut self, now_ms: u64) {
+        self.log(
+            LogLevel::Warning,
+            "this one serves again as soon as its running requests are finished",
+        );
+        self.stop.lead_to(Then::Rest { wake: true });
+        if let Stop::Draining { kill_at_ms, .. } = self.stop {
+            // Nobody else may stay.
+            let grace_ms = kill_at_ms.saturating_sub(now_ms + SLACK_MS);
+            let patience = Patience::default();
+            self.tell_edge(ToEdge::Drain { grace_ms, patience });
+        }
+    }
+
+    /// If our names were left to a server that is gone, they are ours again.
+    fn take_back(&mut self) {
+        if std::mem::replace(&mut self.upgrade.handed, false) {
+            self.out.push(Action::TakeBack);
         }
     }
 
@@ -219,6 +265,7 @@ impl Policy {
         self.upgrade.heir = Heir::Handing {
             by_ms: now_ms + HANDING_MS,
         };
+        self.upgrade.handed = true;
         self.out.push(Action::HandOver);
     }
 
@@ -281,6 +328,7 @@ impl Policy {
         }
         self.log(LogLevel::Info, "taking up service again");
         self.stop = Stop::No;
+        self.take_back();
         self.start_edge(now_ms, outside);
         let (_, apps, mut ctx) = self.parts(now_ms, outside);
         for app in apps {

@@ -5,8 +5,10 @@
 use super::Supervisor;
 use crate::estate::News;
 use crate::heir::Heir;
-use crate::policy::Event;
-use config::LogLevel;
+use crate::names::PidFile;
+use crate::policy::{End, Event};
+use crate::{identity, listen};
+use config::{LogLevel, Mistake};
 use control::heir::FromHeir;
 use control::message::clip;
 
@@ -24,7 +26,10 @@ impl Supervisor {
                     .push_back(Event::HeirStarted { pid: heir.pid() });
                 self.heir = Some(heir);
             }
-            Err(error) => self.events.push_back(Event::HeirEnded(error.to_string())),
+            Err(error) => self.events.push_back(Event::HeirEnded {
+                why: error.to_string(),
+                asked: false,
+            }),
         }
     }
 
@@ -68,7 +73,41 @@ impl Supervisor {
         };
         let complaint = self.heir.take().and_then(|heir| heir.complaint);
         let why = complaint.unwrap_or_else(|| format!("{end}; what it said stands in its log"));
-        self.events.push_back(Event::HeirEnded(why));
+        let asked = end == End::Code(0);
+        self.events.push_back(Event::HeirEnded { why, asked });
+    }
+
+    /// The new server is gone, and this one goes on.
+    pub(super) fn take_back(&mut self) {
+        crate::notify::main_process(std::process::id());
+        let listening = self.resources.take_back(&self.config);
+        let named = self.take_names_back();
+        for mistake in [listening, named].into_iter().filter_map(Result::err) {
+            let text = format!("not everything can be had again: {}", mistake.0);
+            self.log.say(LogLevel::Error, &text);
+        }
+    }
+
+    fn take_names_back(&mut self) -> Result<(), Mistake> {
+        if self.edge.is_some() && self.names.control.is_there() {
+            self.names.control.take();
+            self.names.pid_file = self
+                .config
+                .pid_file
+                .clone()
+                .map(PidFile::write)
+                .transpose()?;
+            return Ok(());
+        }
+        let (path, socket, name) = listen::control_beside(&self.config, &self.names.control_path)?;
+        let pid_file = self.config.pid_file.clone();
+        self.names.take_back(pid_file, (path, name))?;
+        // An edge that is there already goes on at the place that it has.
+        self.resources.answer_at(socket);
+        match &self.identity {
+            Some(identity) => identity::hand_over(&self.config, identity),
+            None => Ok(()),
+        }
     }
 
     /// This server serves, instead of another one.

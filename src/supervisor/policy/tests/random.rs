@@ -303,7 +303,10 @@ fn upgrade_event(random: &mut Random) -> Event {
         4 | 5 => Event::HeirReady,
         6 => Event::HeirTookOver,
         7 => Event::Rest,
-        _ => Event::HeirEnded("exit code 1".into()),
+        _ => Event::HeirEnded {
+            why: "its end".into(),
+            asked: random.below(3) == 0,
+        },
     }
 }
 

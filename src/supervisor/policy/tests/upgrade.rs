@@ -12,6 +12,14 @@ fn beside() -> World {
     world
 }
 
+/// It died, or did not even come to serve.
+fn gone(why: &str) -> Event {
+    Event::HeirEnded {
+        why: why.into(),
+        asked: false,
+    }
+}
+
 fn both_serve() -> World {
     let mut world = beside();
     world.event(Event::HeirReady);
@@ -96,7 +104,7 @@ fn a_new_server_that_does_not_come_up_changes_nothing() {
     let mut world = World::serving();
     ask(&mut world, 5);
     world.event(Event::HeirStarted { pid: 77 });
-    world.event(Event::HeirEnded("shop: cannot be loaded".into()));
+    world.event(gone("shop: cannot be loaded"));
     let (ok, why) = answer(&world, 5);
     assert!(
         !ok && why.contains("this one goes on: shop: cannot be loaded"),
@@ -109,7 +117,7 @@ fn a_new_server_that_does_not_come_up_changes_nothing() {
     world.event(Event::HeirStarted { pid: 78 });
     world.wait(600_000);
     assert!(world.did(&Action::KillHeir), "it takes too long");
-    world.event(Event::HeirEnded("killed by SIGKILL".into()));
+    world.event(gone("killed by SIGKILL"));
     assert!(!answer(&world, 6).0);
 }
 
@@ -160,16 +168,80 @@ fn hup_wakes_who_rests() {
 #[test]
 fn the_end_of_the_new_server_wakes_who_rests() {
     let mut world = at_rest();
-    world.event(Event::HeirEnded("killed by SIGKILL".into()));
+    world.event(gone("killed by SIGKILL"));
     assert_awake(&mut world);
     // Also if it has not come to rest yet.
     let mut world = both_serve();
     world.event(Event::Rest);
-    world.event(Event::HeirEnded("killed by SIGKILL".into()));
+    world.event(gone("killed by SIGKILL"));
     assert!(!world.did(&Action::StartEdge));
     world.event(Event::EdgeEnded(End::Code(0)));
     world.ended(1, End::Code(0));
     assert_awake(&mut world);
+}
+
+/// Its names are the new one's, by command.
+fn handed_over() -> World {
+    let mut world = World::serving();
+    ask(&mut world, 5);
+    world.event(Event::HeirStarted { pid: 77 });
+    world.event(Event::HeirReady);
+    world.event(Event::HeirTookOver);
+    assert!(drains(&world).is_some_and(|patience| patience.sockets_ms > 0));
+    assert!(world.did(&Action::LendListeners) && !world.did(&Action::CloseListeners));
+    world
+}
+
+#[test]
+fn who_has_handed_over_serves_again_when_the_new_server_dies() {
+    let mut world = handed_over();
+    world.event(gone("killed by SIGSEGV"));
+    world.assert_logged("this one serves again as soon as its running requests are finished");
+    // Only these are waited for any more.
+    assert_eq!(drains(&world), Some(Patience::default()));
+    assert!(!world.did(&Action::TakeBack));
+    world.event(Event::EdgeEnded(End::Code(0)));
+    world.ended(1, End::Code(0));
+    assert!(world.did(&Action::TakeBack));
+    assert_awake(&mut world);
+    // And hands over once more.
+    ask(&mut world, 6);
+    assert!(world.did(&Action::StartHeir));
+}
+
+#[test]
+fn who_has_handed_over_ends_when_the_new_server_is_told_to() {
+    let mut world = handed_over();
+    world.event(Event::HeirEnded {
+        why: "exit code 0".into(),
+        asked: true,
+    });
+    assert!(
+        world.did(&Action::CloseListeners),
+        "nobody waits where nobody comes"
+    );
+    world.event(Event::EdgeEnded(End::Code(0)));
+    world.ended(1, End::Code(0));
+    assert_eq!(world.exit_code(), Some(0));
+    // Whoever is told to end itself does not come back either.
+    let mut world = handed_over();
+    world.event(Event::Terminate);
+    world.event(gone("killed by SIGKILL"));
+    world.event(Event::EdgeEnded(End::Code(0)));
+    world.ended(1, End::Code(0));
+    assert_eq!(world.exit_code(), Some(0));
+}
+
+#[test]
+fn a_new_server_that_dies_while_it_takes_over_leaves_the_names_to_the_old_one() {
+    let mut world = World::serving();
+    ask(&mut world, 5);
+    world.event(Event::HeirStarted { pid: 77 });
+    world.event(Event::HeirReady);
+    assert!(world.did(&Action::HandOver));
+    world.event(gone("killed by SIGKILL"));
+    assert!(world.did(&Action::TakeBack) && drains(&world).is_none());
+    assert!(!answer(&world, 5).0);
 }
 
 #[test]
