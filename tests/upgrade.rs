@@ -310,11 +310,14 @@ fn both_stand_under_names_of_their_own_until_one_leaves() {
     process::kill(old, USR2);
     let next = eventually("another one", || pid_in(&line.path("pid.2")));
     eventually("it serves", || {
-        let status = line.server.status();
-        let successor = &status["processes"]["supervisor"]["successor"];
-        (*successor == next && line.path("control.sock.2").exists()).then_some(())
+        let said = line.server.log();
+        (said.matches("serves beside this one").count() == 2).then_some(())
     });
+    let processes = children(old);
     process::kill(old, KILL);
+    // What the old edge has accepted is lost with it.
+    let rest = processes.into_iter().filter(|pid| *pid != next);
+    rest.for_each(gone);
     eventually("the next one has the names", || {
         (pid_in(&line.path("pid")) == Some(next)).then_some(())
     });

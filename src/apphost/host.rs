@@ -71,6 +71,8 @@ pub fn main(py: Python<'_>) -> Result<Object> {
             zygote::run(py, &prelude, line, *spec, descriptors, preload)
         }
         Kind::Interpreters => {
+            let signal = py.integer(i64::from(sys::process::stack_signal()))?;
+            prelude.call(py, c"arm_stack_signal", &[&signal])?;
             let hooked = match hooks_of_server(py, &prelude, &spec) {
                 Ok(hooked) => hooked,
                 Err(error) => line.fail(error),

@@ -388,7 +388,7 @@ def settle():
 
 
 def arm_stack_signal(number):
-    """In a worker process: this signal writes the Python stack to the log, even while C code holds the GIL."""
+    """This signal writes the Python stack of the thread that gets it to the log, even while C code holds the GIL."""
     import faulthandler
 
     faulthandler.register(number, file=2, all_threads=False, chain=False)

@@ -301,6 +301,22 @@ pub fn thread_handle() -> u64 {
     unsafe { libc::pthread_self() as u64 }
 }
 
+/// The calling thread's number in the kernel.
+pub fn thread_id() -> i32 {
+    // SAFETY: cannot fail, no memory.
+    unsafe { libc::gettid() }
+}
+
+/// Sends a signal to one thread of this process; one that has ended is an error.
+pub fn signal_thread(thread: i32, signal: i32) -> io::Result<()> {
+    let process = std::process::id() as libc::pid_t;
+    // SAFETY: numbers only.
+    match unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// How many threads this process has.
 pub fn thread_count() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())

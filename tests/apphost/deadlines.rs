@@ -32,8 +32,14 @@ def app(environ, start_response):
     if path == '/wait':
         (here / 'started').touch()
         asleep()
+    if path == '/hold':
+        (here / 'started').touch()
+        in_c_code()
     start_response('200 OK', [])
     return [f'ok {os.getpid()}'.encode()]
+def in_c_code():
+    # Nobody gets the GIL before this is done.
+    sum(range(1 << 60))
 def asleep():
     time.sleep(1000)
 def deep_in_a_loop():
@@ -98,6 +104,32 @@ fn an_interpreter_that_does_not_yield_loses_its_seat() {
     }
     host.order(&ToHost::Drain);
     host.until(|message| matches!(message, FromHost::Drained));
+}
+
+#[test]
+fn an_interpreter_in_c_code_shows_its_stack_all_the_same() {
+    if !interpreters() {
+        return;
+    }
+    let (setup, dir) = Setup::source(STUCK, Kind::Interpreters, 1);
+    let mut host = setup.ready();
+    let slot = host.submit(&get("/hold"));
+    eventually("it runs", || {
+        dir.path().join("started").exists().then_some(())
+    });
+    host.order(&ToHost::Replace { index: 0 });
+    let gone = host.until(|message| matches!(message, FromHost::WorkerGone { .. }));
+    assert!(
+        matches!(&gone, FromHost::WorkerGone { reason, .. } if reason.contains("left behind")),
+        "{gone:?}"
+    );
+    host.logged("worker 0 is in C code that lets nobody into its interpreter");
+    host.logged("in in_c_code");
+    let mut answer = Answer::default();
+    assert!(host.take(slot, &mut answer) && answer.aborted);
+    host.ring.release(slot);
+    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    assert!(host.call(&get("/")).text().starts_with("ok"));
 }
 
 #[test]

@@ -319,7 +319,7 @@ async def sleeps(scope, receive, send):
 
 
 async def blocks(scope, receive, send):
-    """Stands in the way of its loop, where no exception reaches it, until somebody writes to the pipe `gate`."""
+    """Stands in the way of its loop, where only a signal reaches it, until somebody writes to the pipe `gate`."""
     os.mkfifo(DIR / "gate")
     mark("blocks", "x")
     (DIR / "gate").read_bytes()

@@ -59,6 +59,8 @@ pub struct Handle {
     state: *mut ffi::PyThreadState,
     /// What `threading.get_ident` says there.
     pub thread: u64,
+    /// Its number in the kernel.
+    pub kernel_thread: i32,
 }
 
 // SAFETY: `interpreter` is used only as the argument of PyThreadState_New, which any thread may call; interpreters are never ended, so it stays
@@ -74,6 +76,7 @@ impl Handle {
             // SAFETY: the same.
             state: unsafe { ffi::PyThreadState_Get() },
             thread: sys::process::thread_handle(),
+            kernel_thread: sys::process::thread_id(),
         }
     }
 

@@ -86,6 +86,7 @@ impl Interpreters {
                 });
                 continue;
             }
+            seat.show_stack_from_outside();
             if !self.places[place].seat.seen.progress.lease.revoke() {
                 // Not in Python but in our own code, e.g. waiting for the client to take bytes: that ends by itself.
                 self.interrupted.push(Interrupted {

@@ -59,6 +59,25 @@ pub fn start(
 }
 
 impl Seat {
+    /// If C code has not let anybody into the interpreter since [`Seat::interrupt`]: has the worker's thread write its stack, which takes no GIL.
+    pub fn show_stack_from_outside(&self) {
+        let Some(handle) = self.seen.handle() else {
+            return;
+        };
+        if self.seen.progress.interrupted.load(Ordering::Acquire) {
+            return;
+        }
+        let index = self.spec.index;
+        eprintln!(
+            "ringgate: worker {index} is in C code that lets nobody into its interpreter; it was called from here:"
+        );
+        // A thread that has ended meanwhile has nothing to show.
+        drop(sys::process::signal_thread(
+            handle.kernel_thread,
+            sys::process::stack_signal(),
+        ));
+    }
+
     /// Writes the stack of what this worker is doing to the log and raises RequestTimeout there. On a thread of its own, which is lost if
     /// C code in that interpreter never gives the GIL up.
     pub fn interrupt(&self, turn: u64) {

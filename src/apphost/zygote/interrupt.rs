@@ -1,4 +1,4 @@
-//! Interrupting the only request thread of a forked worker, which is its main thread: no other thread stands by for that.
+//! Interrupting the only request thread of a forked worker, or its event loop, which is its main thread: no other thread stands by for that.
 //!
 //! The zygote writes which request it means into the channel and sends a signal. CPython runs our handler in the main thread, between two of
 //! its instructions or in a call that waits; there the request in work is compared with the one meant, so that a late signal never hits the

@@ -1,7 +1,7 @@
 //! Worker processes with a request that ran over its time.
 //!
 //! The request in question is interrupted first, in its thread alone; if it does not end, the process does, with all its threads, after it was asked
-//! for its stack. An event loop is asked to turn instead: one that does is not stuck, whatever its requests wait for.
+//! for its stack. An event loop is asked to turn first: one that does is not stuck, whatever its requests wait for.
 
 use super::Zygote;
 use super::interrupt::mark;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const STACK_PAUSE: Duration = Duration::from_millis(100);
 /// gunicorn's, from SIGABRT to the end: time for the hook `worker_abort`.
 const ABORT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a live event loop may take to turn when it is asked to.
+const LOOP_GRACE: Duration = Duration::from_secs(1);
 /// How long an interrupted request may take to give in.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 const REASON: &str = "killed: a request ran over its time";
@@ -23,6 +25,8 @@ pub(super) struct Suspect {
     index: u16,
     /// Which request: when it began. Of an event loop: which turn.
     mark: u64,
+    /// An event loop was only asked to turn so far.
+    asked: bool,
     pub patience_until: Instant,
 }
 
@@ -80,7 +84,8 @@ impl Zygote<'_> {
         child.suspects.push(Suspect {
             index,
             mark,
-            patience_until: Instant::now() + INTERRUPT_GRACE,
+            asked: looped,
+            patience_until: Instant::now() + if looped { LOOP_GRACE } else { INTERRUPT_GRACE },
         });
     }
 
@@ -96,6 +101,7 @@ impl Zygote<'_> {
             child
                 .suspects
                 .retain(|suspect| suspect.is_still_there(segment));
+            child.interrupt_loop(now);
             let stuck = child
                 .suspects
                 .iter()
@@ -113,6 +119,25 @@ impl Zygote<'_> {
 }
 
 impl super::Child {
+    /// A loop that did not turn when it was asked to: what blocks it is interrupted, in the main thread, where it runs.
+    fn interrupt_loop(&mut self, now: Instant) {
+        let Some(suspect) = self
+            .suspects
+            .iter_mut()
+            .find(|suspect| suspect.asked && suspect.patience_until <= now)
+        else {
+            return;
+        };
+        let (index, mark) = (suspect.index, suspect.mark);
+        let order = ToHost::Interrupt { index, mark };
+        // A channel that is broken or full is that of a worker which is past reading: its time runs on.
+        if self.channel.send(&order, &[]).is_ok() {
+            signal(self.pid, sys::process::interrupt_signal());
+        }
+        suspect.asked = false;
+        suspect.patience_until = now + INTERRUPT_GRACE;
+    }
+
     /// Its stack is asked for, and soon it ends; if it `aborts`, by a hook's doing.
     fn condemn(&mut self, aborts: bool) {
         signal(self.pid, sys::process::stack_signal());

@@ -13,7 +13,8 @@ use control::message::ToHost;
 /// How long a measure may take to work.
 fn moment_ms(kind: Kind) -> u64 {
     match kind {
-        Kind::Processes => 2_000,
+        // The host asks a loop to turn, interrupts and kills, a second each; and a hook worker_abort has one more.
+        Kind::Processes => 5_000,
         // The host interrupts, after 1 to 3 s gives the seat to a new interpreter, and has to create that.
         Kind::Interpreters => 6_000,
     }

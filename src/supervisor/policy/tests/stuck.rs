@@ -82,9 +82,9 @@ fn a_host_that_does_not_replace_is_helped_and_then_killed() {
     let mut world = World::serving();
     busy(&mut world, 0, 1, 500);
     stuck(&mut world, 0, 1);
-    world.wait(2_000);
+    world.wait(5_000);
     assert!(world.did(&Action::KillWorker { pid: 1001 }));
-    world.wait(2_000);
+    world.wait(5_000);
     assert!(world.did(&Action::KillHost(1)));
     world.ended(1, KILLED);
     assert_eq!(world.host_orders().len(), 1);
