@@ -243,6 +243,8 @@ fn hup_reads_the_configuration_again() {
         .dir()
         .write("site.toml", text(3, "living:application"));
     server.signal(HUP);
+    // Three there are already while the first is still beside two of the new ones.
+    server.wait_log("generation 2 is up");
     wait_workers(&server, 3);
     server.dir().write("site.toml", "workers = 'many'\n");
     server.signal(HUP);
