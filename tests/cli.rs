@@ -308,13 +308,19 @@ fn a_python_that_is_too_old_is_said() {
 }
 
 #[test]
-fn interpreters_need_3_13() {
+fn interpreters_need_3_13_and_a_gil() {
     if python::has_interpreters() {
         return skipped("the test's Python has sub-interpreters");
     }
     mistake(
         Setup::app("basic:application").kind("interpreters"),
-        &["3.13", "processes"],
+        &[
+            match python::is_free_threaded() {
+                true => "a Python with the GIL",
+                false => "3.13",
+            },
+            "processes",
+        ],
     );
 }
 

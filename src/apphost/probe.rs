@@ -35,11 +35,14 @@ impl Finding {
 /// Called in the main interpreter.
 pub fn run(py: Python<'_>, spec: &HostSpec) -> ProbeVerdict {
     let version = ffi::running();
-    if version < ffi::INTERPRETERS_SINCE {
+    if version < ffi::INTERPRETERS_SINCE || ffi::is_free_threaded() {
         let Version(major, minor) = version;
-        let message = format!(
-            "Python {major}.{minor} cannot host applications in sub-interpreters; 3.13 and newer can"
-        );
+        let message = match ffi::is_free_threaded() {
+            true => "a free-threaded Python does not host applications in sub-interpreters; one with a GIL does".to_owned(),
+            false => format!(
+                "Python {major}.{minor} cannot host applications in sub-interpreters; 3.13 and newer can"
+            ),
+        };
         return ProbeVerdict::Refused {
             module: "python".to_owned(),
             message,

@@ -50,7 +50,12 @@ pub fn text(
         rows.push((
             "python",
             format!(
-                "CPython {major}.{minor}.{patch}, {} ({})",
+                "CPython {major}.{minor}.{patch}{}, {} ({})",
+                if python.free_threaded {
+                    ", free-threaded, with its GIL on"
+                } else {
+                    ""
+                },
                 python.program.display(),
                 python.how
             ),
@@ -202,6 +207,7 @@ mod tests {
             version: (3, 13, 1),
             how: "--python".into(),
             no_interpreters: None,
+            free_threaded: false,
             extension: None,
         };
         let apps = [

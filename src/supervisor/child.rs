@@ -3,6 +3,7 @@
 //! Owns the process handle. Invariant: the end is reported once, after every message that the child sent before it.
 
 use crate::policy::End;
+use crate::python::Python;
 use control::Channel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,14 +126,18 @@ pub fn edge_command() -> Command {
 
 /// An app host: the app's own Python with our bootstrap.
 pub fn host_command(
-    python: &Path,
+    python: &Python,
     extension: &Path,
     name: &str,
     chdir: &Path,
     env: &[(String, String)],
 ) -> Command {
     const BOOTSTRAP: &str = include_str!("bootstrap.py");
-    let mut command = Command::new(python);
+    let mut command = Command::new(&python.program);
+    if python.free_threaded {
+        // The extension relies on it, and turned on by an import it would be warned about.
+        command.args(["-X", "gil=1"]);
+    }
     command.args(["-c", BOOTSTRAP]).arg(extension).arg(name);
     command
         .current_dir(chdir)

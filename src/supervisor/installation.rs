@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// In the package directory, as the wheel has it.
-const EXTENSION: &str = "ringgate/_ringgate.abi3.so";
+/// The package, and how its extension is called: `_ringgate.abi3.so`, or for a free-threaded Python `_ringgate.cpython-314t-x86_64-linux-gnu.so`.
+const PACKAGE: &str = "ringgate";
+const EXTENSION: (&str, &str) = ("_ringgate.", ".so");
 /// Where Pythons keep packages, below the prefix. Debian's has the latter two.
 const LIBRARIES: [&str; 3] = ["lib", "lib64", "local/lib"];
 const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
@@ -15,7 +16,7 @@ const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     pub extension: PathBuf,
-    /// `python3.13`, after the directory of its packages.
+    /// `python3.13` (`python3.14t`), after the directory of its packages.
     pub interpreter: String,
 }
 
@@ -27,11 +28,12 @@ impl Installation {
             .iter()
             .flat_map(|library| interpreters(&prefix.join(library)))
             .flat_map(|(name, home)| PACKAGES.map(|packages| (name.clone(), home.join(packages))))
-            .map(|(interpreter, packages)| Installation {
-                extension: packages.join(EXTENSION),
-                interpreter,
+            .find_map(|(interpreter, packages)| {
+                Some(Installation {
+                    extension: extension(&packages.join(PACKAGE))?,
+                    interpreter,
+                })
             })
-            .find(|installation| installation.extension.is_file())
     }
 }
 
@@ -43,7 +45,16 @@ pub fn environment(bin: &Path) -> Option<PathBuf> {
         .then(|| bin.join("python"))
 }
 
-/// The directories `python3.N` of a library directory with their names, newest first, should there be several.
+fn extension(package: &Path) -> Option<PathBuf> {
+    let (start, end) = EXTENSION;
+    let files = std::fs::read_dir(package).into_iter().flatten().flatten();
+    files.map(|entry| entry.path()).find(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(start) && name.ends_with(end)) && path.is_file()
+    })
+}
+
+/// The directories `python3.N` and `python3.Nt` of a library directory with their names, newest first, should there be several.
 fn interpreters(library: &Path) -> Vec<(String, PathBuf)> {
     let mut found: Vec<(u32, String, PathBuf)> = std::fs::read_dir(library)
         .into_iter()
@@ -51,7 +62,8 @@ fn interpreters(library: &Path) -> Vec<(String, PathBuf)> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let minor = name.strip_prefix("python3.")?.parse().ok()?;
+            let minor = name.strip_prefix("python3.")?;
+            let minor = minor.strip_suffix('t').unwrap_or(minor).parse().ok()?;
             Some((minor, name, entry.path()))
         })
         .collect();
@@ -124,6 +136,17 @@ mod tests {
         let found = Installation::around(&bin).expect("an installation");
         assert_eq!(found.interpreter, "python3.11");
         assert_eq!(environment(&bin), None);
+    }
+
+    #[test]
+    fn a_free_threaded_python_has_an_extension_of_its_own_name() {
+        let file =
+            "lib/python3.14t/site-packages/ringgate/_ringgate.cpython-314t-x86_64-linux-gnu.so";
+        let other = "lib/python3.14t/site-packages/ringgate/_ringgate.pyi";
+        let prefix = Prefix::with("free-threaded", &[file, other]);
+        let found = Installation::around(&prefix.0.join("bin")).expect("an installation");
+        assert_eq!(found.interpreter, "python3.14t");
+        assert_eq!(found.extension, prefix.0.join(file));
     }
 
     #[test]

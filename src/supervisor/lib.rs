@@ -123,7 +123,7 @@ fn prepare(
     if let Some(mask) = config.identity.umask {
         sys::identity::set_umask(mask);
     }
-    let (pythons, extension) = find_python(&config)?;
+    let (pythons, extensions) = find_python(&config)?;
     let listeners = match &mut estate {
         Some(estate) => listen::take_over(&config, estate)?,
         None => listen::open(&config, passed)?,
@@ -171,7 +171,7 @@ fn prepare(
         config,
         read_config,
         pythons,
-        extension,
+        extensions,
         names,
         launch,
         heir: None,
@@ -190,10 +190,10 @@ fn prepare(
     })
 }
 
-/// Each app's interpreter, and the extension; neither is needed to serve files alone.
-fn find_python(config: &Config) -> Result<(Vec<Python>, PathBuf), Mistake> {
+/// Each app's interpreter and the extension for it; none is needed to serve files alone.
+fn find_python(config: &Config) -> Result<(Vec<Python>, Vec<PathBuf>), Mistake> {
     if config.apps.is_empty() {
-        return Ok((Vec::new(), PathBuf::new()));
+        return Ok((Vec::new(), Vec::new()));
     }
     let executable = std::env::current_exe().map_err(|error| {
         Mistake(format!(
@@ -202,12 +202,8 @@ fn find_python(config: &Config) -> Result<(Vec<Python>, PathBuf), Mistake> {
     })?;
     let bin = executable.parent().unwrap_or(Path::new("/"));
     let pythons = python::find(config, bin, std::env::var_os("VIRTUAL_ENV").as_deref())?;
-    // One file fits all (abi3).
-    let theirs = pythons
-        .iter()
-        .find_map(|python| python.extension.as_deref());
-    let extension = extension::find(config, bin, theirs)?;
-    Ok((pythons, extension))
+    let extensions = extension::find(config, bin, &pythons)?;
+    Ok((pythons, extensions))
 }
 
 fn ready(fd: i32) -> Result<Ready, Mistake> {

@@ -16,10 +16,14 @@ const FIRST_WITH_INTERPRETERS: (u32, u32) = (3, 13);
 /// How long an interpreter may take to say its version.
 const PATIENCE_MS: u64 = 20_000;
 
+/// The first of the free-threaded builds that the bindings to CPython know.
+const FIRST_FREE_THREADED: (u32, u32) = (3, 14);
+
 const QUESTION: &str = "\
-import importlib.util, json, os, sys, sysconfig
+import importlib.machinery, importlib.util, json, os, sys, sysconfig
 package = importlib.util.find_spec('ringgate')
-files = [os.path.join(place, '_ringgate.abi3.so') for place in package and package.submodule_search_locations or ()]
+places = package and package.submodule_search_locations or ()
+files = [os.path.join(place, '_ringgate' + suffix) for place in places for suffix in importlib.machinery.EXTENSION_SUFFIXES]
 print(json.dumps({
     'implementation': sys.implementation.name,
     'version': list(sys.version_info[:3]),
@@ -38,6 +42,8 @@ pub struct Python {
     pub how: String,
     /// Why sub-interpreters cannot be had, if so.
     pub no_interpreters: Option<String>,
+    /// A free-threaded build: it takes an extension of its own, and serves with its GIL switched on.
+    pub free_threaded: bool,
     /// Our extension, where this interpreter has our package among its own.
     pub extension: Option<PathBuf>,
 }
@@ -82,7 +88,7 @@ impl Python {
     fn can_be(&self, kind: KindChoice) -> Result<(), Mistake> {
         match (kind, &self.no_interpreters) {
             (KindChoice::Interpreters, Some(why)) => Err(Mistake(format!(
-                "--kind interpreters: {why} ({}); leave --kind out (workers are processes then), or name a newer --python",
+                "--kind interpreters: {why} ({}); leave --kind out (workers are processes then), or name another --python",
                 self.program.display()
             ))),
             _ => Ok(()),
@@ -136,21 +142,32 @@ fn judge(asked: PathBuf, how: &str, answer: Answer) -> Result<Python, Mistake> {
             OLDEST.0, OLDEST.1
         )));
     }
-    if answer.gil_disabled {
+    if answer.gil_disabled && (major, minor) < FIRST_FREE_THREADED {
         return Err(Mistake(format!(
-            "{shown} ({how}) is a free-threaded build of Python, and ringgate's extension is not made for those yet; \
-             name a build with the GIL with --python (from 3.13 on, --kind interpreters runs in parallel there)"
+            "{shown} ({how}) is a free-threaded build of Python {major}.{minor}, and ringgate runs on those from {}.{} on; \
+             name another with --python (on one with the GIL, --kind interpreters runs in parallel)",
+            FIRST_FREE_THREADED.0, FIRST_FREE_THREADED.1
         )));
     }
-    let no_interpreters = ((major, minor) < FIRST_WITH_INTERPRETERS).then(|| {
-        let (first_major, first_minor) = FIRST_WITH_INTERPRETERS;
-        format!("sub-interpreters take Python {first_major}.{first_minor} or newer, and this is {major}.{minor}")
-    });
+    let (first_major, first_minor) = FIRST_WITH_INTERPRETERS;
+    let no_interpreters = if answer.gil_disabled {
+        Some(
+            "sub-interpreters take a Python with the GIL, and this is a free-threaded build"
+                .to_owned(),
+        )
+    } else if (major, minor) < FIRST_WITH_INTERPRETERS {
+        Some(format!(
+            "sub-interpreters take Python {first_major}.{first_minor} or newer, and this is {major}.{minor}"
+        ))
+    } else {
+        None
+    };
     Ok(Python {
         program,
         version: answer.version,
         how: how.to_owned(),
         no_interpreters,
+        free_threaded: answer.gil_disabled,
         extension: answer.extension,
     })
 }
@@ -300,11 +317,26 @@ mod tests {
         let message = refused(
             Answer {
                 gil_disabled: true,
-                ..answer((3, 14, 0))
+                ..answer((3, 13, 5))
             },
             KindChoice::Auto,
         );
-        assert!(message.contains("free-threaded"));
+        assert!(
+            message.contains("a free-threaded build of Python 3.13"),
+            "{message}"
+        );
+        let free_threaded = || Answer {
+            gil_disabled: true,
+            ..answer((3, 14, 0))
+        };
+        let python = judge("python3".into(), "how", free_threaded()).expect("python");
+        assert_eq!(python.can_be(KindChoice::Auto), Ok(()));
+        assert!(python.free_threaded && python.no_interpreters.is_some());
+        let message = refused(free_threaded(), KindChoice::Interpreters);
+        assert!(
+            message.contains("and this is a free-threaded build"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct Supervisor {
     pub read_config: ReadConfig,
     /// As `config.apps`.
     pub pythons: Vec<Python>,
-    pub extension: PathBuf,
+    pub extensions: Vec<PathBuf>,
     pub names: Names,
     pub launch: Launch,
     /// The new server that is to take our place.

@@ -104,6 +104,7 @@ impl Setup {
         let (log, log_end) = std::io::pipe().expect("a pipe can be made");
         let mut command = Command::new(python::python());
         command
+            .args(python::options())
             .args(["-c", BOOTSTRAP])
             .arg(extension())
             .current_dir(&self.spec.chdir)

@@ -26,7 +26,7 @@ def app(environ, start_response):
 ";
 
 #[test]
-fn old_pythons_are_refused() {
+fn old_and_free_threaded_pythons_are_refused() {
     if python::has_interpreters() {
         return;
     }

@@ -34,7 +34,24 @@ pub fn minor_version() -> u32 {
 }
 
 pub fn has_interpreters() -> bool {
-    minor_version() >= 13
+    minor_version() >= 13 && !is_free_threaded()
+}
+
+/// Whether that CPython is a free-threaded build.
+pub fn is_free_threaded() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let question = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)";
+        run(&["-c", question]).trim() == "1"
+    })
+}
+
+/// What it is started with to serve.
+pub fn options() -> &'static [&'static str] {
+    match is_free_threaded() {
+        true => &["-X", "gil=1"],
+        false => &[],
+    }
 }
 
 /// The worker kinds that the tests' Python can do, by the names of `--kind`.
@@ -42,7 +59,7 @@ pub fn kinds() -> &'static [&'static str] {
     match has_interpreters() {
         true => &["processes", "interpreters"],
         false => {
-            super::skipped("interpreters need CPython 3.13 or newer");
+            super::skipped("interpreters need CPython 3.13 or newer with a GIL");
             &["processes"]
         }
     }
@@ -89,34 +106,60 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The native extension, built as the executable was. Cargo does not build another package's cdylib for a test by itself.
+/// The native extension for the tests' Python.
 pub fn extension() -> &'static Path {
     static EXTENSION: OnceLock<PathBuf> = OnceLock::new();
-    EXTENSION.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_BIN_EXE_ringgate"))
-            .parent()
-            .expect("an executable lies in a directory");
-        let target = directory
-            .parent()
-            .expect("a profile's directory lies in the target directory");
-        let mut build = Command::new(env!("CARGO"));
-        build
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "ringgate-apphost",
-                "--target-dir",
-            ])
-            .arg(target)
-            .current_dir(root());
-        if directory.ends_with("release") {
-            build.arg("--release");
+    EXTENSION.get_or_init(|| built(is_free_threaded()))
+}
+
+/// The one for Pythons with a GIL, whatever the tests' is.
+pub fn extension_with_gil() -> PathBuf {
+    built(false)
+}
+
+/// Built as the executable was: cargo does not build another package's cdylib for a test by itself. That for the tests' free-threaded Python is
+/// built in a target directory of its own.
+fn built(free_threaded: bool) -> PathBuf {
+    let directory = Path::new(env!("CARGO_BIN_EXE_ringgate"))
+        .parent()
+        .expect("an executable lies in a directory");
+    let profile = directory.file_name().expect("the profile's name");
+    let mut target = directory
+        .parent()
+        .expect("a profile's directory lies in the target directory")
+        .to_owned();
+    let mut build = Command::new(env!("CARGO"));
+    if free_threaded {
+        target.push("free-threaded");
+        // What pyo3 is told, since it is not to ask an interpreter (.cargo/config.toml).
+        let answers = target.join("pyo3.txt");
+        let text = format!(
+            "implementation=CPython\nversion=3.{}\nshared=true\nbuild_flags=Py_GIL_DISABLED\nsuppress_build_script_link_lines=true\n",
+            minor_version()
+        );
+        // Written anew, it would be built anew.
+        if std::fs::read_to_string(&answers).ok().as_ref() != Some(&text) {
+            std::fs::create_dir_all(&target).expect("a directory can be made");
+            std::fs::write(&answers, text).expect("a file can be written");
         }
-        let status = build.status().expect("cargo runs");
-        assert!(status.success(), "the extension does not build");
-        directory.join("lib_ringgate.so")
-    })
+        build.env("PYO3_CONFIG_FILE", answers);
+    }
+    build
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "ringgate-apphost",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(root());
+    if profile == "release" {
+        build.arg("--release");
+    }
+    let status = build.status().expect("cargo runs");
+    assert!(status.success(), "the extension does not build");
+    target.join(profile).join("lib_ringgate.so")
 }
 
 /// Another interpreter of this machine.

@@ -97,11 +97,15 @@ impl Raised {
     }
 
     /// Takes the exception out; the indicator is clear afterwards.
+    #[allow(
+        deprecated,
+        reason = "they are from 3.12 on, which shows where this is built for one version, and their successor is newer than 3.10"
+    )]
     pub fn take(self) -> Exception {
         let (mut kind, mut value, mut traceback) =
             (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: fetch moves three owned references (value and traceback may be NULL) to us and clears the indicator; normalising replaces them in place
-        // by an instance. PyErr_GetRaisedException would do, but is newer than 3.10.
+        // by an instance.
         let value = unsafe {
             ffi::PyErr_Fetch(&mut kind, &mut value, &mut traceback);
             ffi::PyErr_NormalizeException(&mut kind, &mut value, &mut traceback);

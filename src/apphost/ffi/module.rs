@@ -137,12 +137,26 @@ const fn module_definition(slots: *mut ffi::PyModuleDef_Slot) -> ffi::PyModuleDe
     }
 }
 
+/// Objects have a longer head there; which of the two this was compiled for shows in it.
+const FREE_THREADED: bool = size_of::<ffi::PyObject>() > 2 * size_of::<usize>();
+
 /// What `import _ringgate` calls first.
 ///
 /// # Safety
 /// Called by CPython's import machinery.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit__ringgate() -> *mut ffi::PyObject {
+    if version::is_free_threaded() != FREE_THREADED {
+        let message = match FREE_THREADED {
+            true => c"this ringgate was built for a free-threaded Python, and this one has a GIL",
+            false => {
+                c"this ringgate was built for Pythons with a GIL, and this is a free-threaded one; install ringgate with this Python"
+            }
+        };
+        // SAFETY: attached thread; a class of the interpreter's, whose layout is not looked at, and a NUL-terminated text.
+        unsafe { ffi::PyErr_SetString(ffi::PyExc_ImportError, message.as_ptr()) };
+        return ptr::null_mut();
+    }
     let definition = if version::running() >= version::INTERPRETERS_SLOT_SINCE {
         &DEFINITION
     } else {

@@ -82,6 +82,13 @@ pub fn running() -> Version {
     })
 }
 
+/// Whether it is a free-threaded build, be its GIL on or off.
+pub fn is_free_threaded() -> bool {
+    // SAFETY: as in `running`.
+    let text = unsafe { CStr::from_ptr(ffi::Py_GetVersion()) };
+    text.to_string_lossy().contains("free-threading build")
+}
+
 /// Looked up once, when the extension is loaded.
 #[inline]
 pub fn symbols() -> &'static Symbols {

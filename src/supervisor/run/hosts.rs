@@ -46,13 +46,9 @@ impl Supervisor {
 
     pub(super) fn try_start_host(&mut self, order: &HostOrder) -> io::Result<Child> {
         let spec = self.host_spec(order);
-        let python = self
-            .pythons
-            .get(order.app)
-            .map_or(std::path::Path::new("python3"), |python| &python.program);
         let mut command = child::host_command(
-            python,
-            &self.extension,
+            &self.pythons[order.app],
+            &self.extensions[order.app],
             &spec.log_prefix,
             &spec.chdir,
             &spec.env,
