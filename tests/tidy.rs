@@ -179,6 +179,73 @@ fn every_file_opens_with_its_head() {
 }
 
 #[test]
+fn who_draws_floors_names_every_module() {
+    let mut faults = Vec::new();
+    for (path, text) in files("src", "rs") {
+        let head: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("//!"))
+            .collect();
+        let head = head.join("\n");
+        if !head.contains("loors") {
+            continue;
+        }
+        let modules = text.lines().filter_map(|line| {
+            let line = line.trim_start_matches("pub(crate) ");
+            let line = line.trim_start_matches("pub ");
+            line.strip_prefix("mod ")?.strip_suffix(';')
+        });
+        let missing = modules.filter(|name| *name != "tests" && !uses(&head, name));
+        faults.extend(missing.map(|name| format!("{path} does not say where {name} stands")));
+    }
+    fail_with(&faults, "floors are drawn whole");
+}
+
+#[test]
+fn documents_name_what_is_there() {
+    let documents: BTreeMap<String, String> = ["ARCHITECTURE.md", "README.md", "CHANGELOG.md"]
+        .into_iter()
+        .map(|name| {
+            (
+                name.to_owned(),
+                fs::read_to_string(root().join(name)).unwrap(),
+            )
+        })
+        .chain(files("docs", "md"))
+        .chain(files("kernel-notes", "md"))
+        .collect();
+    let sources: Vec<String> = ["src", "tests", "bench"]
+        .into_iter()
+        .flat_map(|directory| files(directory, "rs").into_keys())
+        .collect();
+    let mut faults = Vec::new();
+    for (path, text) in &documents {
+        let beside = root().join(path).parent().unwrap().to_owned();
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !beside.join(file).exists() {
+                faults.push(format!("{path} links to {link}"));
+            }
+        }
+        let quoted = text.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|name| name.ends_with(".rs") && !name.contains(' ')) {
+            let known = |source: &String| source == name || source.ends_with(&format!("/{name}"));
+            if !sources.iter().any(known) {
+                faults.push(format!("{path} names {name}"));
+            }
+        }
+        if path.starts_with("kernel-notes/") && !text.contains("**We rely on it in** ") {
+            faults.push(format!("{path} does not say who relies on it"));
+        }
+    }
+    fail_with(&faults, "documents name what is there");
+}
+
+#[test]
 fn unsafe_has_an_address() {
     let allowed = [
         "src/sys/",

@@ -1,6 +1,6 @@
 //! Options: one definition each, the parser and help made from them, and the checked model that the processes read.
 //!
-//! Floors inside: `files`, `app`, `remote`, `model`, `options`, `value` | `document` | `raw` | `doors` (the words of other servers) | `check`, `help`,
+//! Floors inside: `files`, `app`, `remote`, `model`, `options`, `value` | `document` | `raw` | `doors` (the words of other servers) | `check`, `help`, `reference`,
 //! `printed` | `cli`. `cli::parse` turns arguments and environment into an [`Invocation`]; what it needs of the world it asks its
 //! [`Outside`]. `world::check` looks whether what is named is there.
 #![forbid(unsafe_code)]

@@ -4,8 +4,8 @@
 //! (`shm`) to the app hosts. Nothing Python-shaped and nothing blocking lives here. The control thread talks to the
 //! supervisor, writes the logs and answers `status`; what it learns reaches the ring threads through their mailboxes.
 //!
-//! Floors inside the crate, ground first: `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `mailbox`, `batch`, `access_log`, `tally`, `doze` | `route`, `odd_headers`, `respond`, `files`, `app` |
-//! `ring` | `connection` | `accept` | `thread` | `control`.
+//! Floors inside the crate, ground first: `timestamp`, `stats`, `snapshot`, `worker_socket`, `gate`, `familiar`, `batch`, `doze` | `mailbox` (with `error_log` and
+//! `tally`, whose messages it carries), `access_log` | `route`, `forwarded`, `odd_headers`, `respond`, `files`, `app` | `ring` | `connection` | `accept` | `thread` | `control`.
 
 #![forbid(unsafe_code)]
 

@@ -6,7 +6,8 @@
 //! across a wait of unknown length; every wait has a deadline, and every buffer a bound.
 //!
 //! Floors, ground first: `input`, `output`, `peer` | `record` | `again`, `request`, `submission` (one head: route it, answer it or say
-//! what it needs) | `source`, `upload`, `stream_body`, `reply` | `handover`, `failure`, `websocket`, `exchange`, `busy` | this file.
+//! what it needs) | `source`, `upload`, `stream_body`, `reply` | `handover`, `failure`, `websocket`, `exchange`, `busy`,
+//! `proxied` (the PROXY header before the first request) | this file.
 
 mod again;
 mod busy;
