@@ -1,6 +1,7 @@
 //! The handler from outside: requests as bytes in, answers as bytes out, over a real directory and over a simulated one.
 
 use super::*;
+use config::StaticOptions;
 use proto::{HeaderStorage, Limits, Parse};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,9 +12,19 @@ use uring::sim::Sim;
 mod autoindex;
 mod freshness;
 mod options;
+mod reach;
 mod real;
 mod selection;
+mod siblings;
 mod simulated;
+mod steps;
+
+/// A location's options, changed from the defaults.
+fn options(change: impl FnOnce(&mut StaticOptions)) -> StaticOptions {
+    let mut options = StaticOptions::default();
+    change(&mut options);
+    options
+}
 
 const DATE: &[u8; 29] = b"Mon, 23 Nov 2026 01:02:03 GMT";
 const WRITE_NS: u64 = 10_000_000_000;
