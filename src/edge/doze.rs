@@ -3,7 +3,8 @@
 //!
 //! Measured with a Flask app of 750 us on one processor: each wake of the ring thread cost 47 us there and made the app's next 50 us slower, and
 //! there were 1.5-2.6 of them for each request. What it may cost: anything else that arrives meanwhile (a static file, another app's request)
-//! waits for the doze to end, at most 2 ms. So a ring dozes only after it has seen nothing else for a while.
+//! waits for the doze to end, at most 2 ms. So a ring dozes only after it has seen nothing else for a while. That the app itself had a worker free now and
+//! then is nothing else: when its workers are busy again, nobody is kept waiting.
 //! Must not know rings, sockets, requests.
 
 use std::time::Duration;
@@ -26,12 +27,21 @@ pub struct Sight {
 /// Whether to doze, and how long: pure.
 #[derive(Debug, Default)]
 pub struct Calm {
-    /// Requests that only joined a queue since anything else was asked for.
-    streak: u64,
+    /// Requests so far that only joined a queue.
+    joined: u64,
     /// Answers so far that were not an app's.
     others: u64,
-    /// By app: requests at the last look.
-    requests: Vec<u64>,
+    /// `joined` when that changed last.
+    others_at: u64,
+    apps: Vec<Seen>,
+}
+
+/// An app at the last look.
+#[derive(Debug, Default)]
+struct Seen {
+    requests: u64,
+    /// `joined` when it last had a request that could be begun at once.
+    lively_at: u64,
 }
 
 impl Calm {
@@ -39,27 +49,35 @@ impl Calm {
     pub fn look(&mut self, answered: u64, apps: impl Iterator<Item = Sight>) -> Option<u64> {
         let mut others = answered;
         let mut soonest: Option<u64> = None;
-        let mut joined = 0;
-        let mut disturbed = false;
+        // Since when nobody was there whom it would have kept waiting.
+        let mut calm_since = 0;
         for (index, app) in apps.enumerate() {
-            if self.requests.len() <= index {
-                self.requests.push(0);
+            if self.apps.len() <= index {
+                self.apps.push(Seen::default());
             }
+            let seen = &mut self.apps[index];
             let fresh = app
                 .requests
-                .wrapping_sub(std::mem::replace(&mut self.requests[index], app.requests));
+                .wrapping_sub(std::mem::replace(&mut seen.requests, app.requests));
             others = others.wrapping_sub(app.requests.wrapping_sub(app.in_flight));
             match app.doze_ns {
                 Some(ns) => {
-                    joined += fresh;
+                    self.joined += fresh;
                     soonest = Some(soonest.map_or(ns, |soonest| soonest.min(ns)));
                 }
-                None => disturbed |= fresh > 0,
+                None => {
+                    if fresh > 0 {
+                        seen.lively_at = self.joined;
+                    }
+                    calm_since = seen.lively_at.max(calm_since);
+                }
             }
         }
-        disturbed |= std::mem::replace(&mut self.others, others) != others;
-        self.streak = if disturbed { 0 } else { self.streak + joined };
-        soonest.filter(|_| self.streak >= CALM_MIN)
+        if std::mem::replace(&mut self.others, others) != others {
+            self.others_at = self.joined;
+        }
+        let calm = self.joined - calm_since.max(self.others_at);
+        soonest.filter(|_| calm >= CALM_MIN)
     }
 }
 
@@ -114,6 +132,17 @@ mod tests {
         assert_eq!(calm.look(all - 1, sight(all, 1, busy)), Some(800));
         assert_eq!(calm.look(all, sight(all, 1, busy)), None, "a file was sent");
         assert_eq!(calm.look(all, sight(all, 1, busy)), None);
+    }
+
+    #[test]
+    fn a_queue_that_was_empty_for_a_moment_is_no_reason_to_stay_awake() {
+        let mut calm = Calm::default();
+        let (busy, free) = (Some(800), None);
+        let mut look = |requests, doze_ns| calm.look(requests - 1, sight(requests, 1, doze_ns));
+        assert_eq!(look(CALM_MIN, busy), busy);
+        // Taken up at once, as the queue was empty; then it fills again.
+        assert_eq!(look(CALM_MIN + 1, free), None);
+        assert_eq!(look(CALM_MIN + 2, busy), busy);
     }
 
     #[test]
