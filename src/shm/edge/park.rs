@@ -18,8 +18,8 @@ const CLAIM_GAP_MAX_NS: u64 = 60_000_000_000;
 /// The longest doze, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
 const DOZE_MAX_NS: u64 = 2_000_000;
 /// The part of the queue time that an answer may wait to leave together with the next ones: each wake that it saves is worth 50-100 us to an app
-/// that shares its processor with the ring thread, 6 % of a Flask request. An eighth costs a FastAPI app of 80 us with 64 connections 6 % more.
-const PATIENCE: u64 = 4;
+/// that shares its processor with the ring thread, 6 % of a Flask request. A quarter costs a FastAPI app of 75 us with 64 connections 2-3 % more.
+const PATIENCE: u64 = 2;
 
 /// What the ring thread may do when it has nothing to do. The strictest answer of all its exchanges counts: Stay, then Nap, then Sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
