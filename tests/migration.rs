@@ -229,6 +229,20 @@ fn hooks_see_the_requests_of_an_asgi_application() {
     }
 }
 
+/// It may be what keeps a server from starting, and is not passed over at the next try.
+#[test]
+fn an_on_starting_that_fails_is_no_start() {
+    let file = "def on_starting(server):\n    raise RuntimeError('not today')\n";
+    let (code, said) = setup(&[("gunicorn.conf.py", file)])
+        .arg("site_app")
+        .run_to_end();
+    assert_eq!(code, 3, "{said}");
+    assert!(
+        said.contains("the hook on_starting failed: RuntimeError: not today"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_reload_is_a_hook_of_its_own() {
     let server = setup(&[("gunicorn.conf.py", HOOKS)]).start();

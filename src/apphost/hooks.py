@@ -297,7 +297,7 @@ def configure_logging(path):
         logging.config.fileConfig(path, defaults=defaults, disable_existing_loggers=False)
 
 
-def load(place, log_config, running, name, generation):
+def load(place, log_config, running, name, first):
     """Executes the file and sets logging up. `running`: the settings in force, as JSON in gunicorn's words."""
     import json
 
@@ -321,7 +321,7 @@ def load(place, log_config, running, name, generation):
         raise Failure(f"logging cannot be set up: {type(error).__name__}: {error}") from None
     cfg = Settings(json.loads(running), names)
     server = Server(cfg, Logger(), name, cfg.workers)
-    server.generation = generation
+    server.is_first = first
     within_reach()
 
 
@@ -365,7 +365,7 @@ def within_reach():
 
 
 def starting():
-    demand("on_starting" if server.generation <= 1 else "on_reload", server)
+    demand("on_starting" if server.is_first else "on_reload", server)
     attempt("nworkers_changed", server, server.num_workers, None)
 
 

@@ -33,13 +33,13 @@ impl Hooks {
         };
         let running = py.text(&gunicorn::running(options))?;
         let name = py.text(&spec.name)?;
-        let generation = py.integer(i64::from(spec.generation))?;
+        let first = py.boolean(spec.first);
         let arguments = [
             &path(&options.hooks)?,
             &path(&options.log_config)?,
             &running,
             &name,
-            &generation,
+            &first,
         ];
         hooks.call(py, c"load", &arguments)?;
         Ok(hooks)

@@ -173,6 +173,7 @@ fn gather(
         }
         None => raw.fill_from_foreign(outside.variable),
     }
+    gunicorn::look_at_sendfile(&mut raw, &around.cwd, outside.variable)?;
     uvicorn::fill_from_variables(&mut raw, &around.cwd, outside.variable)?;
     variables::fill(&mut raw, &around.cwd, outside.read, outside.variable)?;
     Ok(raw)
@@ -215,15 +216,15 @@ fn take(
     }
     for word in doors::on_the_command_line() {
         let id = help::foreign_id(word);
+        let flag = word.flags.first().copied().unwrap_or(word.name);
         let values = match word.takes {
             doors::Takes::Nothing if matches.get_count(&id) == 0 => continue,
-            doors::Takes::Nothing => vec!["true".to_owned()],
+            doors::Takes::Nothing => vec![(!flag.starts_with("no-")).to_string()],
             doors::Takes::Value => match matches.get_many::<String>(&id) {
                 Some(values) => values.cloned().collect(),
                 None => continue,
             },
         };
-        let flag = word.flags.first().copied().unwrap_or(word.name);
         doors::enter(raw, word, &values, &label(flag), around.cwd.clone())?;
     }
     Ok(())

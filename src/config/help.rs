@@ -78,6 +78,8 @@ pub fn serve(name: &'static str) -> Command {
     }
     let version = Arg::new("version")
         .short('V')
+        // gunicorn's.
+        .short_alias('v')
         .long("version")
         .action(ArgAction::SetTrue)
         .help("Print the version");

@@ -194,6 +194,8 @@ pub struct HostSpec {
     pub probe: bool,
     /// Another generation serves meanwhile: this one takes nothing before all its workers can, and a warm-up that fails fails it.
     pub successor: bool,
+    /// None has been up since the server was started.
+    pub first: bool,
     pub generation: u32,
     /// Seats. With several threads per worker (`options.seats_per_worker()`): all of the first worker, then all of the second, and so on.
     pub workers: Vec<WorkerSpec>,

@@ -50,6 +50,7 @@ impl Setup {
                 kind,
                 probe: false,
                 successor: false,
+                first: true,
                 generation: 1,
                 workers: (0..workers)
                     .map(|index| WorkerSpec {

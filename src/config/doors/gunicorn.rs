@@ -46,7 +46,9 @@ pub fn read_file(
         let Some(word) = WORDS.iter().find(|word| word.name == setting) else {
             continue;
         };
-        if value == &Value::Bool(false) && !matches!(word.fate, Fate::Ours(_)) {
+        let off_says_something =
+            matches!(word.fate, Fate::Ours(_)) || word.harmless.contains(&"true");
+        if value == &Value::Bool(false) && !off_says_something {
             continue;
         }
         let start = if setting == "chdir" { cwd } else { &base };
@@ -60,6 +62,23 @@ pub fn read_file(
             .push(format!("{name}: {theirs} is no setting{ours}"));
     }
     Ok(())
+}
+
+/// The variable that turns `sendfile` on or off, which is no option of ours.
+pub fn look_at_sendfile(
+    raw: &mut Raw,
+    cwd: &Path,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), Mistake> {
+    const VARIABLE: &str = "SENDFILE";
+    let value = variable(VARIABLE).filter(|value| !value.is_empty());
+    let word = WORDS.iter().find(|word| word.name == "sendfile");
+    let (Some(value), Some(word)) = (value, word) else {
+        return Ok(());
+    };
+    let on = ["y", "1", "yes", "true"].contains(&value.to_lowercase().as_str());
+    let label = format!("${VARIABLE}");
+    enter(raw, word, &[on.to_string()], &label, cwd.to_owned())
 }
 
 /// The functions of the file, and what only the app's interpreters can carry out.

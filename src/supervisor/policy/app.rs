@@ -253,6 +253,7 @@ impl App {
             kind,
             probe,
             successor,
+            first: !self.ever_ready,
             workers,
         };
         self.hosts.push(host);

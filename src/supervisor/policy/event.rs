@@ -162,6 +162,8 @@ pub struct HostOrder {
     pub probe: bool,
     /// Another generation serves meanwhile.
     pub successor: bool,
+    /// None has been up so far.
+    pub first: bool,
     pub workers: Vec<WorkerSpec>,
 }
 

@@ -91,6 +91,7 @@ impl Supervisor {
             kind: order.kind,
             probe: order.probe,
             successor: order.successor,
+            first: order.first,
             generation: order.generation,
             workers: order.workers.clone(),
             rings: if order.probe { 0 } else { self.config.rings },

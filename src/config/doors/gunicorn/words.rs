@@ -61,9 +61,10 @@ pub const WORDS: &[Word] = &[
     word("preload_app", Ours("preload")),
     word(
         "sendfile",
-        AsIs("files are sent without a copy where that is faster"),
+        Ignored("files are sent without a copy where that is faster"),
     )
-    .flag(&["no-sendfile"]),
+    .flag(&["no-sendfile"])
+    .harmless(&["true"]),
     word("reuse_port", AsIs("each ring thread has a socket of its own")).flag(&["reuse-port"]),
     word("chdir", Ours("chdir")),
     word("daemon", Ours("daemon")),
@@ -231,7 +232,7 @@ const fn uncalled(name: &'static str, why_not: &'static str) -> Hook {
 pub const HOOKS: &[Hook] = &[
     hook(
         "on_starting",
-        "(server): in the app host of the first generation, before the application is imported",
+        "(server): in the app host of the first generation, before the application is imported; again if that does not come up",
     ),
     hook(
         "on_reload",

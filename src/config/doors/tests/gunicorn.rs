@@ -9,7 +9,7 @@ fn gunicorns_flags_mean_the_same() {
          --max-requests-jitter 50 --preload --limit-request-line 4094 --limit-request-fields 50 -b :8080 -b unix:/run/a.sock \
          --access-logfile - --error-logfile /tmp/e.log --log-level WARNING -u www-data -g www-data -m 022 --initgroups -D -p /run/a.pid \
          --forwarded-allow-ips 10.0.0.0/8 --backlog 64 --chdir code -e A=b --pythonpath lib --reload --reload-extra-file 'x/*.html' \
-         --capture-output --reuse-port --no-sendfile --worker-tmp-dir /dev/shm",
+         --capture-output --reuse-port --worker-tmp-dir /dev/shm",
     );
     let own = options(&config);
     assert_eq!((own.interface, own.threads), (InterfaceChoice::Wsgi, 4));
@@ -44,11 +44,36 @@ fn gunicorns_flags_mean_the_same() {
 }
 
 #[test]
+fn sendfile_that_is_off_is_said_to_have_no_effect() {
+    let said = |variable, answer| {
+        let mut world = World {
+            answer,
+            ..World::default()
+        };
+        world.variables.extend(variable);
+        world.config("shop -c gunicorn.conf.py").notes
+    };
+    const NOTHING: &str = r#"{"settings": {}, "hooks": [], "others": []}"#;
+    const OFF: &str = r#"{"settings": {"sendfile": false}, "hooks": [], "others": []}"#;
+    const ON: &str = r#"{"settings": {"sendfile": true}, "hooks": [], "others": []}"#;
+    let why = "accepted without effect: files are sent without a copy where that is faster";
+    assert_eq!(said(Some(("SENDFILE", "yes")), ON), [""; 0]);
+    assert_eq!(
+        said(Some(("SENDFILE", "0")), NOTHING),
+        [format!("$SENDFILE: {why}")]
+    );
+    assert_eq!(
+        said(None, OFF),
+        [format!("gunicorn.conf.py: sendfile: {why}")]
+    );
+}
+
+#[test]
 fn what_has_no_effect_is_said_once_and_what_matters_is_refused() {
     let config = world().config(
-        "shop --worker-connections 50 --spew --http-parser auto -n shop --no-control-socket",
+        "shop --worker-connections 50 --spew --http-parser auto -n shop --no-control-socket --no-sendfile",
     );
-    assert_eq!(config.notes.len(), 4, "{:?}", config.notes);
+    assert_eq!(config.notes.len(), 5, "{:?}", config.notes);
     assert_eq!(
         config.notes[1],
         "--spew: accepted without effect: no tracing of every line"
