@@ -56,7 +56,7 @@ fn code_that_does_not_import_is_shown_until_it_does() {
         "{text}"
     );
     assert!(
-        text.contains("Traceback") && text.contains("shop.py"),
+        text.contains("\nTraceback (most recent call last):\n") && text.contains("shop.py"),
         "{text}"
     );
     assert_eq!(

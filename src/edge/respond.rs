@@ -118,7 +118,10 @@ pub fn trouble(out: &mut Vec<u8>, text: &str, manner: Manner, common: Common<'_>
           pre{background:#8881;padding:1rem;overflow-x:auto;font-size:14px}</style></head>\n\
           <body><h1>The application cannot be loaded</h1>\n<pre>",
     );
-    proto::listing::escape(text.as_bytes(), &mut body);
+    for line in text.lines() {
+        proto::listing::escape(line.replace('\t', "    ").as_bytes(), &mut body);
+        body.push(b'\n');
+    }
     body.extend_from_slice(
         b"</pre>\n<p>It is loaded anew when one of its files changes.</p></body></html>\n",
     );
