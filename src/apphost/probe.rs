@@ -3,11 +3,11 @@
 //! Imports it in one, recording every extension module that refuses, also where the importer swallows the error. If the import fails, tries
 //! again in the main interpreter, to tell an app that does not load here from one that does not load at all. A crash or a hang is the supervisor's to see.
 
-use crate::ffi::{self, Python, Version};
-use crate::load::{self, LoadError};
+use crate::ffi::{self, Object, Python, Version};
+use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use crate::private;
-use config::Extensions;
+use config::{EventLoop, Extensions};
 use control::message::{HostSpec, ProbeVerdict};
 
 /// What the sub-interpreter found.
@@ -136,16 +136,43 @@ fn look(py: Python<'_>, spec: &HostSpec) -> Finding {
         prelude.call(py, c"watch_imports", &[&ignore])?;
         // Taken out at once: other calls follow.
         let loaded = load::application(py, &prelude, &spec.target).map_err(LoadError::from_raised);
+        let loop_loaded = match &loaded {
+            Ok(application) => load_loop(py, &prelude, spec, application),
+            Err(_) => Ok(()),
+        };
         let list = prelude.get(py, c"refusals")?;
         for index in 0..list.list_len().unwrap_or(0) {
             let pair = list.item(index)?;
             refusals.push((pair.item(0)?.to_text()?, pair.item(1)?.to_text()?));
         }
         drop(prelude.call(py, c"finish", &[]));
-        loaded.map(drop)
+        loaded?;
+        // One that is not installed is the worker's to tell: it would be missing in processes too.
+        loop_loaded.or_else(|error| {
+            if refusals.is_empty() {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })
     };
     let result = look();
     Finding { result, refusals }
+}
+
+/// `--loop uvloop`: what an application's loop needs counts as what it imports.
+fn load_loop(
+    py: Python<'_>,
+    prelude: &Prelude,
+    spec: &HostSpec,
+    application: &Object,
+) -> Result<(), LoadError> {
+    if spec.options.event_loop == EventLoop::Uvloop
+        && load::speaks(py, prelude, application, spec.options.interface)? != Speaks::Wsgi
+    {
+        py.import(c"uvloop")?;
+    }
+    Ok(())
 }
 
 /// In the main interpreter, where nothing refuses.

@@ -8,8 +8,14 @@ use control::message::{FromHost, ProbeVerdict};
 
 #[track_caller]
 fn verdict(source: &str) -> ProbeVerdict {
+    verdict_of(source, |_| {})
+}
+
+#[track_caller]
+fn verdict_of(source: &str, change: impl FnOnce(&mut Setup)) -> ProbeVerdict {
     let (mut setup, _dir) = Setup::source(source, Kind::Interpreters, 1);
     setup.spec.probe = true;
+    change(&mut setup);
     let mut host = setup.start();
     let message = host.until(|message| matches!(message, FromHost::Probe { .. }));
     assert!(host.child.wait().expect("our child").success());
@@ -127,4 +133,23 @@ fn an_asgi_app_is_as_good_as_any() {
     }
     let found = verdict("async def app(scope, receive, send): pass");
     assert!(matches!(found, ProbeVerdict::Interpreters), "{found:?}");
+}
+
+#[test]
+fn a_loop_that_refuses_counts_as_if_it_were_imported() {
+    if !interpreters() || !python::has("uvloop") {
+        return;
+    }
+    const ASGI: &str = "async def app(scope, receive, send): pass";
+    let of = |source: &str| {
+        verdict_of(source, |setup| {
+            setup.spec.options.event_loop = config::EventLoop::Uvloop;
+        })
+    };
+    let found = of(ASGI);
+    let ProbeVerdict::Refused { module, .. } = found else {
+        panic!("{found:?}")
+    };
+    assert!(module.starts_with("uvloop"), "{module}");
+    assert_eq!(of(PLAIN), ProbeVerdict::Interpreters);
 }
