@@ -76,6 +76,15 @@ fn the_environ_says_so() {
 }
 
 #[test]
+fn what_a_request_starts_is_no_daemon_by_inheritance() {
+    for kind in python::kinds() {
+        let server = setup(kind, 1, 2).start();
+        let facts = server.get("/who").expect(200).json();
+        assert_eq!(facts["inherits_daemon"], false, "{kind}");
+    }
+}
+
+#[test]
 fn a_request_over_its_time_is_interrupted_alone() {
     for kind in python::kinds() {
         let server = setup(kind, 1, 2).option("--timeout", "2").start();

@@ -129,10 +129,14 @@ def guard_frames():
 
 
 def hire(serve, name):
-    """A further request thread. Daemonic: a request that never ends must not keep the process from ending."""
+    """A further request thread. Daemonic: a request that never ends must not keep the process from ending. What it starts is not, by inheritance."""
     import threading
 
-    thread = threading.Thread(target=serve, name=name, daemon=True)
+    def main():
+        thread._daemonic = False
+        serve()
+
+    thread = threading.Thread(target=main, name=name, daemon=True)
     thread.start()
     return thread
 

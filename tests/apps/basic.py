@@ -90,6 +90,7 @@ def who(environ, start_response):
         "parent": os.getppid(),
         "interpreter": interpreter(),
         "thread": threading.get_ident(),
+        "inherits_daemon": threading.Thread().daemon,
         "executable": sys.executable,
         "prefix": sys.prefix,
         "path": sys.path,
