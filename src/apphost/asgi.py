@@ -130,7 +130,9 @@ class Lifespan:
             elif self.mode == "on":
                 self.started.set_result(LoadError("worker", f"the application's startup failed: {one_line(error)}", trace_of(error)))
             else:
-                # It does not know the protocol, and need not (lifespan.rst, "Scope").
+                # It does not know the protocol, and need not (lifespan.rst, "Scope"). One that has taken the event does.
+                if self.inbox.empty():
+                    self.tell("the application's startup failed; with --lifespan auto it is served all the same, --lifespan on would not", error)
                 self.started.set_result(None)
         elif error is not None and not self.stopped.done():
             self.tell("the application's lifespan failed", error)

@@ -396,6 +396,12 @@ async def lifespan(scope, receive, send):
     if mode == "raises":
         raise NotImplementedError
     assert await receive() == {"type": "lifespan.startup"}
+    if mode == "breaks":
+        raise OSError("no database")
+    if mode == "endless":
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.sleep(600)
     if mode == "fails":
         return await send({"type": "lifespan.startup.failed", "message": "no database"})
     if mode == "slow":

@@ -31,6 +31,16 @@ fn a24_an_application_without_lifespan_is_served() {
 }
 
 #[test]
+fn a24_a_startup_that_breaks_is_shown_although_the_application_is_served() {
+    for kind in python::kinds() {
+        let server = with_lifespan(kind, "breaks").start();
+        assert_eq!(server.get("/a01").expect(200).text(), "ok");
+        server.wait_log("the application's startup failed");
+        server.wait_log("OSError: no database");
+    }
+}
+
+#[test]
 fn a25_nothing_is_accepted_before_the_startup_is_complete() {
     for kind in python::kinds() {
         let server = with_lifespan(kind, "slow").start();
@@ -73,5 +83,21 @@ fn a27_shutdown_comes_after_the_last_request_and_is_waited_for() {
             })
             .collect();
         assert_eq!(seen, ["request.done"]);
+    }
+}
+
+#[test]
+fn a27_a_shutdown_is_not_waited_for_beyond_the_graceful_timeout() {
+    for kind in python::kinds() {
+        let mut server = with_lifespan(kind, "endless")
+            .option("--graceful-timeout", "1")
+            .start();
+        server.signal(crate::harness::server::TERM);
+        assert!(server.wait().success());
+        let log = server.log();
+        assert!(
+            log.contains("did not end within --graceful-timeout (1 s)"),
+            "{log}"
+        );
     }
 }

@@ -196,6 +196,14 @@ impl App {
                 );
             }
             Role::Draining { quit_at_ms } if quit_at_ms <= ctx.now_ms => {
+                let seconds = self.options.graceful_ms as f64 / 1000.0;
+                ctx.log(
+                    LogLevel::Warning,
+                    format!(
+                        "{}: generation {} did not end within --graceful-timeout ({seconds} s) and is stopped; what its workers were doing, a lifespan shutdown too, is cut off",
+                        self.name, host.generation
+                    ),
+                );
                 host.role = Role::Quitting {
                     kill_at_ms: ctx.now_ms + QUIT_MS,
                 };
