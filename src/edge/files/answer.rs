@@ -238,7 +238,9 @@ impl Asked<'_> {
             directory: &directory,
             waits: false,
         };
-        Walk::now(walk.fixed(page))
+        let page = Walk::now(walk.fixed(page));
+        files.mind_open();
+        page
     }
 
     fn redirect(&self, out: &mut Vec<u8>) -> Answer {

@@ -198,6 +198,22 @@ impl<V: Weigh> Cache<V> {
         }
     }
 
+    /// Gives up the entries that hold a descriptor and have been stale since before `before_ns`. Tells whether descriptors are still held.
+    pub fn close_idle(&mut self, before_ns: u64) -> bool {
+        let is_idle =
+            |place: &Place<V>| place.cost.descriptors > 0 && place.fresh_until_ns < before_ns;
+        let places = self.places.iter().filter(|(_, place)| is_idle(place));
+        let idle: Vec<usize> = places.map(|(index, _)| index).collect();
+        for index in idle {
+            self.unlink(index);
+        }
+        self.holds_descriptors()
+    }
+
+    pub fn holds_descriptors(&self) -> bool {
+        self.cost.descriptors > 0
+    }
+
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.places.len()
@@ -382,5 +398,21 @@ mod tests {
         assert!(cache.release_descriptor());
         assert!(!cache.release_descriptor());
         assert!(has(&mut cache, b"/memory") && !has(&mut cache, b"/file"));
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_closed() {
+        let mut cache = cache(4, 100_000, 10);
+        cache.insert(0, b"/memory", Value(10, 0), 100);
+        cache.insert(0, b"/idle", Value(10, 1), 100);
+        cache.insert(0, b"/used", Value(10, 1), 100);
+        assert!(cache.close_idle(100));
+        assert_eq!(cache.len(), 3);
+        cache.confirm(0, b"/used", 200);
+        assert!(cache.close_idle(101));
+        assert!(has(&mut cache, b"/memory") && has(&mut cache, b"/used"));
+        assert!(!has(&mut cache, b"/idle"));
+        assert!(!cache.close_idle(201));
+        assert!(has(&mut cache, b"/memory") && !has(&mut cache, b"/used"));
     }
 }

@@ -138,6 +138,7 @@ impl Cold {
                 }
             }
         }
+        files.mind_open();
         Ready {
             files,
             request,
@@ -193,7 +194,9 @@ impl Files {
             let stale = stale.as_ref().filter(|_| !has_moved);
             Walk::now(walk.resolve(request.rest(), stale))
         };
-        match attempt() {
+        let outcome = attempt();
+        self.mind_open();
+        match outcome {
             Ok(outcome) => Ok(outcome),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Box::new(Cold {
                 files: Rc::clone(self),

@@ -59,6 +59,10 @@ const ABSENT_BYTES_MAX: usize = 1024 * 1024;
 /// Descriptors kept open, per ring thread, at most, and at most this share of what the process may have.
 const DESCRIPTORS_MAX: usize = 1024;
 const DESCRIPTORS_SHARE: u64 = 4;
+/// A file that nobody has asked for this long is closed, at the next look: a file that was removed gives its room on the disk back, and
+/// a file system can be unmounted.
+const IDLE_NS: u64 = 60_000_000_000;
+const IDLE_LOOK_NS: u64 = 30_000_000_000;
 
 /// The static locations, as one ring thread serves them.
 pub struct Files {
@@ -70,6 +74,8 @@ pub struct Files {
     server: String,
     /// `FRESH_NS`, or what a test wants.
     fresh_ns: u64,
+    /// A task looks for files that nobody asks for; there is one while files are open.
+    looks: Cell<bool>,
     /// Makes multipart boundaries that no file can have been written for.
     seed: Cell<u64>,
 }
@@ -136,6 +142,7 @@ impl Files {
             locations,
             server: config.server_header.clone(),
             fresh_ns: FRESH_NS,
+            looks: Cell::new(false),
             seed: Cell::new(RandomState::new().hash_one(0)),
         })
     }
@@ -195,6 +202,26 @@ impl Files {
             waited: false,
         }
         .look_up(out)
+    }
+
+    /// Sees to it that files which have been opened do not stay open for nobody.
+    fn mind_open(self: &Rc<Self>) {
+        if self.looks.get() || !self.found.borrow().holds_descriptors() {
+            return;
+        }
+        self.looks.set(true);
+        let files = Rc::downgrade(self);
+        uring::spawn(async move {
+            loop {
+                uring::time::sleep(IDLE_LOOK_NS).await;
+                // With the site that it belongs to.
+                let Some(files) = files.upgrade() else { return };
+                let before_ns = uring::now().saturating_sub(IDLE_NS);
+                if !files.found.borrow_mut().close_idle(before_ns) {
+                    return files.looks.set(false);
+                }
+            }
+        });
     }
 
     /// What a key is known to be, if the file system was asked lately.

@@ -8,13 +8,13 @@ use super::send::{Body, OpenFile};
 use super::{Answer, Files, Request};
 use crate::respond::Manner;
 use proto::selection::{self, Selection};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 pub struct Standing {
     status: u16,
     prepared: Rc<Prepared>,
-    /// What follows the head, with its length, where that is not in memory.
-    file: Option<(Rc<OpenFile>, u64)>,
+    /// What follows the head, with its length, where that is not in memory. Open as long as the entry is known, not longer.
+    file: Option<(Weak<OpenFile>, u64)>,
     /// The entry all this is of.
     ticket: Ticket,
 }
@@ -33,7 +33,9 @@ impl Files {
             Selection::Full => Some(Standing {
                 status: 200,
                 prepared: Rc::clone(chosen.full()),
-                file: chosen.file().map(|file| (Rc::clone(file), chosen.length())),
+                file: chosen
+                    .file()
+                    .map(|file| (Rc::downgrade(file), chosen.length())),
                 ticket,
             }),
             Selection::NotModified => Some(Standing {
@@ -62,14 +64,18 @@ impl Files {
         {
             return None;
         }
+        let file = match &standing.file {
+            Some((file, length)) if !manner.head_only => Some((file.upgrade()?, *length)),
+            _ => None,
+        };
         let body_bytes = standing.prepared.append(date, manner, out);
         let status = standing.status;
-        Some(match &standing.file {
-            Some((file, length)) if !manner.head_only => {
-                let body = Body::whole(Rc::clone(file), *length);
+        Some(match file {
+            Some((file, length)) => {
+                let body = Body::whole(file, length);
                 Answer::Body { status, body }
             }
-            _ => Answer::Whole { status, body_bytes },
+            None => Answer::Whole { status, body_bytes },
         })
     }
 }

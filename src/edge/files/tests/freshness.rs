@@ -184,3 +184,43 @@ fn siblings_are_asked_for_at_once() {
         "{without} {with}"
     );
 }
+
+/// A file is open for those who ask for it: not for the answers that are remembered of it, and not for ever.
+#[test]
+fn what_nobody_asks_for_is_closed() {
+    run_seeds(0..10, Faults::harmless, async |sim: Sim| {
+        for name in ["once", "asked", "error"] {
+            sim.add_file(&format!("/www/{name}"), pattern(20_000), OLD_S);
+        }
+        let options = options(|options| options.error_pages = vec![(404, "/error".into())]);
+        let server = Server::with(Path::new("/www"), options, Wire::Simulated(sim.clone()));
+        let closed = async || {
+            uring::time::sleep(IDLE_NS + 2 * IDLE_LOOK_NS).await;
+            sim.open_handles().len()
+        };
+        assert_eq!(server.status("GET /s/none").await, 404);
+        let quiet = closed().await;
+        // Twice: who looked has ended meanwhile.
+        for _ in 0..2 {
+            assert_eq!(server.status("GET /s/once").await, 200);
+            assert_eq!(server.status("GET /s/none").await, 404);
+            assert!(sim.open_handles().len() > quiet);
+            assert_eq!(closed().await, quiet);
+        }
+        assert_eq!(server.status("GET /s/asked").await, 200);
+        let entry = || {
+            server
+                .files
+                .found
+                .borrow_mut()
+                .find(0, b"/asked", 0)
+                .entry()
+        };
+        let before = entry();
+        for _ in 0..20 {
+            uring::time::sleep(10_000_000_000).await;
+            assert_eq!(server.ask("GET /s/asked").await.body, pattern(20_000));
+        }
+        assert!(Rc::ptr_eq(&before, &entry()));
+    });
+}
