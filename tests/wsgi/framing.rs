@@ -112,7 +112,7 @@ fn w31_exceptions_are_logged_and_answered_500() {
         is_error(client.get("/w31/raises"));
         let line = server.wait_log("w31 raised on purpose");
         assert!(line.contains("RuntimeError"), "{line}");
-        server.wait_log("duties.py");
+        server.wait_log("duties/framing.py");
         is_error(server.get("/w31/raises_in_iteration"));
         server.wait_log("w31 raised before a block");
         is_error(server.get("/w31/strange_error"));

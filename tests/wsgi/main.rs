@@ -1,6 +1,6 @@
 //! What PEP 3333 asks of a server, duty by duty (W1 to W41), through the real binary with both kinds of workers, with one thread and with several.
 //!
-//! The other half of each test is the page of the same name in apps/duties.py; most pages run inside wsgiref.validate.
+//! The other half of each test is the page of the same name in apps/duties, in the file of the same name; most pages run inside wsgiref.validate.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
