@@ -4,6 +4,7 @@
 mod admission;
 mod again;
 mod app;
+mod app_site;
 mod asgi;
 mod asgi_app;
 mod drain;

@@ -1,6 +1,6 @@
 //! Who gets in, when and for how long: bounds and time limits of routes, health checks, and what happens to those who wait.
 
-use super::app::{AppSite, TICK_NS, get};
+use super::app_site::{AppSite, TICK_NS, get};
 use super::site::{Peer, SECOND_NS};
 use config::Route;
 use uring::sim::{Faults, Sim, run_seeds};

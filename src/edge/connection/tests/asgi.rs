@@ -1,6 +1,6 @@
 //! HTTP requests to an app that speaks ASGI, on the simulated ring.
 
-use super::app::{get, large};
+use super::app_site::{get, large};
 use super::asgi_app::AsgiSite;
 use super::site::SECOND_NS;
 use uring::sim::{Faults, run_seeds};

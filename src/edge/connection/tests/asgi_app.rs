@@ -1,6 +1,6 @@
 //! An app that speaks ASGI, in the simulation: workers with an event loop, each request a task of its own.
 
-use super::app::{AppSite, TICK_NS, head, large};
+use super::app_site::{AppSite, TICK_NS, head, large};
 use super::site::{Peer, SECOND_NS};
 use config::Interface;
 use control::message::AppState;

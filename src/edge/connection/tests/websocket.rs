@@ -1,6 +1,6 @@
 //! WebSockets on the simulated ring: clients that speak frames, an app in the same thread.
 
-use super::app::large;
+use super::app_site::large;
 use super::asgi_app::AsgiSite;
 use super::site::SECOND_NS;
 use super::socket_client::{Client, Said, handshake};
