@@ -106,6 +106,7 @@ fn what_may_not_be_read_is_403_and_what_may_be_entered_is_entered() {
     let setup = Setup::bare();
     let dir = setup.dir();
     dir.write("files/open.txt", "open");
+    dir.write("files/index.html", "<p>app</p>");
     let root = dir.path().to_owned();
     let mode = |path: &str, mode| {
         let path = root.join(path);
@@ -125,12 +126,13 @@ fn what_may_not_be_read_is_403_and_what_may_be_entered_is_entered() {
     let files = root.join("files");
     let config = dir.write(
         "site.toml",
-        ["plain", "listed"]
+        ["plain", "listed", "single"]
             .map(|name| {
                 format!(
-                    "[[server.location]]\npath = '/{name}'\ndir = '{}'\nautoindex = {}\n",
+                    "[[server.location]]\npath = '/{name}'\ndir = '{}'\nautoindex = {}\nspa = {}\n",
                     files.display(),
-                    name == "listed"
+                    name == "listed",
+                    name == "single"
                 )
             })
             .concat(),
@@ -162,6 +164,14 @@ fn what_may_not_be_read_is_403_and_what_may_be_entered_is_entered() {
                 assert_eq!(response.status, status, "{location}/{path}");
             }
         }
+    }
+    // A page in place of a script that cannot be read would be a riddle.
+    for (path, status) in [("secret.txt", 403), ("none.txt", 200), ("bare/none", 200)] {
+        assert_eq!(
+            client.get(&format!("/single/{path}")).status,
+            status,
+            "{path}"
+        );
     }
     for name in ["entered", "bare", "closed"] {
         mode(&format!("files/{name}"), 0o755);

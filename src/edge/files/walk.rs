@@ -149,6 +149,8 @@ impl Walk<'_> {
         }
         Ok(match self.file(&[rest, suffix].concat(), stale).await? {
             Seen::File(entry) => Some(Ok(entry)),
+            // It is there, so that another page in its place would only hide what is wrong.
+            Seen::Nothing(status) if status != 404 => Some(Err(Absent::Status(status))),
             Seen::Directory | Seen::Nothing(_) => None,
         })
     }
