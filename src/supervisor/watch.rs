@@ -68,7 +68,11 @@ impl Watch {
             self.add_tree(&dir, index);
         }
         for pattern in &app.options.reload_include {
-            let pattern = chdir.join(pattern);
+            let by_name = pattern.contains(['*', '?']) && !pattern.contains('/');
+            let pattern = match by_name {
+                true => chdir.join("**").join(pattern),
+                false => chdir.join(pattern),
+            };
             let text = pattern.to_string_lossy().into_owned();
             if pattern.is_dir() {
                 self.add_tree(&pattern, index);
@@ -315,12 +319,17 @@ mod tests {
         let (place, other) = (Place::new("globs"), Place::new("other"));
         place.write("templates/deep/a.html");
         place.write("shop.toml");
-        let mut watch = watch(&place, &["templates/**/*.html", "shop.toml"]);
+        let mut watch = watch(&place, &["templates/**/*.html", "shop.toml", "*.css"]);
         place.write("templates/deep/a.html");
         assert!(changed(&mut watch));
         place.write("templates/deep/a.txt");
         assert!(!changed(&mut watch));
         place.write("shop.toml");
+        assert!(changed(&mut watch));
+        // By name alone: wherever it lies.
+        place.write("a.css");
+        assert!(changed(&mut watch));
+        place.write("templates/deep/b.css");
         assert!(changed(&mut watch));
         other.write("native.so");
         watch.add_files(0, vec![other.0.join("native.so")]);

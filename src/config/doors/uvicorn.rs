@@ -171,7 +171,8 @@ fn reload_dir(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
     let globs = values
         .iter()
         .map(|dir| format!("{}/**", dir.trim_end_matches('/')));
-    entry.set_many("reload-include", globs.collect());
+    // Beside what --reload-include names.
+    entry.raw.put_before("reload-include", globs.collect());
     Ok(())
 }
 

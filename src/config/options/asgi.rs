@@ -24,7 +24,7 @@ pub const ROWS: &[Opt] = &[
         synonyms: &[("none", "asyncio")],
         group: Group::Asgi,
         app: true,
-        help: "Event loop: auto (uvloop where it loads), asyncio or uvloop",
+        help: "Event loop: auto (uvloop where it loads), asyncio or uvloop (which does not load in sub-interpreters, so that its workers are processes)",
         ..PLAIN
     },
     Opt {

@@ -209,7 +209,7 @@ pub const ROWS: &[Opt] = &[
         many: true,
         group: Group::Workers,
         app: true,
-        help: "With --reload: watch these files or glob patterns too (repeatable)",
+        help: "With --reload: watch these files or glob patterns too (repeatable). A pattern without a slash is one of names, in every directory",
         ..PLAIN
     },
 ];

@@ -8,7 +8,7 @@ fn uvicorns_flags_mean_the_same() {
         "shop:make --factory --host 0.0.0.0 --port 8080 --workers 2 --loop none --http httptools --ws websockets --lifespan on \
          --interface asgi3 --root-path /shop --limit-concurrency 50 --limit-max-requests 1000 --timeout-keep-alive 9 \
          --timeout-graceful-shutdown 8 --ws-max-size 1048576 --ws-ping-interval 5 --ws-ping-timeout 6 --ws-per-message-deflate false \
-         --no-access-log --no-server-header --no-proxy-headers --log-level trace --app-dir src --reload-dir pkg",
+         --no-access-log --no-server-header --no-proxy-headers --log-level trace --app-dir src --reload-dir pkg --reload-include *.html",
     );
     let own = options(&config);
     assert_eq!(config.apps[0].target, "shop:make()");
@@ -36,7 +36,7 @@ fn uvicorns_flags_mean_the_same() {
     );
     assert_eq!(config.forwarded.trusted, Trusted::Nobody);
     assert_eq!(config.pythonpath, [PathBuf::from("/srv/src")]);
-    assert_eq!(own.reload_include, ["pkg/**"]);
+    assert_eq!(own.reload_include, ["pkg/**", "*.html"]);
     assert_eq!(config.notes, [""; 0]);
 }
 
