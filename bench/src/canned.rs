@@ -1,9 +1,10 @@
 //! The limit every edge is held against: a raw ring that finds the blank line and sends a prepared answer.
 //!
 //! One thread, multishot accept, multishot poll with an inline receive behind it (4 % cheaper than a multishot receive into provided
-//! buffers: kernel-notes/small-answers-floor.md), DEFER_TASKRUN, one enter per turn. It parses nothing, so a real server can come near it and not pass it. It speaks only to the load generator: a request split over two receives is not
-//! understood. For one request per connection it does what ringgate does, without a ring to speak of: accepting is deferred until there
-//! is data, the answer leaves in one segment with the FIN (kernel-notes/deferred-accept.md).
+//! buffers: kernel-notes/small-answers-floor.md), DEFER_TASKRUN, one enter per turn. It parses nothing, so a real server can come near it
+//! and not pass it. It speaks only to the load generator: a request split over two receives is not understood. For one request per
+//! connection it does what ringgate does, without a ring to speak of: accepting is deferred until there is data, the answer leaves in one
+//! segment with the FIN (kernel-notes/deferred-accept.md).
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::io;
