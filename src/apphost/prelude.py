@@ -353,8 +353,18 @@ def watched_files():
     return sorted(found)
 
 
+# The application that was looked at last, and what it speaks: workers need not look again, and touch the memory that it takes.
+_looked_at = [None, None]
+
+
 def speaks(app):
     """`asgi`, `asgi2` (the scope in one call, the rest in a second) or `wsgi`."""
+    if _looked_at[1] is None or _looked_at[0] is not app:
+        _looked_at[:] = app, interface_of(app)
+    return _looked_at[1]
+
+
+def interface_of(app):
     import inspect
 
     call = app

@@ -24,8 +24,11 @@ impl Prelude {
         &self.names
     }
 
-    /// More of our own code in the same namespace.
-    pub fn extend(&self, py: Python<'_>, source: &str) -> Result<()> {
+    /// More of our own code in the same namespace, unless `known`, one of its names, is there already: a worker has what was loaded before the fork.
+    pub fn extend(&self, py: Python<'_>, source: &str, known: &CStr) -> Result<()> {
+        if self.names.get_named(py, known)?.is_some() {
+            return Ok(());
+        }
         let source = CString::new(source).expect("our own source holds no NUL");
         py.run(&source, c"<ringgate>", &self.names)
     }

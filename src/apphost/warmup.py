@@ -1,19 +1,17 @@
 """The first requests of a new worker, made by ourselves before it takes traffic. Loaded behind prelude.py, only where there are any."""
 
+import io
 import sys
+from urllib.parse import unquote_to_bytes
 
 
 def split_path(path):
     """(decoded path, its raw bytes, query) of a path as it would stand in a request line."""
-    from urllib.parse import unquote_to_bytes
-
     raw, _, query = path.partition("?")
     return unquote_to_bytes(raw), raw.encode("latin-1", "replace"), query
 
 
 def warmup_environ(path, script_name, software, multithread, multiprocess):
-    import io
-
     decoded, raw, query = split_path(path)
     path_info = decoded.decode("latin-1")
     if script_name and (path_info == script_name or path_info.startswith(script_name + "/")):

@@ -49,7 +49,7 @@ pub fn prepare(
     if spec.options.warmup.is_empty() {
         return Ok(None);
     }
-    prelude.extend(py, SOURCE)?;
+    prelude.extend(py, SOURCE, c"warm_up")?;
     let paths = py.list()?;
     for path in &spec.options.warmup {
         paths.append(&py.text(path)?)?;

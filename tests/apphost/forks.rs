@@ -170,3 +170,27 @@ fn a_warm_up_that_leaves_something_open_is_not_shared() {
         host.logged(reason);
     }
 }
+
+/// Says what a worker compiled and imported by itself.
+const LATE: &str = "
+import os, sys
+zygote = os.getpid()
+late = []
+def note(event, args):
+    if event in ('compile', 'import') and os.getpid() != zygote:
+        late.append(f'{event} {args[0]!r}')
+sys.addaudithook(note)
+def app(environ, start_response):
+    start_response('200 OK', [])
+    return [', '.join(late).encode()]
+";
+
+#[test]
+fn our_own_code_is_loaded_before_the_fork() {
+    for warmup in [&[][..], &["/".to_owned()]] {
+        let (mut setup, _dir) = Setup::source(LATE, Kind::Processes, 1);
+        setup.spec.options.warmup = warmup.to_vec();
+        let mut host = setup.ready();
+        assert_eq!(host.call(&get("/")).text(), "", "{warmup:?}");
+    }
+}

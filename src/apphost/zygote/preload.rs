@@ -6,6 +6,7 @@ use crate::immortal;
 use crate::line::Line;
 use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
+use crate::warmup;
 use control::message::HostSpec;
 
 /// Imports the application, and what its workers are going to need beside it.
@@ -19,6 +20,9 @@ pub(super) fn run(
     let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
     load::report_files(py, prelude, spec, &|message| line.send(&message));
     let application = loaded?;
+    // What workers would load by themselves otherwise.
+    drop(warmup::prepare(py, prelude, spec)?);
+    py.import(c"faulthandler")?;
     if load::speaks(py, prelude, &application, spec.options.interface)? == Speaks::Wsgi {
         warm::up(py, prelude, spec, &application)?;
     } else {
