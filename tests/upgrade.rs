@@ -301,7 +301,8 @@ fn both_stand_under_names_of_their_own_until_one_leaves() {
         .wait_log("it was itself started to take another's place");
     // It goes: nothing has happened.
     process::kill(new, TERM);
-    line.server.wait_log("has ended, and this one goes on");
+    line.server
+        .wait_log("has ended, and this one goes on: exit code 0");
     gone(new);
     assert!(socket.exists() && line.path("control.sock").exists());
     assert!(!line.path("control.sock.2").exists() && !line.path("pid.2").exists());

@@ -72,6 +72,8 @@ impl Supervisor {
             return;
         };
         let complaint = self.heir.take().and_then(|heir| heir.complaint);
+        // One that was told to end has nothing to complain of.
+        let complaint = complaint.filter(|words| !words.is_empty());
         let why = complaint.unwrap_or_else(|| format!("{end}; what it said stands in its log"));
         let asked = end == End::Code(0);
         self.events.push_back(Event::HeirEnded { why, asked });
