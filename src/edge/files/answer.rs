@@ -52,11 +52,13 @@ impl Asked<'_> {
         let now_ns = uring::now();
         let mut found = files.found.borrow_mut();
         let known = match found.find(request.mount, request.rest(), now_ns) {
-            Found::Fresh(entry) if entry.is_simple_for(request.head) => {
-                return self.send(entry, out);
+            Found::Fresh(entry) if !entry.is_cut() => {
+                if entry.is_simple_for(request.head) {
+                    return self.send(entry, out);
+                }
+                Known::Entry(Rc::clone(entry))
             }
-            Found::Fresh(entry) => Known::Entry(Rc::clone(entry)),
-            Found::Stale(entry) => Known::Stale(Rc::clone(entry)),
+            Found::Fresh(entry) | Found::Stale(entry) => Known::Stale(Rc::clone(entry)),
             Found::Nothing => Known::Nothing,
         };
         drop(found);

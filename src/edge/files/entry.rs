@@ -217,6 +217,13 @@ impl Entry {
         self.stat == *stat && (self.is_settled || !is_settled(stat, wall_ns))
     }
 
+    /// Whether one of its files was found shorter than this entry says: then it is as good as stale.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_cut())
+            || self.siblings.iter().any(Entry::is_cut)
+    }
+
     /// Whether all of this entry is the answer, without a look at conditions, ranges or codings.
     #[inline]
     pub fn is_simple_for(&self, head: &Head<'_, '_>) -> bool {

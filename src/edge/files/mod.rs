@@ -228,8 +228,8 @@ impl Files {
     #[inline]
     fn known(&self, mount: usize, key: &[u8], now_ns: u64) -> Known {
         match self.found.borrow_mut().find(mount, key, now_ns) {
-            Found::Fresh(entry) => Known::Entry(Rc::clone(entry)),
-            Found::Stale(entry) => Known::Stale(Rc::clone(entry)),
+            Found::Fresh(entry) if !entry.is_cut() => Known::Entry(Rc::clone(entry)),
+            Found::Fresh(entry) | Found::Stale(entry) => Known::Stale(Rc::clone(entry)),
             Found::Nothing => Known::Nothing,
         }
     }

@@ -42,6 +42,8 @@ pub struct OpenFile {
     file: File,
     /// Ring time until which the whole of it is taken to be in the page cache.
     hot_until_ns: Cell<u64>,
+    /// It was found shorter than it was when it was looked at.
+    is_cut: Cell<bool>,
 }
 
 impl OpenFile {
@@ -49,7 +51,23 @@ impl OpenFile {
         OpenFile {
             file,
             hot_until_ns: Cell::new(0),
+            is_cut: Cell::new(false),
         }
+    }
+
+    /// Whether what is known of the file is known to be wrong.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    /// Remembers an end that came too early, so that only those meet it who are under way.
+    fn judge(&self, sent: io::Result<()>) -> io::Result<()> {
+        let is_cut = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+        if sent.as_ref().is_err_and(is_cut) {
+            self.is_cut.set(true);
+        }
+        sent
     }
 
     fn is_hot(&self, length: u64) -> bool {
@@ -164,7 +182,7 @@ impl Body {
                 } else {
                     0
                 };
-                send(socket, head, &file.file, from, left, hot_bytes, write_ns).await
+                file.judge(send(socket, head, &file.file, from, left, hot_bytes, write_ns).await)
             }
             Plan::Pieces { file, pieces } => {
                 send_bytes(socket, head, true, write_ns).await?;
@@ -174,7 +192,9 @@ impl Body {
                             send_bytes(socket, bytes, index + 1 < pieces.len(), write_ns).await?;
                         }
                         Piece::File { offset, length } => {
-                            send_file(socket, b"", &file.file, *offset, *length, write_ns).await?;
+                            let sent =
+                                send_file(socket, b"", &file.file, *offset, *length, write_ns);
+                            file.judge(sent.await)?;
                         }
                     }
                 }

@@ -65,8 +65,11 @@ impl Files {
             return None;
         }
         let file = match &standing.file {
-            Some((file, length)) if !manner.head_only => Some((file.upgrade()?, *length)),
-            _ => None,
+            Some((file, length)) => {
+                let file = file.upgrade().filter(|file| !file.is_cut())?;
+                (!manner.head_only).then_some((file, *length))
+            }
+            None => None,
         };
         let body_bytes = standing.prepared.append(date, manner, out);
         let status = standing.status;

@@ -98,8 +98,8 @@ impl Walk<'_> {
             .borrow_mut()
             .find(self.mount, fixed.key(), uring::now())
         {
-            Found::Fresh(entry) => return Ok(Some(Rc::clone(entry))),
-            Found::Stale(entry) => Some(Rc::clone(entry)),
+            Found::Fresh(entry) if !entry.is_cut() => return Ok(Some(Rc::clone(entry))),
+            Found::Fresh(entry) | Found::Stale(entry) => Some(Rc::clone(entry)),
             Found::Nothing => None,
         };
         let path = fixed.path();

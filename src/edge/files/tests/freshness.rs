@@ -224,3 +224,32 @@ fn what_nobody_asks_for_is_closed() {
         assert!(Rc::ptr_eq(&before, &entry()));
     });
 }
+
+/// Written over in place: who is under way is broken off, once; nobody else has to wait for the bound.
+#[test]
+fn a_file_found_too_short_is_looked_at_again() {
+    run_seeds(0..10, Faults::harmless, async |sim: Sim| {
+        sim.add_file("/www/a", pattern(300_000), OLD_S);
+        sim.add_file("/www/a.gz", pattern(200_000), OLD_S);
+        let server = Server::new(Path::new("/www"), Wire::Simulated(sim.clone()));
+        for (request, path, length) in [
+            ("GET /s/a", "/www/a", 20_000),
+            ("GET /s/a\r\nRange: bytes=0-9,15000-", "/www/a", 10_000),
+            ("GET /s/a\r\nAccept-Encoding: gzip", "/www/a.gz", 30_000),
+        ] {
+            assert_eq!(server.status("HEAD /s/a").await, 200);
+            sim.truncate(path, length);
+            let cut = server
+                .try_ask(request, true)
+                .await
+                .map(|reply| reply.status);
+            assert_eq!(
+                cut.expect_err("the old length").kind(),
+                io::ErrorKind::UnexpectedEof
+            );
+            let request = request.split("\r\nRange").next().unwrap_or(request);
+            assert_eq!(server.ask(request).await.body, pattern(length));
+            uring::time::sleep(FRESH_NS).await;
+        }
+    });
+}
