@@ -326,6 +326,18 @@ fn a_gunicorn_file_that_fails_is_shown_with_its_traceback() {
 fn exit_codes_are_gunicorns() {
     let (code, said) = setup(&[]).arg("nothing_here").run_to_end();
     assert_eq!(code, 4, "{said}");
+    for (line, why) in [
+        (
+            "logconfig = 'none.ini'",
+            "none.ini cannot be read (No such file",
+        ),
+        ("import sys; sys.exit(9)", "the file ended by sys.exit(9)"),
+    ] {
+        let (code, said) = setup(&[("gunicorn.conf.py", line)])
+            .arg("site_app")
+            .run_to_end();
+        assert!(code == 1 && said.contains(why), "{code}: {said}");
+    }
     let file = "def post_fork(server, worker):\n    raise RuntimeError('no luck')\n";
     let (code, said) = setup(&[("gunicorn.conf.py", file)])
         .arg("site_app")

@@ -25,6 +25,13 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
             appendable(name, path)?;
         }
     }
+    for path in config
+        .apps
+        .iter()
+        .filter_map(|app| app.options.log_config.as_ref())
+    {
+        readable("--log-config", path)?;
+    }
     if let Some(path) = &config.pid_file {
         parent("--pid", path)?;
     }
@@ -48,6 +55,17 @@ fn directory(name: &str, path: &Path) -> Result<(), Mistake> {
         ))),
         Err(error) => Err(Mistake(format!(
             "{name}: no directory {} ({})",
+            path.display(),
+            plain(&error)
+        ))),
+    }
+}
+
+fn readable(name: &str, path: &Path) -> Result<(), Mistake> {
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Mistake(format!(
+            "{name}: {} cannot be read ({})",
             path.display(),
             plain(&error)
         ))),

@@ -55,8 +55,8 @@ def plain(value):
 try:
     names = execute(question["location"])
 except SystemExit as stop:
-    if isinstance(stop.code, str):
-        print(stop.code, file=sys.stderr)
+    said = stop.code if isinstance(stop.code, str) else f"the file ended by sys.exit({stop.code!r})"
+    print(said, file=sys.stderr)
     sys.exit(1)
 except BaseException:
     traceback.print_exc()
