@@ -119,7 +119,7 @@ fn uvloop_serves_as_well_where_it_loads() {
     host.logged("blocks");
     let index = host.ring.worker_of(slot).expect("claimed").index;
     host.order(&ToHost::Replace { index });
-    host.until(|message| matches!(message, FromHost::WorkerUp { incarnation: 2, .. }));
+    assert_eq!(host.wait(slot).status, 500);
     host.order(&ToHost::Drain);
     host.until(|message| *message == FromHost::Drained);
 }
