@@ -57,6 +57,10 @@ fn a08_a_unix_socket_is_named_by_its_path() {
     let path = path.to_string_lossy();
     assert_eq!(scope["server"], serde_json::json!([path, null]));
     assert_eq!(scope["client"], serde_json::Value::Null);
+    // A proxy tells an address and no port, and a client's port is a number.
+    let forwarded = "GET /a08 HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+    let scope = client.send(forwarded).response().expect(200).json();
+    assert_eq!(scope["client"], serde_json::json!(["192.0.2.7", 0]));
     drop(server);
 }
 

@@ -34,6 +34,8 @@ struct Address {
     name: Vec<u8>,
     port: u16,
     pair: Object,
+    /// What stands for a port where there is none: a client's is a number in any case (0, as uvicorn has it), a server's may be None.
+    portless: Object,
 }
 
 pub struct Scopes {
@@ -100,10 +102,11 @@ impl Scopes {
         for method in METHODS {
             methods.push((method.to_bytes(), py.interned(method)?));
         }
-        let none = || Address {
+        let address = |portless: Object| Address {
             name: Vec::new(),
             port: 0,
             pair: py.none(),
+            portless,
         };
         Ok(Scopes {
             http: template(py, &keys, c"http", c"http", true)?,
@@ -116,8 +119,8 @@ impl Scopes {
             root_path: root_path.trim_end_matches('/').into(),
             whole_root: (Vec::new(), py.utf8(b"")?),
             pairs: Pairs::new(py)?,
-            client: none(),
-            server: none(),
+            client: address(py.integer(0)?),
+            server: address(py.none()),
             empty: py.bytes(b"")?,
             version_10: py.interned(c"1.0")?,
             https: py.interned(c"https")?,
@@ -255,13 +258,13 @@ fn template(py: Python<'_>, keys: &Keys, kind: &CStr, scheme: &CStr, method: boo
 }
 
 impl Address {
-    /// `(name, port)`; without a port `(name, None)`, without a name None.
+    /// `(name, port)`; without a name None.
     #[inline]
     fn get(&mut self, py: Python<'_>, name: &[u8], port: u16) -> Result<&Object> {
         if self.name != name || self.port != port {
             self.pair = match (name.is_empty(), port) {
                 (true, _) => py.none(),
-                (false, 0) => py.tuple(&[&py.utf8(name)?, &py.none()])?,
+                (false, 0) => py.tuple(&[&py.utf8(name)?, &self.portless])?,
                 (false, port) => py.tuple(&[&py.utf8(name)?, &py.integer(i64::from(port))?])?,
             };
             self.name = name.to_vec();
