@@ -290,11 +290,17 @@ impl Reader {
     /// All of a data frame's payload is read; false: there is no room for what it still yields.
     fn end_frame(&mut self, fin: bool, out: &mut Vec<u8>, room: usize) -> Result<bool, Fault> {
         let start = out.len();
-        if let (true, Some(message), Some(inflater)) = (fin, &self.message, &mut self.inflater)
+        if let (Some(message), Some(inflater)) = (&self.message, &mut self.inflater)
             && message.compressed
         {
             let room = room.min(bound(room, message, self.message_bytes_max));
-            let whole = inflater.finish(out, room)?;
+            let whole = if fin {
+                inflater.finish(out, room)?
+            } else {
+                // Held back for want of room: it is judged before what follows the frame.
+                inflater.inflate(&[], out, room)?;
+                out.len() - start < room
+            };
             self.check(&out[start..])?;
             if !whole {
                 return Ok(false);
