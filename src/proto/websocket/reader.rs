@@ -337,13 +337,16 @@ impl Reader {
         let Some(message) = &mut self.message else {
             return Ok(());
         };
-        message.bytes += fresh.len() as u64;
-        if message.bytes > self.message_bytes_max {
-            return Err(TOO_BIG);
-        }
-        if message.kind == Kind::Text && !message.utf8.push(fresh) {
+        let left = self.message_bytes_max - message.bytes;
+        let within = fresh.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        // What comes before the bound first, so that the verdict does not depend on how much came at once.
+        if message.kind == Kind::Text && !message.utf8.push(&fresh[..within]) {
             return Err(NOT_UTF8);
         }
+        if within < fresh.len() {
+            return Err(TOO_BIG);
+        }
+        message.bytes += fresh.len() as u64;
         Ok(())
     }
 }
