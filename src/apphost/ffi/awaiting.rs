@@ -1,10 +1,9 @@
 //! What event loops need beyond plain calls: keyword arguments, numbers of seconds, identities.
 
+use super::dict::Dict;
 use super::error::{Raised, Result};
-use super::object::{ARGUMENTS_MAX, Object, Python};
-use super::version;
+use super::object::{Object, Python};
 use pyo3::ffi;
-use std::ptr;
 
 impl Python<'_> {
     pub fn float(self, value: f64) -> Result<Object> {
@@ -27,28 +26,16 @@ impl Python<'_> {
 }
 
 impl Object {
-    /// Calls with positional arguments, then one for each of `names` (a tuple of `str`). 3.12 and newer only.
+    /// Calls with a tuple of positional arguments and named ones, for callables without a fast call of their own (most classes): nothing is built besides.
     #[inline]
-    pub fn call_named(&self, arguments: &[&Object], names: &Object) -> Result<Object> {
-        let mut stack: [*mut ffi::PyObject; ARGUMENTS_MAX + 1] =
-            [ptr::null_mut(); ARGUMENTS_MAX + 1];
-        for (place, argument) in stack[1..].iter_mut().zip(arguments) {
-            *place = argument.as_ptr();
-        }
-        let keywords = names.tuple_len().unwrap_or(0);
-        assert!(
-            keywords <= arguments.len() && arguments.len() <= ARGUMENTS_MAX,
-            "callers pass a handful of arguments"
-        );
-        let flags = (arguments.len() - keywords) | version::ARGUMENTS_OFFSET;
-        // SAFETY: `stack[1..]` holds the positional and as many keyword values as `names` has items; `stack[0]` is writable, as the flag promises. From 3.11 on
-        // the symbol is PyObject_Vectorcall, whose last argument is that tuple.
+    pub fn call_named(&self, arguments: &Object, named: &Dict) -> Result<Object> {
+        assert!(arguments.tuple_len().is_some(), "callers pass a tuple");
+        // SAFETY: three live objects, a tuple and an exact dict; a new reference or NULL.
         unsafe {
-            Object::from_owned((version::symbols().vectorcall)(
+            Object::from_owned(ffi::PyObject_Call(
                 self.as_ptr(),
-                stack.as_mut_ptr().add(1).cast_const(),
-                flags,
-                names.as_ptr(),
+                arguments.as_ptr(),
+                named.object().as_ptr(),
             ))
         }
     }

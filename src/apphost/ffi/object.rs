@@ -430,7 +430,7 @@ impl Object {
 }
 
 /// Most arguments of [`Object::call_with`].
-pub const ARGUMENTS_MAX: usize = 5;
+const ARGUMENTS_MAX: usize = 5;
 
 impl Clone for Object {
     #[inline]

@@ -78,9 +78,7 @@ impl Desk {
                 coroutine = self.script(py, c"as_coroutine", &[&coroutine])?;
             }
             match &runner.eager {
-                Some((task, names)) => {
-                    task.call_named(&[&coroutine, &runner.object, &py.boolean(true)], names)
-                }
+                Some(eager) => eager.start(py, &coroutine),
                 None => runner.create_task.call_with(&[&coroutine]),
             }
         });
@@ -88,8 +86,10 @@ impl Desk {
             return Ok(());
         };
         let task = task?;
-        if runner.eager.is_some() && task.attribute(&self.names.done)?.call()?.is_true()? {
-            self.conclude(py, request, &task);
+        if let Some(eager) = &runner.eager
+            && eager.done.call_with(&[&task])?.is_true()?
+        {
+            self.conclude(py, request, eager.exception.call_with(&[&task]));
             return Ok(());
         }
         request.set_task(task.clone());
@@ -101,11 +101,9 @@ impl Desk {
         Ok(())
     }
 
-    fn conclude(&self, py: Python<'_>, request: &Request, task: &Object) {
-        let ended = match task
-            .attribute(&self.names.exception)
-            .and_then(|exception| exception.call())
-        {
+    /// `exception`: what the method of that name said of the task.
+    fn conclude(&self, py: Python<'_>, request: &Request, exception: Result<Object>) {
+        let ended = match exception {
             Ok(exception) if exception.is_none() => Ended::Returned,
             Ok(exception) => Ended::Raised(Exception::from_object(exception)),
             // CancelledError.
@@ -125,7 +123,10 @@ pub fn task_done(py: Python<'_>, request: &Rc<Request>, task: &Object) {
     if !desk.hold(py) {
         return;
     }
-    desk.conclude(py, request, task);
+    let exception = task
+        .attribute(&desk.names.exception)
+        .and_then(|exception| exception.call());
+    desk.conclude(py, request, exception);
     desk.leave_slot(request);
     desk.look_quiet(py);
     desk.release();

@@ -38,11 +38,39 @@ const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 pub struct Loop {
     pub object: Object,
     create_future: Object,
-    /// `asyncio.Task` where tasks can begin at once (3.12 and newer), and the names of its keywords.
-    eager: Option<(Object, Object)>,
+    eager: Option<Eager>,
     create_task: Object,
     /// `call_soon`, for loops that do not sleep in our selector.
     pub call_soon: Option<Object>,
+}
+
+/// Tasks that begin at once: 3.12 and newer.
+struct Eager {
+    /// `asyncio.Task`, and its `done` and `exception`, which are called with a task: no bound method is made for it.
+    task: Object,
+    done: Object,
+    exception: Object,
+    /// The loop, and that it begins at once.
+    named: Dict,
+}
+
+impl Eager {
+    fn new(py: Python<'_>, object: &Object) -> Result<Eager> {
+        let task = py.import(c"asyncio")?.member(c"Task")?;
+        let named = Dict::new(py)?;
+        named.set(&py.interned(c"loop")?, object)?;
+        named.set(&py.interned(c"eager_start")?, &py.boolean(true))?;
+        Ok(Eager {
+            done: task.member(c"done")?,
+            exception: task.member(c"exception")?,
+            task,
+            named,
+        })
+    }
+
+    fn start(&self, py: Python<'_>, coroutine: &Object) -> Result<Object> {
+        self.task.call_named(&py.tuple(&[coroutine])?, &self.named)
+    }
 }
 
 pub struct Desk {
@@ -162,8 +190,7 @@ impl Desk {
         own_sleep: bool,
     ) -> Result<()> {
         let eager = if eager {
-            let names = py.tuple(&[&py.interned(c"loop")?, &py.interned(c"eager_start")?])?;
-            Some((py.import(c"asyncio")?.member(c"Task")?, names))
+            Some(Eager::new(py, object)?)
         } else {
             None
         };

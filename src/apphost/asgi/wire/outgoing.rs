@@ -9,6 +9,9 @@ use shm::response::{Encoder, HEAD_TRAILERS_FOLLOW};
 use shm::{Finish, WriteError};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// Room made for a head at once; most need no more.
+const HEAD_BYTES: usize = 512;
+
 /// What waits for room.
 pub(super) enum Piece {
     Head(Vec<u8>),
@@ -52,6 +55,7 @@ impl Wire {
             return Err(Fault::Value(format!("the status {status} is no status")));
         }
         self.head.clear();
+        self.head.reserve(HEAD_BYTES);
         self.length = None;
         self.status = status;
         encoded(Encoder::new(&mut self.head, status, b"").map(Encoder::finish))
