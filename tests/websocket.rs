@@ -5,7 +5,7 @@
 
 mod harness;
 
-use harness::{Client, Server, Setup, process, python, shared, skipped};
+use harness::{Client, Server, Setup, eventually, process, python, shared, skipped};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -22,14 +22,48 @@ fn server() -> &'static Server {
 }
 
 fn open(server: &Server) -> Client {
+    try_open(server).unwrap_or_else(|head| panic!("{head}"))
+}
+
+/// Or the head of the refusal.
+fn try_open(server: &Server) -> Result<Client, String> {
     let mut client = server.client();
     client.send(
         "GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     let head = client.take_head();
+    match head.starts_with("HTTP/1.1 101 ") {
+        true => Ok(client),
+        false => Err(head),
+    }
+}
+
+/// Chance decides which ring thread a connection comes to; an even share of two for each of the four would run out long before eight are open.
+#[test]
+fn all_of_an_apps_websockets_may_be_on_any_ring_and_another_app_has_its_own() {
+    let server = setup()
+        .also("--mount", "/other=sockets:application")
+        .option("--rings", "4")
+        .option("--websockets", "8")
+        .start();
+    let mut clients: Vec<_> = (0..8).map(|_| open(&server)).collect();
+    for _ in 0..4 {
+        let refusal = try_open(&server).err().expect("eight are open");
+        assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}");
+    }
+    let mut other = server.client();
+    other.send(
+        "GET /other/echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    let head = other.take_head();
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    client
+    // Whoever leaves makes room, on whichever ring the next one comes.
+    for _ in 0..8 {
+        drop(clients.remove(0));
+        clients.push(eventually("there is room again", || try_open(&server).ok()));
+    }
 }
 
 /// A short frame of a client's, masked with zeros.

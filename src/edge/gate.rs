@@ -6,12 +6,16 @@
 
 use config::AppOptions;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The gates of one app, as `Rules` number them: 0 is the whole app, then come its routes. Of one generation of the configuration; the next
 /// takes over the gates that it still has, with whoever is inside or in line.
 #[derive(Debug, Default)]
-pub struct Gates(Box<[Place]>);
+pub struct Gates {
+    places: Box<[Place]>,
+    sockets: Arc<Sockets>,
+}
 
 /// A part of an app's paths, and its gate where it has a bound.
 #[derive(Debug)]
@@ -38,13 +42,13 @@ impl Gates {
                 .iter()
                 .any(|(each, bound)| *each == path && *bound > 0)
         };
-        for place in self.0.iter().filter(|place| !bounded(&place.path)) {
+        for place in self.places.iter().filter(|place| !bounded(&place.path)) {
             if let Some(gate) = &place.gate {
                 gate.set_bound(usize::MAX);
             }
         }
         let places = bounds.iter().map(|&(path, bound)| {
-            let old = self.0.iter().find(|place| place.path == path);
+            let old = self.places.iter().find(|place| place.path == path);
             let old = old.and_then(|place| place.gate.clone());
             let gate = (bound > 0).then(|| match old {
                 Some(gate) => {
@@ -58,11 +62,37 @@ impl Gates {
                 gate,
             }
         });
-        Gates(places.collect())
+        Gates {
+            places: places.collect(),
+            sockets: Arc::clone(&self.sockets),
+        }
     }
 
     pub fn find(&self, gate: usize) -> Option<&Arc<Gate>> {
-        self.0.get(gate)?.gate.as_ref()
+        self.places.get(gate)?.gate.as_ref()
+    }
+
+    /// Lets one more WebSocket in if fewer than `bound` are open.
+    pub fn open_socket(&self, bound: usize) -> Option<Socket> {
+        let open = &self.sockets.0;
+        let more = |count| (count < bound).then_some(count + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Socket(Arc::clone(&self.sockets)))
+    }
+}
+
+/// The WebSockets of one app that are open, over all generations of its configuration. Nobody waits here: beyond the bound they are refused.
+#[derive(Debug, Default)]
+struct Sockets(AtomicUsize);
+
+/// One of them; its drop makes room for another.
+#[derive(Debug)]
+pub struct Socket(Arc<Sockets>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

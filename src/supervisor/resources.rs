@@ -55,6 +55,15 @@ pub fn seats(config: &Config) -> u16 {
         .clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
 }
 
+/// Slots of an app's exchange: `pending` ones shared out among the rings, and on every ring as many as there may be WebSockets, since chance decides which ring
+/// a connection comes to. Those never used are never touched.
+fn slots(config: &Config) -> u32 {
+    let rings = config.rings;
+    let requests = config.limits.pending.max(rings * SLOTS_PER_RING_MIN);
+    let most = shm::layout::SLOTS_MAX as usize / rings * rings;
+    (requests + config.limits.websockets * rings).min(most) as u32
+}
+
 impl Resources {
     pub fn create(
         config: &Config,
@@ -232,8 +241,7 @@ impl AppResources {
     fn create(config: &Config) -> io::Result<AppResources> {
         let seats = seats(config);
         let layout = shm::Layout {
-            slots: (config.limits.pending.max(config.rings * SLOTS_PER_RING_MIN)
-                + config.limits.websockets) as u32,
+            slots: slots(config),
             rings: config.rings as u32,
             workers: u32::from(seats),
             ..shm::Layout::default()

@@ -6,7 +6,7 @@
 
 use super::rules::Rule;
 use super::{App, Call, Inner, Refusal, Seat};
-use crate::gate::{Gate, Gates, Permit, Reach, Ticket};
+use crate::gate::{Gate, Gates, Permit, Reach, Socket, Ticket};
 use config::Limits;
 use shm::{EdgeRing, Purpose, SlotId};
 use std::collections::HashMap;
@@ -35,15 +35,18 @@ pub(super) struct Entrance {
 pub(super) struct Room {
     requests: usize,
     sockets: usize,
+    /// What every ring has slots for, however many rings there are.
+    sockets_share: usize,
 }
 
 impl Room {
-    /// An even share of what the app has.
+    /// An even share of the app's requests. Of its WebSockets each ring thread may have all: which thread a connection comes to is chance, and `Gates` count them.
     pub fn new(limits: &Limits, rings: usize) -> Room {
         let rings = rings.max(1);
         Room {
             requests: limits.pending.div_ceil(rings).max(REQUESTS_MIN),
-            sockets: limits.websockets.div_ceil(rings),
+            sockets: limits.websockets,
+            sockets_share: limits.websockets.div_ceil(rings),
         }
     }
 }
@@ -120,7 +123,11 @@ impl App {
         let room = self.room.get();
         let requests = room.requests.min(exchange.capacity());
         match purpose {
-            Purpose::Socket => room.sockets,
+            // All of them, unless so many rings leave less.
+            Purpose::Socket => {
+                let spare = exchange.capacity() - requests;
+                room.sockets.min(spare.max(room.sockets_share))
+            }
             Purpose::Request if self.has_health.get() && !rule.health => {
                 requests - HEALTH_SLOTS.min(requests / 8)
             }
@@ -144,13 +151,22 @@ impl App {
         now_ns: u64,
         encode: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<Call, Refusal> {
-        let result = self.try_submit(rule, purpose, now_ns, encode);
+        let result = self.open_socket(purpose).and_then(|socket| {
+            let slot = self.try_submit(rule, purpose, now_ns, encode)?;
+            Ok((slot, socket))
+        });
         let stats = &self.stats.apps[self.index];
         match result {
-            Ok(slot) => {
+            Ok((slot, socket)) => {
                 stats.requests.add(1);
                 stats.in_flight.add(1);
-                Ok(Call::new(Rc::clone(self), slot, now_ns, rule.request_ns))
+                Ok(Call::new(
+                    Rc::clone(self),
+                    slot,
+                    now_ns,
+                    rule.request_ns,
+                    socket,
+                ))
             }
             Err(refusal) => {
                 stats
@@ -158,6 +174,18 @@ impl App {
                     .add(u64::from(refusal != Refusal::HeadTooLarge));
                 Err(refusal)
             }
+        }
+    }
+
+    /// A WebSocket's place among all of the app's.
+    fn open_socket(&self, purpose: Purpose) -> Result<Option<Socket>, Refusal> {
+        let inner = self.inner.borrow();
+        match (&inner.entrance, purpose) {
+            (Some(entrance), Purpose::Socket) => {
+                let socket = entrance.gates.open_socket(self.room.get().sockets);
+                socket.map(Some).ok_or(Refusal::TooManySockets)
+            }
+            _ => Ok(None),
         }
     }
 

@@ -4,6 +4,7 @@
 //! begun. Invariant: after `settle` or a `Fault` the slot is not touched again.
 
 use super::{App, Inner};
+use crate::gate::Socket;
 use crate::stats::AppStats;
 use shm::handover::Label;
 use shm::{Cancel, Chunk, Corrupt, EventKind, Frame, Mark, SlotId, SlotState, WorkerId};
@@ -75,10 +76,18 @@ pub struct Call {
     pub spool: Option<File>,
     /// The slot has been given back.
     settled: bool,
+    /// Its place among the app's WebSockets, if it is one.
+    _socket: Option<Socket>,
 }
 
 impl Call {
-    pub(super) fn new(app: Rc<App>, slot: SlotId, submitted_ns: u64, request_ns: u64) -> Call {
+    pub(super) fn new(
+        app: Rc<App>,
+        slot: SlotId,
+        submitted_ns: u64,
+        request_ns: u64,
+        socket: Option<Socket>,
+    ) -> Call {
         Call {
             app,
             slot,
@@ -86,6 +95,7 @@ impl Call {
             request_ns,
             spool: None,
             settled: false,
+            _socket: socket,
         }
     }
 
