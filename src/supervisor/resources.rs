@@ -55,8 +55,8 @@ pub fn seats(config: &Config) -> u16 {
         .clamp(SEATS_MIN, shm::layout::WORKERS_MAX as usize) as u16
 }
 
-/// Slots of an app's exchange: `pending` ones shared out among the rings, and on every ring as many as there may be WebSockets, since chance decides which ring
-/// a connection comes to. Those never used are never touched.
+/// Slots of an app's exchange: `pending` ones shared out among the rings, and on every ring as many as there may be WebSockets, since chance decides
+/// which ring a connection comes to. Those never used are never touched.
 fn slots(config: &Config) -> u32 {
     let rings = config.rings;
     let requests = config.limits.pending.max(rings * SLOTS_PER_RING_MIN);
