@@ -207,6 +207,7 @@ fn limits(raw: &Raw) -> Result<Limits, Mistake> {
     let limits = Limits {
         request_line: number(raw, "limit-request-line")? as usize,
         header_count: number(raw, "limit-request-fields")? as usize,
+        field_bytes: number(raw, "limit-request-field")? as usize,
         header_bytes: number(raw, "limit-request-head")? as usize,
         body_bytes: number(raw, "limit-request-body")?,
         pending: number(raw, "pending")? as usize,

@@ -280,6 +280,8 @@ pub struct Limits {
     pub request_line: usize,
     /// Header fields; beyond: 431.
     pub header_count: usize,
+    /// One header field in bytes, line end included; beyond: 431.
+    pub field_bytes: usize,
     /// The whole head (request line and fields) in bytes; beyond: 431.
     pub header_bytes: usize,
     /// Request body in bytes; beyond: 413.
@@ -299,6 +301,7 @@ impl Default for Limits {
         Limits {
             request_line: 8190,
             header_count: 100,
+            field_bytes: 32 * 1024,
             header_bytes: 16 * 1024,
             body_bytes: 100 * 1024 * 1024,
             pending: 1024,

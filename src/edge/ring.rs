@@ -91,6 +91,7 @@ impl Site {
             limits: proto::Limits {
                 request_line: config.limits.request_line,
                 header_count: config.limits.header_count,
+                field_bytes: config.limits.field_bytes,
                 header_bytes: config.limits.header_bytes,
             },
             body_bytes_max: config.limits.body_bytes,

@@ -222,6 +222,18 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "limit-request-field",
+        value: "BYTES",
+        form: Form::Bytes {
+            min: 64,
+            max: 32 << 10,
+        },
+        default: Some("32k"),
+        group: Group::Limits,
+        help: "Longest header field with its line end; beyond: 431",
+        ..PLAIN
+    },
+    Opt {
         name: "limit-request-head",
         value: "BYTES",
         form: Form::Bytes {

@@ -29,6 +29,7 @@ use proto::{Body, Head, HeaderStorage, Method, Reject};
 pub(super) const TAKEN_IN: proto::Limits = proto::Limits {
     request_line: usize::MAX,
     header_count: usize::MAX,
+    field_bytes: usize::MAX,
     header_bytes: usize::MAX,
 };
 

@@ -28,6 +28,8 @@ pub struct Limits {
     pub request_line: usize,
     /// Number of headers, at most [`HEADERS_MAX`]; beyond: 431.
     pub header_count: usize,
+    /// Bytes of one header with its CR LF; beyond: 431.
+    pub field_bytes: usize,
     /// Bytes of the whole head, request line and last empty line included; beyond: 431.
     pub header_bytes: usize,
 }
@@ -37,6 +39,7 @@ impl Default for Limits {
         Limits {
             request_line: 8190,
             header_count: 100,
+            field_bytes: 32768,
             header_bytes: 16384,
         }
     }
@@ -175,6 +178,10 @@ fn check<'h, 'b>(
         if bytes.get(end) != Some(&b'\r') {
             return Err(BARE_LF);
         }
+        let start = end_of(bytes, header.name.as_bytes()) - header.name.len();
+        if end + 2 - start > limits.field_bytes {
+            return Err(FIELD_TOO_LARGE);
+        }
     }
 
     let version = if line.minor == 0 {
@@ -240,6 +247,7 @@ fn end_of(whole: &[u8], part: &[u8]) -> usize {
 
 const BARE_LF: Reject = Reject::bad("line ends in a bare LF");
 const URI_TOO_LONG: Reject = Reject::new(414, "request line too long");
+const FIELD_TOO_LARGE: Reject = Reject::new(431, "header too large");
 const HEAD_TOO_LARGE: Reject = Reject::new(431, "request head too large");
 
 /// No end of head in `window`: wait, unless a limit is reached.
@@ -303,6 +311,7 @@ pub fn fuzz_request(data: &[u8]) {
     let limits = Limits {
         request_line: 200,
         header_count: 8,
+        field_bytes: 300,
         header_bytes: 512,
     };
     let data = &data[..data.len().min(600)];

@@ -266,6 +266,7 @@ fn limits_bound_the_head() {
         request_line: 30,
         header_count: 3,
         header_bytes: 100,
+        ..Limits::default()
     };
     let status = |input: &str| {
         verdict(input.as_bytes(), &limits).map_or_else(|reject| reject.status, |_| 200)
@@ -294,6 +295,18 @@ fn limits_bound_the_head() {
         status("GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n"),
         431
     );
+    let field = |bytes: usize| {
+        let limits = Limits {
+            field_bytes: 20,
+            ..limits
+        };
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "y".repeat(bytes - 5)
+        );
+        verdict(text.as_bytes(), &limits).map_or_else(|reject| reject.status, |_| 200)
+    };
+    assert_eq!((field(20), field(21)), (200, 431), "with its CR LF");
     let head = |bytes: usize| {
         format!(
             "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
@@ -313,6 +326,7 @@ fn limits_bound_the_head() {
         request_line: 1000,
         header_count: 3,
         header_bytes: 100,
+        ..Limits::default()
     };
     let long = "x".repeat(200);
     assert_eq!(

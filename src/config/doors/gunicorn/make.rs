@@ -66,6 +66,7 @@ pub fn request_fields(entry: &mut Entry<'_>, values: &[String]) -> Result<(), St
 pub fn field_size(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
     const DEFAULT: u64 = 16 << 10;
     const LARGEST: u64 = 32 << 10;
+    const LEAST: u64 = 64;
     let bytes = match number(values)? {
         0 => LARGEST,
         bytes => bytes,
@@ -73,8 +74,12 @@ pub fn field_size(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String
     // The request line is part of the head.
     let head = (bytes + (8 << 10)).clamp(DEFAULT, LARGEST);
     entry.set("limit-request-head", head.to_string());
+    entry.set(
+        "limit-request-field",
+        bytes.clamp(LEAST, LARGEST).to_string(),
+    );
     entry.note(&format!(
-        "request line and fields are bounded together, by {} (--limit-request-head)",
+        "request line and fields together are bounded too, by {} (--limit-request-head)",
         value::bytes_text(head)
     ));
     Ok(())

@@ -45,7 +45,7 @@ pub const WORDS: &[Word] = &[
         "limit_request_field_size",
         Made(
             field_size,
-            "`--limit-request-head` bounds the request line and all fields together; it is raised where a larger field was allowed",
+            "`--limit-request-field`, 32k at most; `--limit-request-head` bounds the request line and all fields together and is raised with it",
         ),
     )
     .value(&["limit-request-field_size"])

@@ -147,6 +147,9 @@ fn limits_of_gunicorns_widen_ours_where_they_were_wider() {
     assert_eq!(head("shop --limit-request-field_size 8190"), 16 << 10);
     assert_eq!(head("shop --limit-request-field_size 16384"), 24 << 10);
     assert_eq!(head("shop --limit-request-field_size 0"), 32 << 10);
+    let field = |line: &str| world().config(line).limits.field_bytes;
+    assert_eq!(field("shop --limit-request-field_size 4000"), 4000);
+    assert_eq!(field("shop --limit-request-field_size 0"), 32 << 10);
     let answer = r#"{"settings": {"limit_request_line": 0, "limit_request_fields": 1000}, "hooks": [], "others": []}"#;
     let limits = World { answer, ..world() }.config("shop -c g.py").limits;
     assert_eq!((limits.request_line, limits.header_count), (8190, 256));
