@@ -471,9 +471,15 @@ def arm():
     import signal
 
     def ends(hook, code):
+        told = False
+
         def end(*_):
-            hook()
-            os._exit(code)
+            # It may be told more than once.
+            nonlocal told
+            if not told:
+                told = True
+                hook()
+                os._exit(code)
 
         return end
 

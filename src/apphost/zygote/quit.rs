@@ -7,6 +7,8 @@ use sys::socket::Watch;
 
 /// How long the hooks of all workers together may take.
 const HOOKS_PAUSE: Duration = Duration::from_secs(1);
+/// How often they are told: Python runs what a signal calls when it next looks, and a worker that was about to sleep then looks no more.
+const AGAIN_MS: u64 = 50;
 
 impl Zygote<'_> {
     /// Does not wait for requests.
@@ -15,31 +17,30 @@ impl Zygote<'_> {
             self.draining = true;
             for place in &mut self.places {
                 place.fork_at = None;
-                if let Some(child) = &place.child {
-                    signal(child.pid, sys::process::SIGQUIT);
-                }
             }
-            self.wait_for_workers(Instant::now() + HOOKS_PAUSE);
+            self.interrupt_workers(Instant::now() + HOOKS_PAUSE);
         }
         self.hooks.note(self.py, c"exiting");
         // Those that are left end with us.
         sys::process::exit_now(0)
     }
 
-    fn wait_for_workers(&mut self, until: Instant) {
+    /// Until all have gone, or nobody waits for them any more.
+    fn interrupt_workers(&mut self, until: Instant) {
         loop {
             for index in (0..self.places.len()).rev() {
                 self.look_at(index);
             }
             let children = self.places.iter().filter_map(|place| place.child.as_ref());
             let mut watches: Vec<Watch<'_>> = children
+                .inspect(|child| signal(child.pid, sys::process::SIGQUIT))
                 .map(|child| Watch::read(child.ended.as_fd()))
                 .collect();
             let left = until.saturating_duration_since(Instant::now());
             if watches.is_empty() || left.is_zero() {
                 return;
             }
-            let left_ms = left.as_millis() as u64 + 1;
+            let left_ms = (left.as_millis() as u64 + 1).min(AGAIN_MS);
             let waited = self
                 .py
                 .detached(|| sys::socket::poll(&mut watches, Some(left_ms)));
