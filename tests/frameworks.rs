@@ -141,6 +141,52 @@ fn django() {
     }
 }
 
+/// Django that says what its forked workers had to load, and how its URLs behave.
+fn django_ahead(urls: &str) -> Option<Server> {
+    if !python::has_frameworks() {
+        skipped("RINGGATE_TEST_PYTHON is not set; scripts/test sets it");
+        return None;
+    }
+    let setup = Setup::app("django_ahead:app").kind("processes").workers(1);
+    Some(setup.env("AHEAD", urls).start())
+}
+
+#[test]
+fn django_workers_load_nothing_at_their_first_request() {
+    let Some(server) = django_ahead("fine") else {
+        return;
+    };
+    assert_eq!(
+        server.get("/").expect(200).json(),
+        serde_json::json!({"late": [], "shared": true, "text": "1. März 2026 1"})
+    );
+}
+
+#[test]
+fn django_urls_that_start_threads_are_loaded_after_the_fork() {
+    let Some(server) = django_ahead("thread") else {
+        return;
+    };
+    server.wait_log("importing the app's URLs started threads; each worker imports them by itself");
+    let told = server.get("/").expect(200).json();
+    assert_eq!(told["shared"], true);
+    let late = told["late"].to_string();
+    assert!(late.contains("The URLs of django_ahead.py"), "{late}");
+}
+
+#[test]
+fn django_urls_that_cannot_be_imported_fail_requests_as_ever() {
+    let Some(server) = django_ahead("broken") else {
+        return;
+    };
+    server.wait_log(
+        "Django's URLs cannot be loaded before the fork, requests may fail with the same: ImportError: no such view",
+    );
+    for _ in 0..2 {
+        server.get("/").expect(500);
+    }
+}
+
 /// The common site of tests/apps/frameworks, in one framework.
 struct Site {
     /// As on its front page.

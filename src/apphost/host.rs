@@ -30,12 +30,8 @@ pub fn main(py: Python<'_>) -> Result<Object> {
     if let Err(error) = sys::signal::unblock_all() {
         line.fail(LoadError::new("start", format!("pthread_sigmask: {error}")));
     }
-    let resumed = std::fs::read("/proc/self/cmdline").is_ok_and(|arguments| {
-        arguments
-            .split(|byte| *byte == 0)
-            .any(|argument| argument == zygote::RESUME_ARGUMENT.as_bytes())
-    });
-    let passed = resumed.then(passed_channel);
+    let resumed = zygote::resumed();
+    let passed = resumed.map(|_| passed_channel());
     let next_order = || match &passed {
         Some(channel) => resumed_order(channel),
         None => py.detached(|| line.receive()),
@@ -67,8 +63,11 @@ pub fn main(py: Python<'_>) -> Result<Object> {
     };
     match spec.kind {
         Kind::Processes => {
-            let preload = spec.options.preload && !resumed;
-            zygote::run(py, &prelude, line, *spec, descriptors, preload)
+            let share = match spec.options.preload {
+                true => resumed.unwrap_or(zygote::Share::Ahead),
+                false => zygote::Share::Nothing,
+            };
+            zygote::run(py, &prelude, line, *spec, descriptors, share)
         }
         Kind::Interpreters => {
             let signal = py.integer(i64::from(sys::process::stack_signal()))?;

@@ -81,6 +81,7 @@ ROUNDS_S = 1.0
 
 def warm_up_to_share(application, paths, setting):
     """The same in a process that is going to fork, several times. Returns why the forks cannot share what is left of it, or None."""
+    import gc
     import time
 
     before = belongings()
@@ -91,7 +92,8 @@ def warm_up_to_share(application, paths, setting):
         failures = warm_up(application, paths, setting)
         if failures:
             return failures[0][0]
-    let_go()
+    close_connections()
+    gc.collect()
     left = sorted(belongings() - before)
     return "they leave open: " + ", ".join(left) if left else None
 
@@ -114,16 +116,6 @@ def belongings():
             if fields[1].endswith("s"):
                 found.add(f"shared memory {fields[-1].strip()}")
     return found
-
-
-def let_go():
-    """Closes what frameworks keep open for the next request of the same process, as they do themselves when told to."""
-    import gc
-
-    for module, keeper in (("django.db", "connections"), ("django.core.cache", "caches")):
-        if module in sys.modules:
-            getattr(sys.modules[module], keeper).close_all()
-    gc.collect()
 
 
 async def warm_up_asgi(application, paths, root_path, state):

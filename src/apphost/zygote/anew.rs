@@ -1,5 +1,6 @@
-//! The way out when an import has started threads: this process becomes itself anew and leaves the import to its workers.
+//! The way out when an import has started threads: this process becomes itself anew, and leaves what did it to its workers.
 
+use super::preload::Share;
 use crate::ffi::Python;
 use crate::line::Descriptors;
 use control::Channel;
@@ -8,14 +9,39 @@ use std::os::fd::AsFd;
 use std::process::Command;
 
 /// Last argument of a host that became itself anew: its orders are on the passed descriptor.
-pub const RESUME_ARGUMENT: &str = "--resume";
+const WITHOUT_IMPORT: &str = "--resume-without-import";
+const WITH_IMPORT: &str = "--resume-with-import";
+
+/// What this process, having become itself anew, may still share; `None`: it is in its first life.
+pub fn resumed() -> Option<Share> {
+    let arguments = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let known = |argument: &[u8]| match std::str::from_utf8(argument) {
+        Ok(WITHOUT_IMPORT) => Some(Share::Nothing),
+        Ok(WITH_IMPORT) => Some(Share::Import),
+        _ => None,
+    };
+    // Of several lives the last.
+    arguments.rsplit(|byte| *byte == 0).find_map(known)
+}
 
 /// The same process from its beginning, with the same orders.
-pub fn start(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::io::Error {
-    eprintln!(
-        "[{}] importing the app started threads; each worker imports it by itself",
-        spec.name
-    );
+pub fn start(
+    py: Python<'_>,
+    spec: HostSpec,
+    descriptors: Descriptors,
+    share: Share,
+) -> std::io::Error {
+    let (resume, what) = match share {
+        Share::Nothing => (
+            WITHOUT_IMPORT,
+            "importing the app started threads; each worker imports it by itself",
+        ),
+        _ => (
+            WITH_IMPORT,
+            "importing the app's URLs started threads; each worker imports them by itself",
+        ),
+    };
+    eprintln!("[{}] {what}", spec.name);
     let restart = || -> std::io::Result<std::io::Error> {
         let (ours, theirs) = Channel::pair()?;
         let fds: Vec<_> = std::iter::once(&descriptors.segment)
@@ -44,7 +70,7 @@ pub fn start(py: Python<'_>, spec: HostSpec, descriptors: Descriptors) -> std::i
         // What follows the last NUL is no argument.
         let mut arguments: Vec<_> = arguments.map(as_os_str).collect();
         arguments.pop();
-        command.args(arguments).arg(RESUME_ARGUMENT);
+        command.args(arguments).arg(resume);
         Ok(sys::process::become_program(&mut command, theirs.as_fd()))
     };
     restart().unwrap_or_else(|error| error)

@@ -31,8 +31,10 @@ use std::time::Instant;
 use sys::eventfd::EventFd;
 use sys::socket::Watch;
 
-pub use anew::RESUME_ARGUMENT;
+pub use anew::resumed;
 use overdue::Suspect;
+pub use preload::Share;
+use preload::Shared;
 
 /// Workers of one seat that may end at once, before any was up, until the host gives up.
 const DEATHS_AT_START_MAX: u32 = 4;
@@ -108,14 +110,14 @@ struct Zygote<'p> {
     draining: bool,
 }
 
-/// Imports, forks, watches. With `preload` false the import is the workers'.
+/// Imports, forks, watches.
 pub fn run(
     py: Python<'_>,
     prelude: &Rc<Prelude>,
     line: Line,
     spec: HostSpec,
     descriptors: Descriptors,
-    preload: bool,
+    share: Share,
 ) -> ! {
     let prepared = load::prepare(py, prelude, &spec, None);
     let errors = match prepared {
@@ -126,22 +128,21 @@ pub fn run(
         Ok(hooks) => hooks,
         Err(error) => line.fail(error),
     };
-    let application = preload.then(|| match preload::run(py, prelude, &line, &spec) {
-        Ok(application) => application,
+    let shared = (share > Share::Nothing)
+        .then(|| preload::run(py, prelude, &line, &spec, share))
+        .transpose();
+    let application = match shared {
+        Ok(Some(Shared::Application(application))) => Some(application),
+        Ok(None) => None,
+        Ok(Some(Shared::Less(share))) => {
+            let error = anew::start(py, spec, descriptors, share);
+            line.fail(LoadError::new(
+                "start",
+                format!("cannot start the host anew: {error}"),
+            ));
+        }
         Err(error) => line.fail(error),
-    });
-    if application.is_some() && sys::process::thread_count().unwrap_or(1) > 1 {
-        let error = anew::start(py, spec, descriptors);
-        line.fail(LoadError::new(
-            "start",
-            format!("cannot start the host anew: {error}"),
-        ));
-    }
-    if application.is_some()
-        && let Err(error) = preload::settle(py, &spec)
-    {
-        line.fail(error);
-    }
+    };
     let Descriptors {
         segment,
         doorbells,

@@ -9,31 +9,90 @@ use crate::prelude::Prelude;
 use crate::warmup;
 use control::message::HostSpec;
 
+const AHEAD: &str = include_str!("../ahead.py");
+
+/// What is done before the fork, and is the workers' in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// Nothing: each worker imports the application.
+    Nothing,
+    /// The import of the application.
+    Import,
+    /// And what its framework loads at its first request.
+    Ahead,
+}
+
+/// What came of it.
+pub(super) enum Shared {
+    Application(Object),
+    /// There are threads now, which no fork takes along: to be done again with less.
+    Less(Share),
+}
+
 /// Imports the application, and what its workers are going to need beside it.
 pub(super) fn run(
     py: Python<'_>,
     prelude: &Prelude,
     line: &Line,
     spec: &HostSpec,
-) -> Result<Object, LoadError> {
+    share: Share,
+) -> Result<Shared, LoadError> {
+    let report = || load::report_files(py, prelude, spec, &|message| line.send(&message));
     // The exception is taken before anything else is called.
     let loaded = load::application(py, prelude, &spec.target).map_err(LoadError::from_raised);
-    load::report_files(py, prelude, spec, &|message| line.send(&message));
+    report();
     let application = loaded?;
-    // What workers would load by themselves otherwise.
+    if has_threads() {
+        return Ok(Shared::Less(Share::Nothing));
+    }
+    if share == Share::Ahead {
+        load_ahead(py, prelude, spec)?;
+        report();
+        if has_threads() {
+            return Ok(Shared::Less(Share::Import));
+        }
+    }
+    equip(py, prelude, spec, &application)?;
+    if has_threads() {
+        return Ok(Shared::Less(Share::Nothing));
+    }
+    settle(py, spec)?;
+    Ok(Shared::Application(application))
+}
+
+fn has_threads() -> bool {
+    sys::process::thread_count().unwrap_or(1) > 1
+}
+
+/// What the application's framework would load at its first request.
+fn load_ahead(py: Python<'_>, prelude: &Prelude, spec: &HostSpec) -> Result<(), LoadError> {
+    prelude.extend(py, AHEAD, c"load_ahead")?;
+    let failures = prelude.call(py, c"load_ahead", &[])?;
+    for at in 0..failures.list_len().unwrap_or(0) {
+        eprintln!("[{}] {}", spec.name, failures.item(at)?.to_text()?);
+    }
+    Ok(prelude.call(py, c"settle", &[]).map(drop)?)
+}
+
+/// What workers need beside the application, and the warm-up if that is to be shared.
+fn equip(
+    py: Python<'_>,
+    prelude: &Prelude,
+    spec: &HostSpec,
+    application: &Object,
+) -> Result<(), LoadError> {
     drop(warmup::prepare(py, prelude, spec)?);
     py.import(c"faulthandler")?;
-    if load::speaks(py, prelude, &application, spec.options.interface)? == Speaks::Wsgi {
-        warm::up(py, prelude, spec, &application)?;
+    if load::speaks(py, prelude, application, spec.options.interface)? == Speaks::Wsgi {
+        warm::up(py, prelude, spec, application)
     } else {
         // What its workers' loops need.
-        crate::asgi::preload(py, prelude, spec)?;
+        Ok(crate::asgi::preload(py, prelude, spec)?)
     }
-    Ok(application)
 }
 
 /// The last thing before the forks. What their new objects are to lie in is decided here too: in pages of their own, behind everything that is shared.
-pub(super) fn settle(py: Python<'_>, spec: &HostSpec) -> Result<(), LoadError> {
+fn settle(py: Python<'_>, spec: &HostSpec) -> Result<(), LoadError> {
     if spec.options.immortal {
         immortal::keep(py)?;
     }

@@ -1,0 +1,64 @@
+"""What a framework loads at its first request, loaded before the fork, so that the workers have it in common. Loaded behind prelude.py."""
+
+import sys
+
+
+def load_ahead():
+    """Returns what could not be loaded, in lines for the log. It fails again where the application asks for it."""
+    if "django.core.handlers.base" not in sys.modules:
+        return []
+    failures = []
+    for name, load in (
+        ("URLs", django_urls),
+        ("templates", django_templates),
+        ("database", django_database),
+        ("language", django_language),
+    ):
+        try:
+            load()
+        except BaseException as error:
+            failures.append(f"Django's {name} cannot be loaded before the fork, requests may fail with the same: {one_line(error)}")
+    close_connections()
+    return failures
+
+
+def django_urls():
+    from django.conf import settings
+    from django.urls import get_resolver
+
+    if getattr(settings, "ROOT_URLCONF", None):
+        # With the views, and every pattern compiled.
+        get_resolver().reverse_dict
+
+
+def django_templates():
+    from django.template import engines
+
+    for backend in engines.all():
+        engine = getattr(backend, "engine", None)
+        if engine is not None:
+            engine.template_loaders
+            engine.template_context_processors
+
+
+def django_database():
+    from django.db import connection
+
+    # Opens nothing.
+    connection.ops.compiler("SQLCompiler")
+
+
+def django_language():
+    from django.utils import formats, translation
+
+    translation.gettext("Monday")
+    formats.get_format("DATE_FORMAT")
+
+
+def close_connections():
+    """Closes what Django keeps open for the next request of the same process, as it does itself when told to: forks must not share it."""
+    for module, keeper in (("django.db", "connections"), ("django.core.cache", "caches")):
+        # Django 3.2 has no such thing for caches.
+        close_all = getattr(getattr(sys.modules.get(module), keeper, None), "close_all", None)
+        if close_all is not None:
+            close_all()
