@@ -212,6 +212,27 @@ fn factories_make_the_app() {
 }
 
 #[test]
+fn a_factory_that_was_not_called_is_said() {
+    let output = mistake(
+        Setup::app("basic:create_app"),
+        &["takes no arguments", "basic:create_app()", "--factory"],
+    );
+    assert!(!output.contains("Traceback"), "{output}");
+}
+
+#[test]
+fn help_is_of_the_subcommand() {
+    let (code, check, _) = ringgate(&["check", "--help"]);
+    assert!(code == 0 && check.starts_with("Tells whether"), "{check}");
+    assert_eq!(check.matches("ringgate check [OPTIONS]").count(), 1);
+    for subcommand in ["status", "reload", "upgrade"] {
+        let (_, help, _) = ringgate(&[subcommand, "--help"]);
+        assert_eq!(help.matches("Options:\n").count(), 1, "{help}");
+    }
+    assert_eq!(ringgate(&["help"]), ringgate(&["--help"]));
+}
+
+#[test]
 fn a_syntax_error_is_shown() {
     let setup = Setup::bare().arg("wrong:application");
     setup.dir().write(

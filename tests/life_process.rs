@@ -201,3 +201,24 @@ fn a_signal_to_everybody_costs_no_request() {
         assert!(server.wait().success(), "{kind}");
     }
 }
+
+#[test]
+fn a_directory_that_may_not_be_entered_is_said_at_the_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::bare();
+    setup.dir().write("private/page.html", "");
+    let private = setup.dir().path().join("private");
+    let root = sys::process::user_id() == 0;
+    let closed = std::fs::Permissions::from_mode(if root { 0o700 } else { 0o600 });
+    std::fs::set_permissions(&private, closed).unwrap();
+    let setup = setup.option("--static", "/files=private");
+    let (code, output) = match root {
+        true => setup.option("--user", "nobody").run_to_end(),
+        false => setup.run_to_end(),
+    };
+    assert!(matches!(code, 1 | 3), "exit code {code}: {output}");
+    for word in ["/files/", "private", "(Permission denied)"] {
+        assert!(output.contains(word), "no {word} in {output}");
+    }
+    assert!(!output.contains("os error"), "{output}");
+}

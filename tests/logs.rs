@@ -283,3 +283,19 @@ fn atoms_show_what_gunicorn_shows() {
         lines[3]
     );
 }
+
+#[test]
+fn a_failure_without_a_line_of_python_is_an_error_too() {
+    let setup = Setup::bare().arg("wrong:application");
+    let code = "def application(environ, start_response, more, and_more):\n    return []\n";
+    setup.dir().write("wrong.py", code);
+    let server = setup.start();
+    server.get("/").expect(500);
+    server.wait_log("TypeError: application() missing 2 required");
+    let log = server.log();
+    let entry = log.lines().find(|line| line.contains("error in GET /"));
+    assert!(
+        entry.is_some_and(|line| line.contains(" error app wrong")),
+        "{log}"
+    );
+}

@@ -196,11 +196,11 @@ class LoadError(Exception):
 
 
 def trace_of(error, drop=0):
-    """The traceback as text, without the first `drop` entries (our own)."""
+    """The traceback as text, without the first `drop` entries (our own) and the importer's behind them."""
     import traceback
 
     trace = error.__traceback__
-    while drop and trace is not None:
+    while trace is not None and (drop > 0 or trace.tb_frame.f_code.co_filename.startswith("<frozen importlib")):
         trace = trace.tb_next
         drop -= 1
     try:
@@ -234,7 +234,24 @@ def load(target):
             raise LoadError("callable", f"the factory {expression!r} in module {module_name!r} returned {describe(found)}, not an application")
     if not callable(found):
         raise LoadError("callable", f"{name!r} in module {module_name!r} is {describe(found)}, not callable" + suggest(module, module_name))
+    if takes_nothing(found):
+        hint = f"; if it makes one, say {module_name}:{name}() or --factory" if arguments is None else ""
+        what = f"{name!r} in module {module_name!r} takes" if arguments is None else f"what the factory {expression!r} in module {module_name!r} returned takes"
+        raise LoadError("callable", f"{what} no arguments, so it is no application{hint}")
     return found
+
+
+def takes_nothing(app):
+    """Whether it cannot be called with a request, as a factory that was meant to be called first."""
+    import inspect
+
+    if inspect.isclass(app):
+        return False
+    try:
+        parameters = inspect.signature(app, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD) for parameter in parameters)
 
 
 def load_module(module_name, target):
@@ -440,7 +457,9 @@ def tell(errors, headline, error):
     text = headline + "\n"
     if error is not None:
         try:
-            text += trace_of(error)
+            trace = trace_of(error)
+            # Where no line of Python was reached: the log knows a failure by this line.
+            text += trace if trace.startswith(("Traceback (", "  + ")) else "Traceback (most recent call last):\n" + trace
         except Exception as second:
             text += f"{type(error).__name__} (its traceback cannot be shown: {type(second).__name__})\n"
     try:

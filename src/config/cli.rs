@@ -88,6 +88,10 @@ pub fn parse(
             Ok(_) => Ok(Invocation::Print(document::sample::sample())),
             Err(print) => Ok(print),
         },
+        // An application is not called so, and who types it wants this.
+        Some((first, [])) if first == "help" => {
+            serve("ringgate", &["--help".to_owned()], outside, around)
+        }
         _ => serve("ringgate", arguments, outside, around),
     }
 }

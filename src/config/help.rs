@@ -29,6 +29,16 @@ Examples:
   ringgate upgrade
       Have a new ringgate take the running one's place without losing a connection.";
 
+const ABOUT_CHECK: &str = "Tells whether ringgate could serve: reads the configuration, looks for what it names and imports the applications. \
+No port is taken. The exit code is the one that serving would have.";
+
+const EXAMPLES_CHECK: &str = "\
+Examples:
+  ringgate check shop.wsgi:application
+      Whether the application can be imported, by which Python.
+  ringgate check --config shop.toml
+      The file as well, with the place of every mistake.";
+
 const DETAILS: &str = "\
 Values:
   Times are seconds, or have a unit: 500ms, 30s, 2m, 1h.
@@ -57,19 +67,40 @@ Documentation: docs/options.md, docs/configuration.md, README.md";
 
 /// The serving command line, which is also that of `ringgate check`.
 pub fn serve(name: &'static str) -> Command {
+    let usage = "ringgate [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload | upgrade | config --sample";
+    let (about, usage, examples) = match name {
+        "ringgate check" => (
+            ABOUT_CHECK,
+            "ringgate check [OPTIONS] MODULE:CALLABLE",
+            EXAMPLES_CHECK,
+        ),
+        _ => (ABOUT, usage, EXAMPLES),
+    };
     let mut command = base(name)
-        .about(ABOUT)
-        .override_usage(format!("{name} [OPTIONS] MODULE:CALLABLE\n       ringgate check [OPTIONS] MODULE:CALLABLE\n       ringgate status [--json] | reload | upgrade | config --sample"))
-        .after_help(format!("{EXAMPLES}\n\n--help tells more: what each option means, units, signals, exit codes."))
-        .after_long_help(format!("{EXAMPLES}\n\n{DETAILS}"))
+        .about(about)
+        .override_usage(usage)
+        .after_help(format!(
+            "{examples}\n\n--help tells more: what each option means, units, signals, exit codes."
+        ))
+        .after_long_help(format!("{examples}\n\n{DETAILS}"))
         .arg(
             Arg::new("app")
                 .value_name(APP.value)
                 .help(APP.help)
                 .long_help(format!("{}\n{}", APP.help, APP.more)),
         )
-        .arg(Arg::new("help-reference").long("help-reference").action(ArgAction::SetTrue).hide(true))
-        .arg(Arg::new("help-migrating").long("help-migrating").action(ArgAction::SetTrue).hide(true))
+        .arg(
+            Arg::new("help-reference")
+                .long("help-reference")
+                .action(ArgAction::SetTrue)
+                .hide(true),
+        )
+        .arg(
+            Arg::new("help-migrating")
+                .long("help-migrating")
+                .action(ArgAction::SetTrue)
+                .hide(true),
+        )
         .args(doors::on_the_command_line().map(foreign));
     for group in Group::ALL {
         for option in options::all().filter(|option| option.group == group) {
@@ -98,24 +129,24 @@ pub fn status() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("The whole document as JSON"),
         )
-        .arg(valued(options::option("control-socket")).help_heading("Options"))
-        .arg(valued(options::option("config")).help_heading("Options"))
+        .arg(valued(options::option("control-socket")).help_heading(None))
+        .arg(valued(options::option("config")).help_heading(None))
         .arg(help_flag())
 }
 
 pub fn reload() -> Command {
     base("ringgate reload")
         .about("Has the running ringgate load its applications' code anew, as HUP does, and waits until that serves or has failed.")
-        .arg(valued(options::option("control-socket")).help_heading("Options"))
-        .arg(valued(options::option("config")).help_heading("Options"))
+        .arg(valued(options::option("control-socket")).help_heading(None))
+        .arg(valued(options::option("config")).help_heading(None))
         .arg(help_flag())
 }
 
 pub fn upgrade() -> Command {
     base("ringgate upgrade")
         .about("Has a new ringgate, of the executable and the configuration as they are now, take the place of the running one without losing a connection. Waits until the new one serves and the old one has answered its last request; if the new one does not come up, the old one goes on and the exit code is 1.")
-        .arg(valued(options::option("control-socket")).help_heading("Options"))
-        .arg(valued(options::option("config")).help_heading("Options"))
+        .arg(valued(options::option("control-socket")).help_heading(None))
+        .arg(valued(options::option("config")).help_heading(None))
         .arg(help_flag())
 }
 

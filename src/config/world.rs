@@ -3,17 +3,17 @@
 //! Reads the file system only; sockets, limits and Python are the supervisor's to try.
 
 use crate::Mistake;
-use crate::model::{Config, LogTarget};
+use crate::model::{Address, Config, LogTarget};
 use std::path::Path;
 
 /// The first thing that is named and not there.
 pub fn check(config: &Config) -> Result<(), Mistake> {
     directory("--chdir", &config.chdir)?;
     for files in &config.statics {
-        directory(&place(config, &files.url), &files.dir)?;
+        served(&place(config, &files.url), &files.dir)?;
     }
     for root in &config.sendfile_roots {
-        directory("sendfile-roots", &root.dir)?;
+        served("sendfile-roots", &root.dir)?;
     }
     // Python passes over directories of its path that are not there, and so do we.
     let logs = [
@@ -32,6 +32,11 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
     {
         readable("--log-config", path)?;
     }
+    for bind in &config.binds {
+        if let Address::Unix(path) = bind {
+            parent("--bind", path)?;
+        }
+    }
     if let Some(path) = &config.pid_file {
         parent("--pid", path)?;
     }
@@ -44,6 +49,21 @@ fn place(config: &Config, url: &str) -> String {
         Some(file) => format!("location {url}/ ({})", file.display()),
         None => format!("--static {url}/"),
     }
+}
+
+/// One whose files are served.
+fn served(name: &str, path: &Path) -> Result<(), Mistake> {
+    directory(name, path)?;
+    // Not normalised: whoever may not enter it may not look at this.
+    std::fs::metadata(path.join("."))
+        .map(drop)
+        .map_err(|error| {
+            Mistake(format!(
+                "{name}: {} cannot be entered ({}); its files could not be served",
+                path.display(),
+                plain(&error)
+            ))
+        })
 }
 
 fn directory(name: &str, path: &Path) -> Result<(), Mistake> {

@@ -1,17 +1,22 @@
-"""What `ringgate check` asks Python, as PYTHON -c <this> TARGET PATH...: can this application be loaded?"""
+"""What `ringgate check` asks Python, behind the words of an app host (`prelude.py`): PYTHON -c <both> TARGET PATH...: can this application be loaded?
 
-import importlib
-import sys
-import traceback
+Says what stands in the way on stderr, and so by its exit code; another code is the application's own.
+"""
 
-target = sys.argv[1]
-sys.path[:1] = sys.argv[2:]
-sys.argv = ["ringgate"]
-name, _, expression = target.partition(":")
-try:
-    found = eval(expression, vars(importlib.import_module(name)))
-except BaseException as error:
-    traceback.print_exc()
-    sys.exit(f"{target} cannot be loaded: {type(error).__name__}: {error}")
-if not callable(found):
-    sys.exit(f"{target} is a {type(found).__name__} and cannot be called")
+
+def judge(target, *paths):
+    sys.argv = ["ringgate"]
+    sys.path[:] = [*paths, *(path for path in sys.path if path and path not in paths)]
+    code = EXIT_WELL
+    try:
+        load(target)
+    except LoadError as error:
+        lines = [f"ringgate: {target} cannot be loaded: {error.message}", *error.trace.splitlines()]
+        os.write(2, "\n    ".join(lines).encode("utf-8", "backslashreplace") + b"\n")
+        code = EXIT_TOLD
+    finish()
+    # Not by way of threads that the application has started and that never end.
+    os._exit(code)
+
+
+judge(*sys.argv[1:])

@@ -1,15 +1,22 @@
 //! `ringgate check`: everything that `serve` would look at, short of taking the ports; each app is imported once.
 
-use crate::{find_python, limits, policy, refuse};
+use crate::{find_python, identity, limits, policy, refuse};
 use config::{Config, Mistake};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 const LOADER: &str = include_str!("check.py");
+/// The app host's own, so that both judge alike and in the same words.
+const PRELUDE: &str = include_str!("../apphost/prelude.py");
+/// How the loader ends: the application is there; it is not, which has been said.
+const EXIT_WELL: i32 = 90;
+const EXIT_TOLD: i32 = 91;
 
 /// Says what would stand in the way, with the exit code that `serve` would have.
 pub fn check(mut config: Config) -> ExitCode {
     let looked = config::world::check(&config).and_then(|()| limits::settle(&mut config));
-    let found = looked.and_then(|()| find_python(&config));
+    let known = looked.and_then(|()| identity::find(&config));
+    let found = known.and_then(|_| find_python(&config));
     let pythons = match found {
         Ok((pythons, _)) => pythons,
         Err(mistake) => return refuse(&mistake),
@@ -26,7 +33,9 @@ pub fn check(mut config: Config) -> ExitCode {
                 app.target
             ),
             Err(mistake) => {
-                refuse(&mistake);
+                if let Some(mistake) = mistake {
+                    refuse(&mistake);
+                }
                 return ExitCode::from(policy::EXIT_APP);
             }
         }
@@ -35,10 +44,14 @@ pub fn check(mut config: Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn load(config: &Config, python: &std::path::Path, app: &config::App) -> Result<(), Mistake> {
+/// `None`: what is wrong has been said.
+fn load(config: &Config, python: &Path, app: &config::App) -> Result<(), Option<Mistake>> {
     let (target, chdir) = (&app.target, config.chdir_of(app));
+    let program = format!(
+        "__file__ = '<string>'\n{PRELUDE}\nEXIT_WELL, EXIT_TOLD = {EXIT_WELL}, {EXIT_TOLD}\n{LOADER}"
+    );
     let status = Command::new(python)
-        .args(["-c", LOADER, target])
+        .args(["-c", &program, target])
         .arg(chdir)
         .args(config.pythonpath_of(app))
         .current_dir(chdir)
@@ -46,10 +59,11 @@ fn load(config: &Config, python: &std::path::Path, app: &config::App) -> Result<
         .stdin(Stdio::null())
         .status()
         .map_err(|error| Mistake(format!("{} cannot be run ({error})", python.display())))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Mistake(format!(
-            "{target} is no application that can be served ({status})"
-        ))),
+    match status.code() {
+        Some(EXIT_WELL) => Ok(()),
+        Some(EXIT_TOLD) => Err(None),
+        _ => Err(Some(Mistake(format!(
+            "{target} cannot be loaded: its process ended meanwhile ({status})"
+        )))),
     }
 }

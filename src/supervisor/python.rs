@@ -15,6 +15,8 @@ const OLDEST: (u32, u32) = (3, 10);
 const FIRST_WITH_INTERPRETERS: (u32, u32) = (3, 13);
 /// How long an interpreter may take to say its version.
 const PATIENCE_MS: u64 = 20_000;
+/// Most characters of what it said instead.
+const SAID_MAX: usize = 200;
 
 /// The first of the free-threaded builds that the bindings to CPython know.
 const FIRST_FREE_THREADED: (u32, u32) = (3, 14);
@@ -221,12 +223,13 @@ fn ask(program: &Path, how: &str) -> Result<Answer, Mistake> {
         }
     };
     serde_json::from_str(&text).map_err(|_| {
-        let said = complaint
-            .trim()
-            .lines()
-            .last()
-            .unwrap_or("nothing")
-            .to_owned();
+        // Python's own errors stand in the last line, those of what stands in its place in the first.
+        let mut lines = complaint.trim().lines();
+        let said = match complaint.contains("Traceback (most recent call last)") {
+            true => lines.next_back(),
+            false => lines.next(),
+        };
+        let said: String = said.unwrap_or("nothing").chars().take(SAID_MAX).collect();
         Mistake(format!(
             "{shown} ({how}) does not work as a Python interpreter; it said: {said}"
         ))

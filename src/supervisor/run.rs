@@ -324,7 +324,14 @@ impl Supervisor {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // It is gone; its end says so.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => edge.queue.clear(),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) =>
+                {
+                    edge.queue.clear();
+                }
                 Err(error) => {
                     self.log.say(
                         LogLevel::Error,

@@ -146,9 +146,11 @@ impl OpenHow {
 /// `linux/openat2.h`, since 5.12; not in the libc crate for every target.
 const RESOLVE_CACHED: u64 = 0x20;
 
-/// Opens the directory that everything below is resolved from. The descriptor only names the directory (`O_PATH`).
+/// Opens the directory that everything below is resolved from. The descriptor only names the directory (`O_PATH`). One that may not be
+/// entered is `EACCES`, for nothing below it could be had.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // Naming alone asks for no permission of the directory itself; its own `.` does.
+    let path = std::ffi::CString::new(path.join(".").into_os_string().into_encoded_bytes())?;
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: `path` is a NUL-terminated string that outlives the call.
     let fd = unsafe { libc::open(path.as_ptr(), flags) };

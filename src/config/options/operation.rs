@@ -14,7 +14,7 @@ pub const ROWS: &[Opt] = &[
             "$XDG_RUNTIME_DIR/ringgate.sock, else /run/ringgate.sock for root, /tmp/ringgate-UID.sock for others",
         ),
         group: Group::Operation,
-        help: "Unix socket on which `ringgate status` and `ringgate reload` ask",
+        help: "Unix socket on which `ringgate status`, `reload` and `upgrade` ask",
         more: "Only the user who runs ringgate (and root) may connect. Where another ringgate uses the default already, \
                the process id is put into the name; the start-up banner says so.",
         ..PLAIN

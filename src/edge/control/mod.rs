@@ -78,14 +78,13 @@ pub fn run_on(channel: Channel) -> ExitCode {
             Err(Stopped) => ExitCode::from(EXIT_FAILURE),
         },
         Err(message) => {
-            // If the supervisor is gone too, nobody is left to be told.
-            drop(channel.send(
-                &FromEdge::Failed {
-                    message: message.clone(),
-                },
-                &[],
-            ));
-            eprintln!("{message}");
+            let told = FromEdge::Failed {
+                message: message.clone(),
+            };
+            // If the supervisor is gone too, nobody else is left to say it.
+            if channel.send(&told, &[]).is_err() {
+                eprintln!("{message}");
+            }
             ExitCode::from(EXIT_FAILURE)
         }
     }

@@ -99,9 +99,10 @@ pub fn mounts(config: &config::Config) -> impl Iterator<Item = &config::StaticMo
 /// Why there is no location, for the user.
 pub fn cannot_open(mount: &config::StaticMount, error: &io::Error) -> io::Error {
     let message = format!(
-        "the directory {} of {}: {error}",
+        "location {}/: the directory {} cannot be used by the user whom its files are served as ({})",
+        mount.url,
         mount.dir.display(),
-        mount.url
+        config::world::plain(error)
     );
     io::Error::new(error.kind(), message)
 }

@@ -8,6 +8,9 @@ use super::host::{Role, Seat};
 use config::{Extensions, Interface, Kind, KindChoice, LogLevel};
 use control::message::{AppState, FromHost, ProbeVerdict, ToEdge, ToHost};
 
+/// As `sys` words the end of a worker that was told to leave.
+const ORDERLY_END: &str = "exit code 0";
+
 impl App {
     pub fn host_started(&mut self, id: HostId, pid: u32) {
         if let Some(host) = self.hosts.iter_mut().find(|host| host.id == id) {
@@ -243,7 +246,12 @@ impl App {
         }
         if !leaving && !retired {
             let what = format!("worker {index} (pid {pid}) ended: {reason}");
-            ctx.log(LogLevel::Warning, format!("{}: {what}", self.name));
+            // A service manager tells every process to end, and so the workers too.
+            let level = match ctx.stopping && reason == ORDERLY_END {
+                true => LogLevel::Debug,
+                false => LogLevel::Warning,
+            };
+            ctx.log(level, format!("{}: {what}", self.name));
             self.replacement = Some((ctx.now_ms, what));
         }
         ctx.edge(ToEdge::WorkerGone {

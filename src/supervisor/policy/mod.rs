@@ -83,6 +83,7 @@ struct Context<'a> {
     setup: &'a Setup,
     outside: &'a dyn Outside,
     edge_up: bool,
+    stopping: bool,
     next_host: &'a mut HostId,
     random: &'a mut u64,
     out: &'a mut Vec<Action>,
@@ -204,9 +205,11 @@ impl Policy {
             next_host,
             random,
             out,
+            stop,
             ..
         } = self;
         let edge_up = edge.is_up();
+        let stopping = *stop != Stop::No;
         (
             edge,
             apps,
@@ -215,6 +218,7 @@ impl Policy {
                 setup,
                 outside,
                 edge_up,
+                stopping,
                 next_host,
                 random,
                 out,

@@ -1,14 +1,36 @@
 //! gunicorn's settings that are worked out.
 
 use super::super::Entry;
+use crate::raw::Source;
 use crate::value;
 use std::path::Path;
 
 pub fn wsgi_app(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {
-    if let (None, Some(target)) = (&entry.raw.app, values.last()) {
-        entry.raw.app = Some((target.clone(), entry.source.clone()));
+    let Some(target) = values.last() else {
+        return Ok(());
+    };
+    match &entry.raw.app {
+        None => entry.raw.app = Some((target.clone(), entry.source.clone())),
+        // Of the same rank: neither is meant to lose, and gunicorn would serve the paste file without a word.
+        Some((other, source))
+            if place(source).is_some_and(|it| place(&entry.source) == Some(it)) =>
+        {
+            return Err(format!(
+                "the application is named twice, {other} being there too; one of them is right"
+            ));
+        }
+        Some(_) => {}
     }
     Ok(())
+}
+
+/// The file or variable that a word stands in, nothing being the command line.
+fn place(source: &Source) -> Option<&str> {
+    match source {
+        Source::CommandLine => Some(""),
+        Source::Door { label, .. } => Some(label.rsplit_once(": ").map_or("", |(place, _)| place)),
+        _ => None,
+    }
 }
 
 pub fn proc_name(entry: &mut Entry<'_>, values: &[String]) -> Result<(), String> {

@@ -371,3 +371,32 @@ fn log_formats_are_cut_into_atoms() {
         assert!(refused.contains(expected), "{refused}");
     }
 }
+
+#[test]
+fn an_application_that_is_named_twice_is_refused() {
+    assert_eq!(
+        world().refused("shop.wsgi --paste shop.ini"),
+        "--paste: the application is named twice, shop.wsgi being there too; one of them is right"
+    );
+    let both = World {
+        answer: r#"{"settings": {"paste": "shop.ini", "wsgi_app": "shop"}, "hooks": [], "others": []}"#,
+        ..World::default()
+    };
+    assert!(
+        both.refused("-c gunicorn.conf.py")
+            .starts_with("gunicorn.conf.py: ")
+    );
+    // Who is of higher rank wins.
+    assert_eq!(both.config("shop.wsgi -c gunicorn.conf.py").apps.len(), 1);
+    let config = both.config("--paste other.ini -c gunicorn.conf.py");
+    assert_eq!(
+        config.apps[0].target,
+        "paste.deploy:loadapp('config:/srv/other.ini')"
+    );
+    let variable = World {
+        variables: vec![("RINGGATE_APP", "blog")],
+        ..World::default()
+    };
+    let config = variable.config("--paste shop.ini");
+    assert!(config.apps[0].target.starts_with("paste.deploy:"));
+}

@@ -1,0 +1,85 @@
+//! `ringgate check`: what it finds before anything is served, in the words of the server that would not start.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use harness::{Setup, TempDir, python};
+use std::process::Command;
+
+/// Exit code and what was said on stderr.
+fn check(dir: &TempDir, words: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringgate"))
+        .arg("check")
+        .args(words)
+        .arg("--python")
+        .arg(python::python())
+        .env("RINGGATE_EXTENSION", python::extension())
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap_or(-1), said)
+}
+
+#[test]
+fn check_judges_an_application_as_serving_does_and_in_the_same_words() {
+    let dir = TempDir::new();
+    dir.write("wrong.py", "def application(:\n");
+    dir.write("raises.py", "raise RuntimeError('no database')\n");
+    dir.write("leaves.py", "import os\nos._exit(0)\n");
+    dir.write("hangs.py", "import threading\napplication = print\nthreading.Thread(target=threading.Event().wait).start()\n");
+    dir.write(
+        "makes.py",
+        "def create_app():\n    return print\n\ndef late():\n    return create_app\n",
+    );
+    for (target, words) in [
+        (
+            "makes",
+            "module 'makes' has no 'application'; there is makes:create_app()",
+        ),
+        ("makes:create_app", "say makes:create_app() or --factory"),
+        (
+            "makes:late()",
+            "what the factory 'late()' in module 'makes' returned takes no arguments",
+        ),
+        ("makes:__name__", "'__name__' in module 'makes' is a str"),
+        ("nothing", "no module named 'nothing'"),
+        ("wrong", "SyntaxError: invalid syntax (wrong.py, line 1)"),
+        (
+            "raises",
+            "importing 'raises' failed: RuntimeError: no database\n    Traceback (most recent call last):\n      File",
+        ),
+        ("leaves", "its process ended meanwhile"),
+    ] {
+        let (code, said) = check(&dir, &[target]);
+        assert_eq!(code, 4, "{said}");
+        assert!(said.contains(words), "{said}");
+        for foreign in ["<string>", "importlib", "panicked"] {
+            assert!(!said.contains(foreign), "{foreign} in {said}");
+        }
+        if target != "leaves" {
+            let setup = Setup::bare().arg(target).option("--chdir", dir.path());
+            let (code, served) = setup.run_to_end();
+            assert!(code == 4 && served.contains(words), "{served}");
+        }
+    }
+    for target in ["makes:create_app()", "hangs"] {
+        assert_eq!(check(&dir, &[target]), (0, String::new()), "{target}");
+    }
+}
+
+#[test]
+fn check_looks_for_users_and_for_places_of_sockets() {
+    for (words, complaint) in [
+        (["--user", "no-such-user"], "there is no user"),
+        (
+            ["--bind", "unix:/no/such/place.sock"],
+            "no directory /no/such",
+        ),
+    ] {
+        let words = [&["--static", "/=/"], &words[..]].concat();
+        let (code, said) = check(&TempDir::new(), &words);
+        assert!(code == 1 && said.contains(complaint), "{said}");
+    }
+}
