@@ -209,7 +209,7 @@ class Worker:
             try:
                 loop.run_forever()
             except BaseException as error:
-                if native.leaving() is None:
+                if native.leaving(error) is None:
                     return
                 self.tell("an exception left the event loop", error)
         if native.leaving() is None:

@@ -351,6 +351,16 @@ pub fn collect(pid: u32) -> io::Result<Option<Ended>> {
     }
 }
 
+/// Calls `first` in every copy that is forked of this process from here on, before anything else runs there. (Programs that are started may have gone
+/// by `vfork`, which calls nothing.) `first` is async-signal-safe. For code that stays loaded: it cannot be taken back.
+pub fn begin_forks_with(first: extern "C" fn()) -> io::Result<()> {
+    // SAFETY: registers a function that lives as long as the process, by the caller's promise.
+    match unsafe { libc::pthread_atfork(None, None, Some(first)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Ends the process at once, without destructors and exit handlers of any runtime in it.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: never returns; what is buffered was flushed by the caller.

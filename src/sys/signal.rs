@@ -5,7 +5,7 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use crate::eventfd::EventFd;
 
@@ -128,13 +128,16 @@ pub fn ignore(signal: Signal) -> io::Result<()> {
 
 /// Where the handler below rings, or -1.
 static TERM_BELL: AtomicI32 = AtomicI32::new(-1);
+/// Who notes it.
+static TERM_PID: AtomicU32 = AtomicU32::new(0);
 /// SIGTERM has come.
 static TERM_NOTED: AtomicBool = AtomicBool::new(false);
 
 /// Notes SIGTERM instead of dying of it, and rings `bell` each time. Unlike a watched signal it is not blocked, and the programs that
-/// this process starts get the default action back: for processes that run foreign code. System calls are interrupted.
+/// this process starts get the default action back, and so do its copies: for processes that run foreign code. System calls are interrupted.
 pub fn note_term(bell: &'static EventFd) -> io::Result<()> {
     TERM_NOTED.store(false, Ordering::Relaxed);
+    TERM_PID.store(std::process::id(), Ordering::Relaxed);
     TERM_BELL.store(bell.as_fd().as_raw_fd(), Ordering::Relaxed);
     // SAFETY: plain data; all zero is a valid sigaction without flags and with an empty mask.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
@@ -151,7 +154,17 @@ pub fn term_noted() -> bool {
     TERM_NOTED.load(Ordering::Relaxed)
 }
 
-extern "C" fn term_handler(_signal: libc::c_int) {
+extern "C" fn term_handler(signal: libc::c_int) {
+    // SAFETY: no arguments, async-signal-safe.
+    if unsafe { libc::getpid() } as u32 != TERM_PID.load(Ordering::Relaxed) {
+        // A copy that somebody forked, and this signal means: end. It is blocked until we return, then it strikes.
+        // SAFETY: both are async-signal-safe, and the default action is one.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+        return;
+    }
     TERM_NOTED.store(true, Ordering::Relaxed);
     let one: u64 = 1;
     // SAFETY: errno is thread-local memory; write is async-signal-safe, the descriptor belongs to a 'static EventFd, and a failed write (it is

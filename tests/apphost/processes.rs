@@ -1,7 +1,7 @@
 //! Kind `processes`: one import, forks of it, what becomes of workers that die.
 
 use crate::driver::{Answer, Host, Setup, get};
-use config::Kind;
+use config::{EventLoop, Kind};
 use control::message::FromHost;
 
 /// Says who serves, who imported, and how often.
@@ -148,4 +148,82 @@ def app(environ, start_response):
         "{gone:?}"
     );
     host.logged("[app w0] leaving");
+}
+
+/// Each page forks, and its copy comes back to the server in its own way; the page then tells how the copy ended.
+const FORKS: &str = "
+import asyncio, os, signal, sys, time
+def part(path):
+    child = os.fork()
+    if child:
+        if path == '/terminated':
+            os.kill(child, signal.SIGTERM)
+        status = os.waitpid(child, 0)[1]
+        return f'{os.getpid()} {os.waitstatus_to_exitcode(status)}'.encode()
+    if path == '/exits':
+        sys.exit(3)
+    if path == '/raises':
+        raise ValueError('out of a copy')
+    if path == '/terminated':
+        time.sleep(600)
+    return b'from the copy'
+def wsgi(environ, start_response):
+    path = environ['PATH_INFO']
+    if path == '/iterates':
+        start_response('200 OK', [])
+        return (part(path) for _ in range(1))
+    if path == '/writes':
+        write = start_response('200 OK', [])
+        block = part(path)
+        write(block)
+        return []
+    block = part(path)
+    start_response('200 OK', [])
+    return [block]
+async def asgi(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    if scope['path'] == '/iterates':
+        await asyncio.sleep(0.001)
+    block = part(scope['path'])
+    if scope['path'] != '/writes' and block.startswith(b'from'):
+        return
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': block})
+";
+
+#[test]
+fn a_copy_that_the_app_forks_answers_and_serves_nobody() {
+    const ENDS: &[(&str, &[&str])] = &[
+        ("/returns", &["0"]),
+        ("/iterates", &["0"]),
+        ("/exits", &["3"]),
+        ("/raises", &["1"]),
+        ("/terminated", &["-15"]),
+        // An event loop keeps what its tasks raise.
+        ("/writes", &["1", "0"]),
+    ];
+    for (target, event_loop) in [
+        ("app:wsgi", EventLoop::Auto),
+        ("app:asgi", EventLoop::Asyncio),
+        ("app:asgi", EventLoop::Auto),
+    ] {
+        let (mut setup, _dir) = Setup::source(FORKS, Kind::Processes, 1);
+        setup.spec.target = target.to_owned();
+        setup.spec.options.event_loop = event_loop;
+        let mut host = setup.ready();
+        let mut pids = Vec::new();
+        for (page, codes) in ENDS {
+            let answer = host.call(&get(page));
+            let (pid, code) = answer
+                .text()
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("{target} {page}: {answer:?}"));
+            assert!(codes.contains(&code), "{target} {page}: {code}");
+            pids.push(pid.to_owned());
+        }
+        pids.dedup();
+        assert_eq!(pids.len(), 1, "{target}: one worker has answered all");
+        host.logged("ended with ValueError: out of a copy");
+    }
 }

@@ -6,6 +6,7 @@
 
 use super::response::{Response, Stage};
 use crate::ffi::{Kind, Object, Python, Raised, Result};
+use crate::forked;
 use crate::lease::{Denied, Lease};
 use shm::handover::{LABEL_BYTES, Label};
 use shm::{Claim, EventKind, Finish, WaitSpace, WriteError};
@@ -43,6 +44,7 @@ impl Stop {
     fn text(self) -> &'static str {
         match self {
             Stop::Cancelled => "the client is gone",
+            Stop::Revoked if forked::is_copy() => forked::REFUSAL,
             Stop::Revoked => "this request ran too long and its worker was replaced",
             Stop::Over => "the request is over",
             Stop::Concurrent => "another thread is using this request",
@@ -138,16 +140,17 @@ impl Session {
 
     /// Runs Python code from the worker's loop, the lease let go meanwhile.
     #[inline]
-    pub fn outside<R>(
+    pub fn outside<T>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce() -> R,
-    ) -> std::result::Result<R, Revoked> {
+        work: impl FnOnce() -> Result<T>,
+    ) -> std::result::Result<Result<T>, Revoked> {
         self.lease.release();
         let result = work();
         loop {
             match self.lease.hold() {
                 Ok(()) => return Ok(result),
+                Err(Denied::Revoked) if forked::is_copy() => forked::leave(py, result.err()),
                 Err(Denied::Revoked) => return Err(Revoked),
                 // A thread that the application left behind is still writing; it needs the GIL to leave.
                 Err(Denied::Busy) => py.detached(|| std::thread::sleep(LINGER)),

@@ -3,6 +3,7 @@
 use super::Zygote;
 use super::crew::Crew;
 use crate::ffi::Python;
+use crate::forked;
 use crate::load::{self, LoadError, Speaks};
 use crate::threads::{Common, Place, Seen};
 use crate::warmup;
@@ -122,7 +123,11 @@ impl Zygote<'_> {
                 ends,
                 seen: Seen::default(),
             });
-            return crew.serve(py, &common, places.collect());
+            let places: Vec<Place> = places.collect();
+            let leases = places.iter().map(|place| &place.seen.progress.lease);
+            forked::guard(leases.cloned().collect())
+                .map_err(|error| system("pthread_atfork", error))?;
+            return crew.serve(py, &common, places);
         }
         // An ASGI worker has one event loop; nobody sits in the other seats.
         seats.truncate(1);
@@ -132,6 +137,8 @@ impl Zygote<'_> {
         let segment = &self.exchange.segment;
         super::interrupt::arm(py, self.prelude, segment, seat.index, channel)?;
         let progress = Arc::new(Progress::default());
+        forked::guard(vec![progress.lease.clone()])
+            .map_err(|error| system("pthread_atfork", error))?;
         let worker = Worker::new(
             py,
             self.prelude,

@@ -5,6 +5,7 @@ use super::super::request::{Ended, Request};
 use super::super::wire::{Intake, Wire};
 use super::Desk;
 use crate::ffi::{Exception, Object, Python, Result};
+use crate::forked;
 use shm::request::{Body, FLAG_EXPECT_CONTINUE, FLAG_TE_TRAILERS, FLAG_WEBSOCKET, decode};
 use shm::{Claim, Finish};
 use std::rc::Rc;
@@ -78,7 +79,13 @@ impl Desk {
                 coroutine = self.script(py, c"as_coroutine", &[&coroutine])?;
             }
             match &runner.eager {
-                Some(eager) => eager.start(py, &coroutine),
+                Some(eager) => {
+                    let task = eager.start(py, &coroutine)?;
+                    if forked::is_copy() {
+                        task.call_member(c"result", &[])?;
+                    }
+                    Ok(task)
+                }
                 None => runner.create_task.call_with(&[&coroutine]),
             }
         });
@@ -119,6 +126,9 @@ impl Desk {
 /// The task of a request is done; called by the loop.
 pub fn task_done(py: Python<'_>, request: &Rc<Request>, task: &Object) {
     let desk = &request.desk;
+    if forked::is_copy() {
+        forked::leave(py, task.call_member(c"result", &[]).err());
+    }
     desk.tasks.borrow_mut().remove(&Rc::as_ptr(request));
     if !desk.hold(py) {
         return;

@@ -14,6 +14,7 @@ use super::request::Request;
 use super::scope::Scopes;
 use super::sending::Sending;
 use crate::ffi::{Dict, Exception, Kind, Object, Python, Raised, Result, Type};
+use crate::forked;
 use crate::lease::{Denied, Lease};
 use crate::prelude::Prelude;
 use crate::worker::Progress;
@@ -311,6 +312,7 @@ impl Desk {
     #[cold]
     fn refuse(&self, py: Python<'_>, denied: Denied) -> Raised {
         let text = match denied {
+            Denied::Revoked if forked::is_copy() => forked::REFUSAL,
             Denied::Busy => "another thread is using this worker's requests",
             Denied::Revoked => "this worker's loop was blocked for too long and replaced",
         };
@@ -319,9 +321,16 @@ impl Desk {
 
     /// Runs Python code from within, the lease let go meanwhile. `None`: the seat was taken away; nothing may be touched again.
     #[inline]
-    pub fn outside<R>(&self, py: Python<'_>, work: impl FnOnce() -> R) -> Option<R> {
+    pub fn outside<T>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Option<Result<T>> {
         self.release();
         let result = work();
+        if forked::is_copy() {
+            forked::leave(py, result.err());
+        }
         self.hold(py).then_some(result)
     }
 
@@ -330,6 +339,7 @@ impl Desk {
         loop {
             match self.lease.hold() {
                 Ok(()) => return true,
+                Err(Denied::Revoked) if forked::is_copy() => forked::leave(py, None),
                 Err(Denied::Revoked) => {
                     self.forfeit();
                     return false;

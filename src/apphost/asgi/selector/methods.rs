@@ -2,8 +2,9 @@
 
 use super::{SLEEP_MS, Selector};
 use crate::ffi::{
-    Arguments, Class, Kind, Method, MethodEntry, Object, Python, Raised, Result, methods,
+    Arguments, Class, Exception, Kind, Method, MethodEntry, Object, Python, Raised, Result, methods,
 };
+use crate::forked;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd};
 use sys::epoll::{READABLE, WRITABLE};
@@ -234,9 +235,14 @@ impl Method for Leaving {
     type Class = Selector;
     const NAME: &'static CStr = c"leaving";
     const DOC: &'static CStr =
-        c"leaving(): whether this worker takes no more requests; None: its seat was taken away.";
+        c"leaving(error=None): whether this worker takes no more requests; None: its seat was taken away. A copy ends of what left the loop.";
 
-    fn call(py: Python<'_>, this: &Selector, _arguments: Arguments<'_>) -> Result<Object> {
+    fn call(py: Python<'_>, this: &Selector, arguments: Arguments<'_>) -> Result<Object> {
+        let error = arguments.between(py, "leaving", 0, 1)?.first();
+        if forked::is_copy() {
+            let error = error.map(|error| Exception::from_object(error.clone()).restore());
+            forked::leave(py, error);
+        }
         Ok(if this.desk.revoked.get() {
             py.none()
         } else {
