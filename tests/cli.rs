@@ -661,10 +661,14 @@ fn the_pid_file_is_written_and_removed() {
     let setup = Setup::app("basic:application");
     let path = setup.dir().path().join("ringgate.pid");
     let server = setup.option("--pid", path.clone()).start();
-    assert_eq!(
-        std::fs::read_to_string(&path).unwrap().trim(),
-        server.pid().to_string()
+    let number = server.pid().to_string();
+    assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), number);
+    // Another server, at another port, would leave this one without a name.
+    mistake(
+        Setup::app("basic:application").option("--pid", path.clone()),
+        &["is that of a running server", &number],
     );
+    assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), number);
     server.stop();
     assert!(!path.exists());
 }

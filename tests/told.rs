@@ -181,3 +181,78 @@ fn what_cannot_be_an_address_is_refused_at_the_start() {
         "{code}: {said}"
     );
 }
+
+#[test]
+fn who_is_told_changes_with_the_configuration() {
+    let statsds = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let setup = Setup::bare();
+    let paths = ["one.sock", "two.sock"].map(|name| setup.dir().path().join(name));
+    let syslogs = [0, 1].map(|which| UnixDatagram::bind(&paths[which]).unwrap());
+    for which in [0, 1] {
+        statsds[which].set_read_timeout(Some(PATIENCE)).unwrap();
+        syslogs[which].set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    let file = |told: &str| {
+        let chdir = harness::python::apps();
+        format!(
+            "{told}\nchdir = '{}'\n[app.shop]\ntarget = 'basic'\n",
+            chdir.display()
+        )
+    };
+    let told = |which: usize| {
+        file(&format!(
+            "log_syslog = true\nlog_syslog_to = 'unix://{}#dgram'\nstatsd_host = '{}'\nstatsd_prefix = 'number{which}'",
+            paths[which].display(),
+            statsds[which].local_addr().unwrap()
+        ))
+    };
+    let config = setup.dir().write("site.toml", file(""));
+    let server = setup.option("--config", config).start();
+    let reload = |text: String| {
+        server.dir().write("site.toml", text);
+        let output = server.command(&["reload"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    };
+    for which in [0, 1] {
+        reload(told(which));
+        // A connection that was there before is told of as well.
+        let mut client = server.client();
+        client.get("/hello").expect(200);
+        reload(told(which));
+        client.get("/hello?again").expect(200);
+        let numbers = gather(
+            |buffer| statsds[which].recv(buffer).unwrap(),
+            |text| text.matches("gunicorn.request.duration:").count() >= 2,
+        );
+        assert!(
+            numbers
+                .lines()
+                .all(|line| line.starts_with(&format!("number{which}.gunicorn."))),
+            "{numbers}"
+        );
+        let lines = gather(
+            |buffer| syslogs[which].recv(buffer).unwrap(),
+            |text| {
+                text.contains("\"GET /hello HTTP/1.1\" 200")
+                    && text.contains("\"GET /hello?again HTTP/1.1\" 200")
+                    && text.contains("supervisor: shop: generation")
+            },
+        );
+        assert!(!lines.contains("takes a restart"), "{lines}");
+    }
+    reload(file(""));
+    server.get("/hello?nobody").expect(200);
+    let (status, log) = server.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("takes a restart"), "{log}");
+    // What was sent has arrived by now.
+    for syslog in syslogs {
+        syslog.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 65536];
+        while let Ok(length) = syslog.recv(&mut buffer) {
+            let line = String::from_utf8_lossy(&buffer[..length]);
+            assert!(!line.contains("nobody"), "{line}");
+        }
+    }
+}

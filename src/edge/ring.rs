@@ -239,6 +239,7 @@ impl Ring {
         }
         self.logger.set_level(config.log_level);
         self.access.borrow_mut().turn_to(log_format(config), log);
+        self.tally.borrow_mut().turn_to(config.statsd.is_some());
         Ok(())
     }
 

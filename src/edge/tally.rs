@@ -34,6 +34,12 @@ impl Tally {
         }
     }
 
+    /// Whether there is somebody to tell from now on.
+    pub fn turn_to(&mut self, on: bool) {
+        self.flush();
+        self.on = on;
+    }
+
     #[inline]
     pub fn is_on(&self) -> bool {
         self.on

@@ -27,13 +27,13 @@ const UNTOLD_MAX: usize = 256;
 
 impl Log {
     pub fn open(config: &Config) -> std::io::Result<Log> {
-        let told = config.syslog.is_some() || config.statsd.is_some();
         let mut log = Log {
             target: config.error_log.clone(),
             level: config.log_level,
             file: None,
-            untold: told.then(VecDeque::new),
+            untold: None,
         };
+        log.tell_as(config);
         log.reopen()?;
         Ok(log)
     }
@@ -44,6 +44,14 @@ impl Log {
         let file = opened(&config.error_log)?;
         (self.target, self.file) = (config.error_log.clone(), file);
         Ok(())
+    }
+
+    /// Whether somebody beside the log is to hear of what is said.
+    pub fn tell_as(&mut self, config: &Config) {
+        match config.syslog.is_some() || config.statsd.is_some() {
+            true => drop(self.untold.get_or_insert_default()),
+            false => self.untold = None,
+        }
     }
 
     /// Opens the file anew; the old one stays in use if that fails.

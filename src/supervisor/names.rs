@@ -7,8 +7,9 @@
 use config::Mistake;
 use config::world::plain;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -63,29 +64,56 @@ impl Drop for SocketName {
     }
 }
 
-/// `--pid`: removed on drop, if it still is ours.
-pub struct PidFile(PathBuf);
+/// `--pid`: locked while its server lives, so that no other writes its number over it; what a dead one left is free. Removed on drop, if it
+/// still is ours.
+pub struct PidFile {
+    path: PathBuf,
+    /// Held for its lock.
+    _file: File,
+    left: bool,
+}
 
 impl PidFile {
     pub fn write(path: PathBuf) -> Result<PidFile, Mistake> {
-        fs::write(&path, format!("{}\n", std::process::id())).map_err(|error| {
-            let shown = path.display();
-            Mistake(format!(
-                "--pid: {shown} cannot be written ({})",
-                plain(&error)
-            ))
-        })?;
-        Ok(PidFile(path))
+        let mistake = |why: String| Mistake(format!("--pid: {} {why}", path.display()));
+        let cannot = |error: io::Error| mistake(format!("cannot be written ({})", plain(&error)));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(cannot)?;
+        // A file system without locks is no reason not to serve.
+        if let Ok(false) = sys::file::try_lock(file.as_fd()) {
+            let number = fs::read_to_string(&path).unwrap_or_default();
+            return Err(mistake(format!(
+                "is that of a running server (pid {}); stop it, or choose another file",
+                number.trim()
+            )));
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(cannot)?;
+        Ok(PidFile {
+            path,
+            _file: file,
+            left: false,
+        })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let ours = fs::read_to_string(&self.0)
-            .is_ok_and(|text| text.trim() == std::process::id().to_string());
-        if ours {
+        let is_ours = || {
+            fs::read_to_string(&self.path)
+                .is_ok_and(|text| text.trim() == std::process::id().to_string())
+        };
+        if !self.left && is_ours() {
             // It may have gone meanwhile, which is what we want.
-            drop(fs::remove_file(&self.0));
+            drop(fs::remove_file(&self.path));
         }
     }
 }
@@ -140,7 +168,7 @@ impl Names {
         if !std::mem::replace(&mut self.beside, false) {
             return Ok(());
         }
-        let pid = self.pid_file.as_mut().map(|file| rename(&mut file.0));
+        let pid = self.pid_file.as_mut().map(|file| rename(&mut file.path));
         let control = rename(&mut self.control_path);
         self.control.path.clone_from(&self.control_path);
         pid.unwrap_or(Ok(())).and(control)
@@ -165,7 +193,9 @@ impl Names {
     /// Another server has them from now on.
     pub fn leave(&mut self) {
         // The file holds the other's number by now, or soon.
-        std::mem::forget(self.pid_file.take());
+        if let Some(mut file) = self.pid_file.take() {
+            file.left = true;
+        }
         self.control.leave();
     }
 }
@@ -189,6 +219,26 @@ fn proper(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pid_file_of_a_living_server_is_not_taken() {
+        let path = std::env::temp_dir().join(format!("ringgate-pid-{}", std::process::id()));
+        fs::write(&path, "left by a dead one, and longer than a number\n").expect("a file");
+        let first = PidFile::write(path.clone()).expect("nobody holds it");
+        let own = format!("{}\n", std::process::id());
+        assert_eq!(fs::read_to_string(&path).expect("a file"), own);
+        let refused = PidFile::write(path.clone()).err().expect("it is held").0;
+        assert!(
+            refused.ends_with(&format!(
+                "is that of a running server (pid {}); stop it, or choose another file",
+                own.trim()
+            )),
+            "{refused}"
+        );
+        assert!(path.exists());
+        drop(first);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn names_are_taken_over_without_a_gap_and_left_to_their_new_owner() {

@@ -215,6 +215,7 @@ impl Supervisor {
     }
 
     fn configure(&mut self, config: Config) {
+        self.log.tell_as(&config);
         let log = (&config.error_log, config.log_level);
         if log != (&self.config.error_log, self.config.log_level)
             && let Err(error) = self.log.turn_to(&config)

@@ -146,6 +146,18 @@ impl OpenHow {
 /// `linux/openat2.h`, since 5.12; not in the libc crate for every target.
 const RESOLVE_CACHED: u64 = 0x20;
 
+/// Locks the file for this opening of it, until that is closed everywhere; false: another opening has it locked.
+pub fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: an open descriptor and flags.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        error => Err(error),
+    }
+}
+
 /// Opens the directory that everything below is resolved from. The descriptor only names the directory (`O_PATH`). One that may not be
 /// entered is `EACCES`, for nothing below it could be had.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {

@@ -1,7 +1,8 @@
 //! The access log and the error log of this edge, and what feeds the error log from app hosts.
 //!
 //! Owns the writers, the ways to syslog and statsd, and the host pipes' tasks. Invariants: two logs with one target share one writer, so their
-//! lines never mix; lines that were made for a log go there, also when another has taken its place meanwhile. Must not know what is worth saying.
+//! lines never mix; lines that were made for a log go there, and to its syslog, also when another has taken its place meanwhile. Must not know
+//! what is worth saying.
 
 use super::host_log::{Cutter, Entry, HOLD_NS};
 use super::log_writer::LogWriter;
@@ -32,8 +33,8 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_secs(86_400);
 
 pub struct Logs {
-    /// By number: the present one last, before it those that ring threads may still write to.
-    access: RefCell<Vec<(u32, Option<LogWriter>)>>,
+    /// The present one last, before it those that ring threads may still write to.
+    access: RefCell<Vec<Access>>,
     error: ErrorLog,
     recycler: Recycler,
     /// True: read what is left and end.
@@ -41,11 +42,27 @@ pub struct Logs {
     hosts: RefCell<Vec<JoinHandle<()>>>,
 }
 
+/// Where lines of one number go.
+#[derive(Clone)]
+struct Access {
+    number: u32,
+    writer: Option<LogWriter>,
+    syslog: Option<Rc<Syslog>>,
+}
+
 #[derive(Clone)]
 struct ErrorLog {
     own: Rc<OwnLog>,
-    syslog: Option<Rc<Syslog>>,
-    statsd: Option<Rc<Statsd>>,
+    told: Rc<Told>,
+}
+
+/// Who is told beside the error log.
+#[derive(Default)]
+struct Told {
+    syslog: RefCell<Option<Rc<Syslog>>>,
+    statsd: RefCell<Option<Rc<Statsd>>>,
+    /// As they were made.
+    wanted: RefCell<(Option<config::Syslog>, Option<config::Statsd>)>,
 }
 
 /// The error log alone, without who is told beside it.
@@ -65,26 +82,23 @@ impl Logs {
             level: Cell::new(config.log_level),
             stamp: RefCell::default(),
         });
-        // What becomes of them is said here only: they could not be told of their own absence.
-        let voice = || {
-            let own = Rc::clone(&own);
-            move |level, message| own.write(&Line::of_edge(level, message))
-        };
-        let syslog = config.syslog.as_ref();
-        let statsd = config.statsd.as_ref();
         let logs = Logs {
             access: RefCell::default(),
             error: ErrorLog {
-                syslog: syslog.map(|syslog| Rc::new(Syslog::start(syslog, voice()))),
-                statsd: statsd.map(|statsd| Rc::new(Statsd::start(statsd, voice()))),
                 own,
+                told: Rc::default(),
             },
             recycler,
             stopping: watch::Sender::new(false),
             hosts: RefCell::default(),
         };
-        let access = logs.access_writer(config.access_log.as_ref())?;
-        logs.access.borrow_mut().push((0, access));
+        logs.error.tell_as(config);
+        let writer = logs.access_writer(config.access_log.as_ref())?;
+        logs.access.borrow_mut().push(Access {
+            number: 0,
+            writer,
+            syslog: logs.error.told.syslog.borrow().clone(),
+        });
         Ok(logs)
     }
 
@@ -107,8 +121,8 @@ impl Logs {
     /// Each once.
     fn writers(&self) -> Vec<LogWriter> {
         let mut writers = vec![self.error.own.writer.borrow().clone()];
-        for (_, writer) in &*self.access.borrow() {
-            if let Some(writer) = writer
+        for access in &*self.access.borrow() {
+            if let Some(writer) = &access.writer
                 && !writers
                     .iter()
                     .any(|known| known.target() == writer.target())
@@ -135,7 +149,11 @@ impl Logs {
                 cannot_open("error", &config.error_log, &error),
             ),
         }
-        let current = self.access.borrow().last().map_or(0, |(number, _)| *number);
+        let before_syslogs = self.syslogs();
+        if let Some(statsd) = self.error.tell_as(config) {
+            tokio_uring::spawn(async move { statsd.stop().await });
+        }
+        let current = self.access.borrow().last().map_or(0, |log| log.number);
         if number != current {
             let writer = match self.access_writer(config.access_log.as_ref()) {
                 Ok(writer) => writer,
@@ -144,22 +162,44 @@ impl Logs {
                     self.present_access()
                 }
             };
-            self.access.borrow_mut().push((number, writer));
+            self.access.borrow_mut().push(Access {
+                number,
+                writer,
+                syslog: self.error.told.syslog.borrow().clone(),
+            });
         }
-        self.end_those_of(before);
+        self.end_those_of(before, before_syslogs);
     }
 
     /// No ring thread writes to an access log before this one any more.
     pub fn retire(&self, oldest: u32) {
-        let before = self.writers();
-        self.access
-            .borrow_mut()
-            .retain(|(number, _)| *number >= oldest);
-        self.end_those_of(before);
+        let (before, before_syslogs) = (self.writers(), self.syslogs());
+        self.access.borrow_mut().retain(|log| log.number >= oldest);
+        self.end_those_of(before, before_syslogs);
     }
 
-    /// Ends the writers among `before` that nobody has any more, once they have written everything.
-    fn end_those_of(&self, before: Vec<LogWriter>) {
+    /// Each once.
+    fn syslogs(&self) -> Vec<Rc<Syslog>> {
+        let mut syslogs: Vec<Rc<Syslog>> =
+            self.error.told.syslog.borrow().iter().cloned().collect();
+        for access in &*self.access.borrow() {
+            if let Some(syslog) = &access.syslog
+                && !syslogs.iter().any(|known| Rc::ptr_eq(known, syslog))
+            {
+                syslogs.push(Rc::clone(syslog));
+            }
+        }
+        syslogs
+    }
+
+    /// Ends those among `before` that nobody has any more, once they have written everything.
+    fn end_those_of(&self, before: Vec<LogWriter>, before_syslogs: Vec<Rc<Syslog>>) {
+        let now = self.syslogs();
+        for syslog in before_syslogs {
+            if !now.iter().any(|known| Rc::ptr_eq(known, &syslog)) {
+                tokio_uring::spawn(async move { syslog.stop().await });
+            }
+        }
         let now = self.writers();
         for writer in before {
             if !now.iter().any(|known| known.target() == writer.target()) {
@@ -169,24 +209,26 @@ impl Logs {
     }
 
     fn present_access(&self) -> Option<LogWriter> {
-        self.access.borrow().last()?.1.clone()
+        self.access.borrow().last()?.writer.clone()
     }
 
     /// Whole lines of the `number`th access log.
     pub fn access(&self, lines: Vec<u8>, number: u32) {
-        if let Some(syslog) = &self.error.syslog {
+        let access = self.access.borrow();
+        let Some(log) = access.iter().find(|log| log.number == number) else {
+            return;
+        };
+        if let Some(syslog) = &log.syslog {
             syslog.access(&lines);
         }
-        let access = self.access.borrow();
-        let found = access.iter().find(|(each, _)| *each == number);
-        if let Some((_, Some(writer))) = found {
+        if let Some(writer) = &log.writer {
             writer.write(lines);
         }
     }
 
     /// Where numbers go besides the status, if anywhere.
-    pub fn statsd(&self) -> Option<&Statsd> {
-        self.error.statsd.as_deref()
+    pub fn statsd(&self) -> Option<Rc<Statsd>> {
+        self.error.told.statsd.borrow().clone()
     }
 
     /// A line of this thread's own.
@@ -265,7 +307,17 @@ impl Logs {
             // A task that panicked has said so on stderr.
             drop(task.await);
         }
-        self.error.stop_others().await;
+        let statsd = self.statsd();
+        let others = async {
+            for syslog in self.syslogs() {
+                syslog.stop().await;
+            }
+            if let Some(statsd) = statsd {
+                statsd.stop().await;
+            }
+        };
+        // What they do not take in that time is lost.
+        drop(tokio::time::timeout(OTHERS_PATIENCE, others).await);
         for writer in self.writers() {
             writer.stop().await;
         }
@@ -280,25 +332,36 @@ impl ErrorLog {
 
     /// Those beside the log.
     fn tell(&self, line: &Line) {
-        if let Some(syslog) = &self.syslog {
+        if let Some(syslog) = &*self.told.syslog.borrow() {
             syslog.error(line);
         }
-        if let Some(statsd) = &self.statsd {
+        if let Some(statsd) = &*self.told.statsd.borrow() {
             statsd.logged(line);
         }
     }
 
-    async fn stop_others(&self) {
-        let others = async {
-            if let Some(syslog) = &self.syslog {
-                syslog.stop().await;
-            }
-            if let Some(statsd) = &self.statsd {
-                statsd.stop().await;
-            }
+    /// Tells those whom the configuration names from now on. Returns the statsd whose place another took, which is to be stopped; a syslog that
+    /// lost its place may have access lines to come.
+    fn tell_as(&self, config: &Config) -> Option<Rc<Statsd>> {
+        // What becomes of them is said in the log only: they could not be told of their own absence.
+        let voice = || {
+            let own = Rc::clone(&self.own);
+            move |level, message| own.write(&Line::of_edge(level, message))
         };
-        // What they do not take in that time is lost.
-        drop(tokio::time::timeout(OTHERS_PATIENCE, others).await);
+        let mut wanted = self.told.wanted.borrow_mut();
+        if wanted.0 != config.syslog {
+            wanted.0.clone_from(&config.syslog);
+            let syslog = config.syslog.as_ref();
+            let syslog = syslog.map(|syslog| Rc::new(Syslog::start(syslog, voice())));
+            self.told.syslog.replace(syslog);
+        }
+        if wanted.1 == config.statsd {
+            return None;
+        }
+        wanted.1.clone_from(&config.statsd);
+        let statsd = config.statsd.as_ref();
+        let statsd = statsd.map(|statsd| Rc::new(Statsd::start(statsd, voice())));
+        self.told.statsd.replace(statsd)
     }
 }
 

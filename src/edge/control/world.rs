@@ -294,7 +294,8 @@ impl World {
             }
         };
         let another_log = config.access_log != self.config.access_log
-            || config.access_log_format != self.config.access_log_format;
+            || config.access_log_format != self.config.access_log_format
+            || config.syslog != self.config.syslog;
         self.log += u32::from(another_log);
         let gates = self.gates.iter().zip(&config.apps);
         self.gates = gates

@@ -192,8 +192,6 @@ fn with_fixed(new: Config, old: &Config) -> Config {
         daemon: old.daemon,
         extension: old.extension,
         ready_fd: old.ready_fd,
-        statsd: old.statsd,
-        syslog: old.syslog,
         notes: old.notes,
         file: old.file,
         ..new
