@@ -22,7 +22,7 @@ use crate::task::{Local, Runnable, TaskId, Tasks, waker};
 use crate::wheel::Wheel;
 
 /// What one receive takes at most.
-pub(crate) const SPARE_BYTES: usize = 8192;
+pub(crate) const SPARE_BYTES: usize = 32 * 1024;
 
 pub(crate) struct Core {
     pub driver: RefCell<Box<dyn Driver>>,

@@ -353,8 +353,13 @@ impl App {
     ///
     /// The encoded head holds the wire's bytes, path and query a second time, and 4 bytes per field more: never 3 times as much.
     pub fn fits_inline(&self, head_bytes: usize, body_bytes: u64) -> bool {
-        let head_max = (3 * head_bytes + FIXED_ROOM_BYTES) as u64;
-        body_bytes.saturating_add(head_max) <= self.inner.borrow().request_bytes as u64
+        body_bytes <= self.inline_room(head_bytes) as u64
+    }
+
+    /// The longest body that does.
+    pub fn inline_room(&self, head_bytes: usize) -> usize {
+        let head_max = 3 * head_bytes + FIXED_ROOM_BYTES;
+        self.inner.borrow().request_bytes.saturating_sub(head_max)
     }
 }
 

@@ -38,6 +38,8 @@ struct Gathered {
     /// Invariant: empty once `spool` is there.
     memory: Vec<u8>,
     memory_max: usize,
+    /// What is to come in all, as far as that is known.
+    announced: usize,
     spool: Option<File>,
     length: u64,
     length_max: u64,
@@ -63,6 +65,10 @@ impl Gathered {
         match &mut self.spool {
             Some(spool) => spool.write_all(bytes).map_err(|_| NO_ROOM),
             None => {
+                if self.memory.is_empty() {
+                    self.memory
+                        .reserve_exact(self.announced.min(self.memory_max));
+                }
                 self.memory.extend_from_slice(bytes);
                 Ok(())
             }
@@ -79,9 +85,14 @@ impl Connection {
         input: &mut Input,
         out: &mut Output,
     ) -> Result<Call, Failed> {
+        let memory_max = upload.app.inline_room(upload.head.len());
         let mut gathered = Gathered {
             memory: Vec::new(),
-            memory_max: self.memory_max(upload),
+            memory_max,
+            announced: match upload.body {
+                Body::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+                Body::Chunked | Body::None => 0,
+            },
             spool: None,
             length: 0,
             length_max: self.ring.site().body_bytes_max,
@@ -96,17 +107,6 @@ impl Connection {
             self.more_body(input).await?;
         }
         self.submit_upload(upload, gathered)
-    }
-
-    /// The longest body that goes inline behind this head.
-    fn memory_max(&self, upload: &Upload) -> usize {
-        const STEP: u64 = 4096;
-        let mut fits = 0;
-        // At most 4,096 steps: a request area has at most 16 MiB. Usually 16.
-        while upload.app.fits_inline(upload.head.len(), fits + STEP) {
-            fits += STEP;
-        }
-        fits as usize
     }
 
     /// Waits for more of the body.
