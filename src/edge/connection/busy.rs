@@ -14,6 +14,7 @@ use crate::respond::Manner;
 use crate::ring::Ring;
 use proto::Reject;
 use proto::http1::request::worth_parsing;
+use std::future::Future;
 use uring::time::within;
 
 /// What the client is told when its head does not end in time.
@@ -21,81 +22,83 @@ const HEAD_TOO_SLOW: Reject = Reject::new(408, "the request head took too long")
 
 impl Connection {
     /// Goes on from `step` until everything received is answered and sent.
-    pub(super) async fn busy(
+    ///
+    /// What is seldom and large has a box of its own, so that an app's plain answer, which is neither, fits what the allocator keeps at hand.
+    #[expect(clippy::manual_async_fn, reason = "smaller: see Connection::work")]
+    pub(super) fn busy(
         &mut self,
-        mut input: Input,
-        mut out: Output,
+        input: &mut Input,
+        out: &mut Output,
         mut step: Step,
-    ) -> After {
-        self.ring.stats.connections_active.add(1);
-        let mut receives = 0;
-        let after = loop {
-            let ended = match step {
-                Step::Dry => match self.flush(&mut out).await {
-                    Ok(()) => break After::Rest,
-                    Err(_) => break After::Close,
-                },
-                Step::Last { linger } => match self.flush_last(&mut out).await {
-                    Ok(()) if linger => break After::Linger,
-                    _ => break After::Close,
-                },
-                Step::Full => match self.flush(&mut out).await {
-                    Ok(()) => {
-                        // So much for this turn, though the client takes more.
-                        uring::yield_now().await;
-                        Ended::Stay
+    ) -> impl Future<Output = After> {
+        async move {
+            self.ring.stats.connections_active.add(1);
+            let mut receives = 0;
+            let after = loop {
+                let ended = match step {
+                    Step::Dry => match self.flush(out).await {
+                        Ok(()) => break After::Rest,
+                        Err(_) => break After::Close,
+                    },
+                    Step::Last { linger } => match self.flush_last(out).await {
+                        Ok(()) if linger => break After::Linger,
+                        _ => break After::Close,
+                    },
+                    Step::Full => match self.flush(out).await {
+                        Ok(()) => {
+                            // So much for this turn, though the client takes more.
+                            uring::yield_now().await;
+                            Ended::Stay
+                        }
+                        Err(_) => Ended::Cut,
+                    },
+                    Step::Partial => {
+                        receives += 1;
+                        if receives % RECEIVES_PER_TURN == 0 {
+                            uring::yield_now().await;
+                        }
+                        self.more_head(input, out).await
                     }
-                    Err(_) => Ended::Cut,
-                },
-                Step::Partial => {
-                    receives += 1;
-                    if receives % RECEIVES_PER_TURN == 0 {
-                        uring::yield_now().await;
+                    Step::File { open, status, body } => {
+                        Box::pin(self.send_body(open, status, body, out, None)).await
                     }
-                    self.more_head(&mut input, &mut out).await
-                }
-                Step::File { open, status, body } => {
-                    self.send_body(open, status, body, &mut out, None).await
-                }
-                Step::Cold { open, cold } => {
-                    self.look_for_file(open, *cold, &mut input, &mut out).await
-                }
-                Step::Call { open, call } => {
-                    let extras = Extras::default();
-                    self.exchange(call, open, extras, &mut input, &mut out)
-                        .await
-                }
-                Step::Stream { open, call, body } => {
-                    self.stream(call, open, body, &mut input, &mut out).await
-                }
-                Step::Socket { open, call, offer } => {
-                    let extras = Extras {
-                        socket: Some(offer),
-                        ..Extras::default()
-                    };
-                    self.exchange(call, open, extras, &mut input, &mut out)
-                        .await
-                }
-                Step::Upload { open, upload } => {
-                    self.upload_then_call(open, &upload, &mut input, &mut out)
-                        .await
-                }
+                    Step::Cold { open, cold } => {
+                        Box::pin(self.look_for_file(open, *cold, input, out)).await
+                    }
+                    Step::Call { open, call } => {
+                        let extras = Extras::default();
+                        self.exchange(call, open, extras, input, out).await
+                    }
+                    Step::Stream { open, call, body } => {
+                        Box::pin(self.stream(call, open, body, input, out)).await
+                    }
+                    Step::Socket { open, call, offer } => {
+                        let extras = Extras {
+                            socket: Some(offer),
+                            ..Extras::default()
+                        };
+                        self.exchange(call, open, extras, input, out).await
+                    }
+                    Step::Upload { open, upload } => {
+                        Box::pin(self.upload_then_call(open, &upload, input, out)).await
+                    }
+                };
+                step = match ended {
+                    Ended::Stay => self.step(input, out),
+                    Ended::Close => Step::Last {
+                        linger: !input.is_empty(),
+                    },
+                    Ended::Linger => Step::Last { linger: true },
+                    Ended::Cut => break After::Close,
+                    Ended::Socket(session) => break After::Socket(session),
+                };
             };
-            step = match ended {
-                Ended::Stay => self.step(&mut input, &mut out),
-                Ended::Close => Step::Last {
-                    linger: !input.is_empty(),
-                },
-                Ended::Linger => Step::Last { linger: true },
-                Ended::Cut => break After::Close,
-                Ended::Socket(session) => break After::Socket(session),
-            };
-        };
-        self.ring.stats.connections_active.sub(1);
-        if out.is_empty() {
-            self.ring.give_buffer(out.into_buffer());
+            self.ring.stats.connections_active.sub(1);
+            if out.is_empty() {
+                self.ring.give_buffer(std::mem::take(out).into_buffer());
+            }
+            after
         }
-        after
     }
 
     /// Waits for the rest of a head. Its time runs from its first byte.

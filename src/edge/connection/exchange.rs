@@ -12,7 +12,7 @@ use super::reply::{Asks, Fault, Pull, Reply};
 use super::request::Open;
 use super::stream_body::StreamBody;
 use super::websocket::Session;
-use crate::app::Call;
+use crate::app::{Call, Served};
 use crate::files;
 use crate::ring::Ring;
 use config::LogLevel;
@@ -80,122 +80,138 @@ pub(super) struct Extras<'a> {
 
 impl Connection {
     /// Sees a submitted request through. What waited in `out` before it leaves first.
-    pub(super) async fn exchange(
+    #[expect(clippy::manual_async_fn, reason = "smaller: see Connection::work")]
+    pub(super) fn exchange(
         &mut self,
         mut call: Call,
         mut open: Open,
-        Extras { mut body, socket }: Extras<'_>,
+        extras: Extras<'_>,
         input: &mut Input,
         out: &mut Output,
-    ) -> Ended {
-        let asks = Asks {
-            socket,
-            trailers: open.trailers,
-            timing: call.app().server_timing(),
-            head: !self.ring.access.borrow().wanted().response.is_empty(),
-        };
-        if body.is_none() {
-            input.own();
-        }
-        let site = self.ring.site();
-        let mut reply = Reply::new(open.manner, asks, out);
-        let mut pace = Pace {
-            full: false,
-            heard_ns: call.submitted_ns,
-            moved_ns: uring::now(),
-        };
-        reply.blocked = match out.try_flush(&self.socket) {
-            Ok(all) => !all,
-            Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
-        };
-        loop {
-            // A head that has left has said whether the connection ends: the client goes by that.
-            reply.close |= self.ring.is_draining() && !reply.has_head();
-            if let Some(body) = &mut body {
-                if let Err(reject) = body.pump(&call, input, uring::now()) {
-                    return self.give_up(call, open, &mut reply, Fault::Body(reject), out);
-                }
-                reply.body_is_far = body.is_far();
+    ) -> impl Future<Output = Ended> {
+        async move {
+            let Extras { mut body, socket } = extras;
+            let asks = Asks {
+                socket,
+                trailers: open.trailers,
+                timing: call.app().server_timing(),
+                head: !self.ring.access.borrow().wanted().response.is_empty(),
+            };
+            if body.is_none() {
                 input.own();
             }
-            let date = self.ring.date();
-            let pull = reply.pull(&mut call, &self.socket, out, site.common(&date));
-            if let Some(head) = reply.head.take() {
-                self.note_answer(&mut open, &head);
-            }
-            pace.full = match pull {
-                Ok(Pull::Waiting) => false,
-                Ok(Pull::Full) => true,
-                Ok(Pull::WantBody) => {
-                    let Some(body) = &mut body else {
-                        let fault = Fault::Order("a wish for a body that is not there");
-                        return self.give_up(call, open, &mut reply, fault, out);
-                    };
-                    if body.ask(uring::now()) {
-                        reply.tell_to_go_on(out);
+            let site = self.ring.site();
+            let mut reply = Reply::new(open.manner, asks, out);
+            let mut pace = Pace {
+                full: false,
+                heard_ns: call.submitted_ns,
+                moved_ns: uring::now(),
+            };
+            reply.blocked = match out.try_flush(&self.socket) {
+                Ok(all) => !all,
+                Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
+            };
+            // Nobody has been woken for it: there is nothing to read yet, and `event` hears of what comes.
+            let mut fresh = true;
+            loop {
+                // A head that has left has said whether the connection ends: the client goes by that.
+                reply.close |= self.ring.is_draining() && !reply.has_head();
+                if let Some(body) = &mut body {
+                    if let Err(reject) = body.pump(&call, input, uring::now()) {
+                        return self.give_up(call, open, &mut reply, Fault::Body(reject), out);
                     }
+                    reply.body_is_far = body.is_far();
+                    input.own();
+                }
+                let pull = if std::mem::take(&mut fresh) {
+                    Ok(Pull::Waiting)
+                } else {
+                    let date = self.ring.date();
+                    reply.pull(&mut call, &self.socket, out, site.common(&date))
+                };
+                if let Some(head) = reply.head.take() {
+                    self.note_answer(&mut open, &head);
+                }
+                pace.full = match pull {
+                    Ok(Pull::Waiting) => false,
+                    Ok(Pull::Full) => true,
+                    Ok(Pull::WantBody) => {
+                        let Some(body) = &mut body else {
+                            let fault = Fault::Order("a wish for a body that is not there");
+                            return self.give_up(call, open, &mut reply, fault, out);
+                        };
+                        if body.ask(uring::now()) {
+                            reply.tell_to_go_on(out);
+                        }
+                        continue;
+                    }
+                    Ok(Pull::Accepted) => {
+                        let options = call.app().websocket();
+                        let offer = reply.asks.socket;
+                        let session = Session::new(call, open, offer, &options, input, out);
+                        return Ended::Socket(Box::new(session));
+                    }
+                    Ok(Pull::End) => {
+                        return match reply.handover.take() {
+                            None => {
+                                let served = self.settle(&mut call, &open, &reply);
+                                let flushed = self.flush(out).await;
+                                self.finish(&call, open, &reply, served, flushed)
+                            }
+                            Some(handover) => {
+                                Box::pin(self.hand_over(call, open, &mut reply, *handover, out))
+                                    .await
+                            }
+                        };
+                    }
+                    Ok(Pull::File {
+                        token,
+                        offset,
+                        length,
+                    }) => {
+                        let passed =
+                            self.pass_file(&mut call, &mut reply, token, offset, length, out);
+                        match Box::pin(passed).await {
+                            Ok(()) => continue,
+                            Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
+                        }
+                    }
+                    Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
+                };
+                let was_blocked = reply.blocked;
+                match out.try_flush(&self.socket) {
+                    Ok(all) => reply.blocked = !all,
+                    Err(error) => {
+                        return self.give_up(call, open, &mut reply, Fault::Gone(error), out);
+                    }
+                }
+                if reply.blocked && !was_blocked {
+                    pace.moved_ns = uring::now();
+                }
+                if pace.full && !reply.blocked {
                     continue;
                 }
-                Ok(Pull::Accepted) => {
-                    let options = call.app().websocket();
-                    let offer = reply.asks.socket;
-                    let session = Session::new(call, open, offer, &options, input, out);
-                    return Ended::Socket(Box::new(session));
-                }
-                Ok(Pull::End) => {
-                    return match reply.handover.take() {
-                        None => self.finish(call, open, &reply, out).await,
-                        Some(handover) => {
-                            Box::pin(self.hand_over(call, open, &mut reply, *handover, out)).await
-                        }
-                    };
-                }
-                Ok(Pull::File {
-                    token,
-                    offset,
-                    length,
-                }) => {
-                    match self
-                        .pass_file(&mut call, &mut reply, token, offset, length, out)
-                        .await
-                    {
-                        Ok(()) => continue,
-                        Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
+                let body = body.as_deref();
+                let wants = body.is_some_and(StreamBody::wants);
+                let (due_ns, _) = self.due(&call, &reply, &pace, body);
+                match self.event(&call, &reply, &pace, due_ns, wants, input).await {
+                    Event::News => pace.heard_ns = uring::now(),
+                    Event::Writable => pace.moved_ns = uring::now(),
+                    Event::Input => {}
+                    Event::Gone => {
+                        let gone = Fault::Gone(io::ErrorKind::ConnectionReset.into());
+                        return self.give_up(call, open, &mut reply, gone, out);
                     }
-                }
-                Err(fault) => return self.give_up(call, open, &mut reply, fault, out),
-            };
-            let was_blocked = reply.blocked;
-            match out.try_flush(&self.socket) {
-                Ok(all) => reply.blocked = !all,
-                Err(error) => return self.give_up(call, open, &mut reply, Fault::Gone(error), out),
-            }
-            if reply.blocked && !was_blocked {
-                pace.moved_ns = uring::now();
-            }
-            if pace.full && !reply.blocked {
-                continue;
-            }
-            let body = body.as_deref();
-            let wants = body.is_some_and(StreamBody::wants);
-            let (due_ns, _) = self.due(&call, &reply, &pace, body);
-            match self.event(&call, &reply, &pace, due_ns, wants, input).await {
-                Event::News => pace.heard_ns = uring::now(),
-                Event::Writable => pace.moved_ns = uring::now(),
-                Event::Input => {}
-                Event::Gone => {
-                    let gone = Fault::Gone(io::ErrorKind::ConnectionReset.into());
-                    return self.give_up(call, open, &mut reply, gone, out);
-                }
-                Event::Late => {
-                    // It was armed by what was known then; the request may have been claimed since.
-                    let fault = match self.due(&call, &reply, &pace, body) {
-                        (due_ns, _) if due_ns > uring::now() => continue,
-                        (_, Late::App) => return self.overdue(call, open, &mut reply, out),
-                        (_, Late::Client) => Fault::Gone(io::ErrorKind::TimedOut.into()),
-                        (_, Late::Body) => Fault::Body(BODY_TOO_SLOW),
-                    };
-                    return self.give_up(call, open, &mut reply, fault, out);
+                    Event::Late => {
+                        // It was armed by what was known then; the request may have been claimed since.
+                        let fault = match self.due(&call, &reply, &pace, body) {
+                            (due_ns, _) if due_ns > uring::now() => continue,
+                            (_, Late::App) => return self.overdue(call, open, &mut reply, out),
+                            (_, Late::Client) => Fault::Gone(io::ErrorKind::TimedOut.into()),
+                            (_, Late::Body) => Fault::Body(BODY_TOO_SLOW),
+                        };
+                        return self.give_up(call, open, &mut reply, fault, out);
+                    }
                 }
             }
         }
@@ -276,14 +292,8 @@ impl Connection {
         .await
     }
 
-    /// The answer is complete: frees the worker, then sees to the client.
-    async fn finish(
-        &mut self,
-        mut call: Call,
-        open: Open,
-        reply: &Reply,
-        out: &mut Output,
-    ) -> Ended {
+    /// The answer is complete: frees the worker.
+    fn settle(&self, call: &mut Call, open: &Open, reply: &Reply) -> Served {
         let served = call.settle(uring::now());
         if reply.excess {
             self.ring.log(
@@ -291,11 +301,22 @@ impl Connection {
                 format_args!(
                     "app {}: more body than its head allows was dropped, {}",
                     call.app().name,
-                    Named(&open)
+                    Named(open)
                 ),
             );
         }
-        let flushed = self.flush(out).await;
+        served
+    }
+
+    /// It has left, or the client is gone.
+    fn finish(
+        &self,
+        call: &Call,
+        open: Open,
+        reply: &Reply,
+        served: Served,
+        flushed: io::Result<()>,
+    ) -> Ended {
         self.close_request(
             open,
             reply.status,

@@ -337,14 +337,21 @@ impl Connection {
     }
 
     /// What cannot be done at once, and what has to follow it.
-    async fn work(mut self, input: Input, out: Output, step: Step) -> Next {
-        match self.busy(input, out, step).await {
-            After::Rest => Next::Rest(self),
-            After::Socket(session) => Next::Socket(self, session),
-            After::Close => Next::Over,
-            After::Linger => {
-                self.linger().await;
-                Next::Over
+    ///
+    /// This future is allocated for every request that an app answers: in an `async fn` it would hold each argument twice.
+    #[expect(clippy::manual_async_fn, reason = "half the size, as said above")]
+    fn work(mut self, mut input: Input, mut out: Output, step: Step) -> impl Future<Output = Next> {
+        async move {
+            let after = self.busy(&mut input, &mut out, step).await;
+            drop((input, out));
+            match after {
+                After::Rest => Next::Rest(self),
+                After::Socket(session) => Next::Socket(self, session),
+                After::Close => Next::Over,
+                After::Linger => {
+                    self.linger().await;
+                    Next::Over
+                }
             }
         }
     }
