@@ -380,10 +380,10 @@ impl Poller for Outside {
         }
     }
 
-    fn turn_end(&mut self) {
+    fn turn_end(&mut self, more: bool) {
         let now_ns = uring::now();
         for app in &self.house.ring.apps {
-            app.wake_workers(now_ns);
+            app.wake_workers(now_ns, more);
         }
     }
 

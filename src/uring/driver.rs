@@ -124,6 +124,11 @@ pub trait Driver: Inline {
     /// An early return with nothing is allowed (signals, time-outs).
     fn enter(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()>;
 
+    /// Whether something is known to have come for the next `enter`, which need not wait then. It may turn out to be nothing.
+    fn has_news(&self) -> bool {
+        false
+    }
+
     /// Room for operations in the submission queue; how many are waiting there for the next `enter`.
     fn queued(&self) -> usize;
 

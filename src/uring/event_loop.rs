@@ -205,10 +205,11 @@ impl Core {
     /// Decides how long the coming enter may sleep.
     fn before_enter(&self) -> Wait {
         let mut poller = self.poller.borrow_mut();
+        let more = !self.tasks.borrow().is_idle() || self.driver.borrow().has_news();
         if let Some(poller) = poller.as_mut() {
-            poller.turn_end();
+            poller.turn_end(more);
         }
-        if !self.tasks.borrow().is_idle() {
+        if more {
             return Wait::No;
         }
         let nap = match poller.as_mut().map(|poller| poller.before_park()) {

@@ -17,9 +17,9 @@ pub enum Park {
 pub trait Poller {
     /// Every turn, after its completions: look outside, wake tasks.
     fn poll(&mut self);
-    /// Every turn, after its tasks ran: let go what they queued for others.
-    fn turn_end(&mut self) {}
-    /// Nothing is runnable: announce sleep to the outside, look once more, and say.
+    /// Every turn, after its tasks ran: let go what they queued for others. `more`: the next turn comes at once.
+    fn turn_end(&mut self, _more: bool) {}
+    /// Nothing is runnable, and the ring knows of nothing: announce sleep to the outside, look once more, and say.
     fn before_park(&mut self) -> Park;
     /// Back from what `before_park` allowed.
     fn after_park(&mut self);

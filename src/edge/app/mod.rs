@@ -270,10 +270,12 @@ impl App {
         inner.dismiss();
     }
 
-    /// Wakes the workers that the turn's submissions need.
+    /// Wakes the workers that the turn's submissions need. `more`: the next turn comes at once.
     #[inline]
-    pub fn wake_workers(&self, now_ns: u64) {
-        if let Some(exchange) = &mut self.inner.borrow_mut().exchange {
+    pub fn wake_workers(&self, now_ns: u64, more: bool) {
+        if let Some(exchange) = &mut self.inner.borrow_mut().exchange
+            && !(more && exchange.holds_wakes(now_ns))
+        {
             exchange.wake_workers(now_ns);
         }
     }

@@ -285,3 +285,22 @@ fn when_nobody_comes_the_next_is_woken_and_the_ring_thread_does_not_sleep_over_i
     seats[1].get_up();
     assert_eq!(seats[1].try_claim().unwrap().request(), b"a");
 }
+
+#[test]
+fn on_one_processor_wakes_are_held_for_a_ring_thread_that_has_more_to_read_but_not_for_long() {
+    let mut pair = Pair::new();
+    pair.edge.set_eager(1);
+    let start = pair.now_ns;
+    assert!(!pair.edge.holds_wakes(start), "nothing is queued");
+    pair.submit(b"a");
+    assert!(pair.edge.holds_wakes(start));
+    assert!(pair.edge.holds_wakes(start + 99_999));
+    assert!(!pair.edge.holds_wakes(start + 100_000));
+    pair.edge.wake_workers(start + 100_000);
+    assert!(pair.edge.holds_wakes(start + 150_000), "counted anew");
+    pair.edge.set_eager(2);
+    assert!(
+        !pair.edge.holds_wakes(start + 150_000),
+        "another processor can have it at once"
+    );
+}

@@ -143,6 +143,12 @@ impl Driver for Ring {
         Ok(())
     }
 
+    #[inline]
+    fn has_news(&self) -> bool {
+        // SAFETY: as in `queued`.
+        unsafe { self.ring.submission_shared() }.taskrun()
+    }
+
     fn queued(&self) -> usize {
         // SAFETY: the driver is on one thread and no other view of the queue exists while this one lives.
         unsafe { self.ring.submission_shared() }.len()

@@ -318,6 +318,35 @@ fn a_doorbell_rung_before_and_after_wakes_the_loop() {
 }
 
 #[test]
+fn the_end_of_a_turn_knows_of_what_came_during_it() {
+    struct Watch(std::rc::Rc<std::cell::RefCell<Vec<bool>>>);
+    impl uring::Poller for Watch {
+        fn poll(&mut self) {}
+        fn turn_end(&mut self, more: bool) {
+            self.0.borrow_mut().push(more);
+        }
+        fn before_park(&mut self) -> uring::Park {
+            uring::Park::Sleep
+        }
+        fn after_park(&mut self) {}
+    }
+    let mut runtime = Runtime::real(Options::default()).unwrap();
+    runtime.block_on(async {
+        let bell = sys::eventfd::EventFd::new().unwrap();
+        Doorbell::from_fd(bell.try_clone().unwrap().into_fd());
+        let ends = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        uring::set_poller(Box::new(Watch(ends.clone())));
+        // By then the bell is listened to.
+        uring::time::sleep(MS).await;
+        ends.borrow_mut().clear();
+        bell.ring().unwrap();
+        uring::time::sleep(MS).await;
+        assert_eq!(ends.borrow().first(), Some(&true));
+        assert_eq!(ends.borrow().last(), Some(&false), "before it slept");
+    });
+}
+
+#[test]
 fn a_runtime_goes_with_everything_in_flight_and_buffers_outlive_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
