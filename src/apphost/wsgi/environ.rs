@@ -1,7 +1,7 @@
 //! The environ: a copy of a template, with what differs from request to request put in (W2-W9).
 //!
-//! Owned per interpreter: the template, the keys (interned, so that the dictionary compares addresses) and the last values of what seldom changes.
-//! Header names find their key in a table that learns.
+//! Owned per interpreter: the template, the keys (interned, so that the dictionary compares addresses) and the last values of what seldom changes,
+//! which stand in the template and are put there anew only when they change. Header names find their key in a table that learns.
 
 use super::response::decimal;
 use crate::ffi::{Dict, Object, Python, Result};
@@ -20,18 +20,14 @@ pub struct Constants<'a> {
     pub worker: u16,
 }
 
-/// Keys that are set in every environ.
+/// Keys that are set in an environ of its own.
 struct Keys {
     method: Object,
-    script_name: Object,
     path_info: Object,
     query: Object,
     raw_uri: Object,
     request_uri: Object,
-    server_name: Object,
-    server_port: Object,
     protocol: Object,
-    remote_addr: Object,
     remote_port: Object,
     scheme: Object,
     https: Object,
@@ -64,14 +60,48 @@ impl Cached {
     #[inline]
     fn get(&mut self, py: Python<'_>, bytes: &[u8]) -> Result<&Object> {
         if self.bytes != bytes {
-            self.object = match self.prefix.is_empty() {
-                true => py.latin1(bytes)?,
-                false => py.latin1(&[&self.prefix, bytes].concat())?,
-            };
-            self.bytes.clear();
-            self.bytes.extend_from_slice(bytes);
+            let object = self.make(py, bytes)?;
+            self.keep(bytes, object);
         }
         Ok(&self.object)
+    }
+
+    fn make(&self, py: Python<'_>, bytes: &[u8]) -> Result<Object> {
+        match self.prefix.is_empty() {
+            true => py.latin1(bytes),
+            false => py.latin1(&[&self.prefix, bytes].concat()),
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8], object: Object) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.object = object;
+    }
+}
+
+/// A value of the template that is mostly the same as last time.
+///
+/// Invariant: the template has `value.object` under `key`.
+struct Standing {
+    key: Object,
+    value: Cached,
+}
+
+impl Standing {
+    fn new(template: &Dict, key: Object, value: Cached) -> Result<Standing> {
+        template.set(&key, &value.object)?;
+        Ok(Standing { key, value })
+    }
+
+    #[inline]
+    fn put(&mut self, py: Python<'_>, template: &Dict, bytes: &[u8]) -> Result<()> {
+        if self.value.bytes != bytes {
+            let object = self.value.make(py, bytes)?;
+            template.set(&self.key, &object)?;
+            self.value.keep(bytes, object);
+        }
+        Ok(())
     }
 }
 
@@ -79,10 +109,12 @@ pub struct Environ {
     template: Dict,
     keys: Keys,
     methods: Vec<(&'static [u8], Object)>,
-    script_name: Cached,
-    server_name: Cached,
-    server_port: Cached,
-    remote_addr: Cached,
+    /// Which of them stands in the template.
+    method: usize,
+    script_name: Standing,
+    server_name: Standing,
+    server_port: Standing,
+    remote_addr: Standing,
     remote_port: Cached,
     http_10: Object,
     https: Object,
@@ -95,15 +127,11 @@ impl Environ {
     pub fn new(py: Python<'_>, constants: &Constants<'_>) -> Result<Environ> {
         let keys = Keys {
             method: py.interned(c"REQUEST_METHOD")?,
-            script_name: py.interned(c"SCRIPT_NAME")?,
             path_info: py.interned(c"PATH_INFO")?,
             query: py.interned(c"QUERY_STRING")?,
             raw_uri: py.interned(c"RAW_URI")?,
             request_uri: py.interned(c"REQUEST_URI")?,
-            server_name: py.interned(c"SERVER_NAME")?,
-            server_port: py.interned(c"SERVER_PORT")?,
             protocol: py.interned(c"SERVER_PROTOCOL")?,
-            remote_addr: py.interned(c"REMOTE_ADDR")?,
             remote_port: py.interned(c"REMOTE_PORT")?,
             scheme: py.interned(c"wsgi.url_scheme")?,
             https: py.interned(c"HTTPS")?,
@@ -113,10 +141,16 @@ impl Environ {
         };
         let (http, http_11) = (py.interned(c"http")?, py.interned(c"HTTP/1.1")?);
         let template = Dict::new(py)?;
+        let mut methods = Vec::new();
+        for method in METHODS {
+            methods.push((method.to_bytes(), py.interned(method)?));
+        }
         // In the order in which people like to read a dump of it; every None is replaced for each request.
+        let standing = |key, value| Standing::new(&template, key, value);
+        template.set(&keys.method, &methods[0].1)?;
+        let script_name = Cached::behind(py, constants.root_path)?;
+        let script_name = standing(py.interned(c"SCRIPT_NAME")?, script_name)?;
         for key in [
-            &keys.method,
-            &keys.script_name,
             &keys.path_info,
             &keys.query,
             &keys.raw_uri,
@@ -125,9 +159,9 @@ impl Environ {
             template.set(key, &py.none())?;
         }
         template.set(&keys.protocol, &http_11)?;
-        for key in [&keys.server_name, &keys.server_port, &keys.remote_addr] {
-            template.set(key, &py.none())?;
-        }
+        let server_name = standing(py.interned(c"SERVER_NAME")?, Cached::new(py)?)?;
+        let server_port = standing(py.interned(c"SERVER_PORT")?, Cached::new(py)?)?;
+        let remote_addr = standing(py.interned(c"REMOTE_ADDR")?, Cached::new(py)?)?;
         template.set(
             &py.interned(c"SERVER_SOFTWARE")?,
             &py.text(constants.server_software)?,
@@ -158,17 +192,14 @@ impl Environ {
             &py.integer(i64::from(constants.worker))?,
         )?;
         template.set(&keys.queue_start, &py.none())?;
-        let mut methods = Vec::new();
-        for method in METHODS {
-            methods.push((method.to_bytes(), py.interned(method)?));
-        }
         Ok(Environ {
             template,
             methods,
-            script_name: Cached::behind(py, constants.root_path)?,
-            server_name: Cached::new(py)?,
-            server_port: Cached::new(py)?,
-            remote_addr: Cached::new(py)?,
+            method: 0,
+            script_name,
+            server_name,
+            server_port,
+            remote_addr,
             remote_port: Cached::new(py)?,
             http_10: py.interned(c"HTTP/1.0")?,
             https: py.interned(c"https")?,
@@ -188,18 +219,15 @@ impl Environ {
         queued_ns: u64,
     ) -> Result<Dict> {
         let request = &decoded.request;
+        let (script_name, path_info) = request.path.split_at(request.script_name_len);
+        self.script_name.put(py, &self.template, script_name)?;
+        self.put_addresses(py, request)?;
+        let method = self.put_method(request.method)?;
         let environ = self.template.copy()?;
         let keys = &self.keys;
-        match self
-            .methods
-            .iter()
-            .find(|(known, _)| *known == request.method)
-        {
-            Some((_, method)) => environ.set(&keys.method, method)?,
-            None => environ.set(&keys.method, &py.latin1(request.method)?)?,
+        if !method {
+            environ.set(&keys.method, &py.latin1(request.method)?)?;
         }
-        let (script_name, path_info) = request.path.split_at(request.script_name_len);
-        environ.set(&keys.script_name, self.script_name.get(py, script_name)?)?;
         let path = py.latin1(path_info)?;
         environ.set(&keys.path_info, &path)?;
         let target = if request.target == path_info {
@@ -214,8 +242,11 @@ impl Environ {
         } else {
             environ.set(&keys.query, &py.latin1(request.query)?)?;
         }
-        self.set_addresses(py, &environ, request)?;
-        let keys = &self.keys;
+        if request.remote_port != 0 {
+            let mut digits = [0; 20];
+            let port = decimal(u64::from(request.remote_port), &mut digits);
+            environ.set(&keys.remote_port, self.remote_port.get(py, port)?)?;
+        }
         if request.minor_version == 0 {
             environ.set(&keys.protocol, &self.http_10)?;
         }
@@ -238,40 +269,38 @@ impl Environ {
         Ok(environ)
     }
 
-    fn set_addresses(
-        &mut self,
-        py: Python<'_>,
-        environ: &Dict,
-        request: &Request<'_>,
-    ) -> Result<()> {
-        let keys = &self.keys;
-        let mut digits = [0; 20];
+    /// False: it is an unusual one, which does not go into the template.
+    #[inline]
+    fn put_method(&mut self, method: &[u8]) -> Result<bool> {
+        if self.methods[self.method].0 == method {
+            return Ok(true);
+        }
+        let Some(at) = self.methods.iter().position(|(known, _)| *known == method) else {
+            return Ok(false);
+        };
+        self.template.set(&self.keys.method, &self.methods[at].1)?;
+        self.method = at;
+        Ok(true)
+    }
+
+    fn put_addresses(&mut self, py: Python<'_>, request: &Request<'_>) -> Result<()> {
+        let template = &self.template;
         let name: &[u8] = if request.server_name.is_empty() {
             b"localhost"
         } else {
             request.server_name
         };
-        environ.set(&keys.server_name, self.server_name.get(py, name)?)?;
+        self.server_name.put(py, template, name)?;
         // Never empty (W3): behind a unix socket, the scheme's own.
         let port = match (request.server_port, request.flags & FLAG_HTTPS != 0) {
             (0, true) => 443,
             (0, false) => 80,
             (port, _) => port,
         };
-        environ.set(
-            &keys.server_port,
-            self.server_port
-                .get(py, decimal(u64::from(port), &mut digits))?,
-        )?;
-        environ.set(
-            &keys.remote_addr,
-            self.remote_addr.get(py, request.remote_addr)?,
-        )?;
-        if request.remote_port != 0 {
-            let port = decimal(u64::from(request.remote_port), &mut digits);
-            environ.set(&keys.remote_port, self.remote_port.get(py, port)?)?;
-        }
-        Ok(())
+        let mut digits = [0; 20];
+        let port = decimal(u64::from(port), &mut digits);
+        self.server_port.put(py, template, port)?;
+        self.remote_addr.put(py, template, request.remote_addr)
     }
 }
 
