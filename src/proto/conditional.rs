@@ -19,6 +19,14 @@ pub struct Validators<'a> {
     pub modified_is_strong: bool,
 }
 
+impl Validators<'_> {
+    /// To be compared with dates of any age.
+    fn modified(&self) -> Option<i64> {
+        self.modified
+            .map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+}
+
 /// What the preconditions ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,7 +53,7 @@ pub fn evaluate(
         }
     } else if let (Some(limit), Some(modified)) = (
         single_date(headers, "if-unmodified-since"),
-        validators.modified,
+        validators.modified(),
     ) && modified > limit
     {
         return Verdict::PreconditionFailed;
@@ -62,7 +70,7 @@ pub fn evaluate(
     } else if reads
         && let (Some(since), Some(modified)) = (
             single_date(headers, "if-modified-since"),
-            validators.modified,
+            validators.modified(),
         )
         && modified <= since
     {
@@ -87,7 +95,7 @@ pub fn range_holds(headers: &[Header<'_>], validators: &Validators<'_>) -> bool 
             .is_some_and(|etag| etag.matches_strongly(&tag));
     }
     match date::parse(text::trim(value)) {
-        Some(date) => validators.modified_is_strong && validators.modified == Some(date),
+        Some(date) => validators.modified_is_strong && validators.modified() == Some(date),
         None => false,
     }
 }
@@ -116,7 +124,7 @@ fn if_none_match(headers: &[Header<'_>], validators: &Validators<'_>) -> bool {
     })
 }
 
-fn single_date(headers: &[Header<'_>], name: &str) -> Option<u64> {
+fn single_date(headers: &[Header<'_>], name: &str) -> Option<i64> {
     let mut lines = values(headers, name);
     let date = date::parse(lines.next()?)?;
     lines.next().is_none().then_some(date)
@@ -161,6 +169,8 @@ mod tests {
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const LATER: &str = "Sunday, 06-Nov-94 08:49:38 GMT";
+    /// The zero of some libraries.
+    const ANCIENT: &str = "Mon, 01 Jan 0001 00:00:00 GMT";
 
     fn judge(method: Method<'_>, fields: &[(&str, &str)], weak: bool) -> Verdict {
         let headers: Vec<_> = fields
@@ -218,6 +228,12 @@ mod tests {
                 PreconditionFailed,
                 PreconditionFailed,
             ),
+            (
+                &[("If-Unmodified-Since", ANCIENT)],
+                PreconditionFailed,
+                PreconditionFailed,
+            ),
+            (&[("If-Modified-Since", ANCIENT)], Proceed, Proceed),
             (&[("If-Unmodified-Since", SAME)], Proceed, Proceed),
             (&[("If-Unmodified-Since", "yesterday")], Proceed, Proceed),
             (

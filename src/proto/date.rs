@@ -78,11 +78,11 @@ impl DateCache {
 }
 
 /// Reads an HTTP date in any of the three forms a recipient must accept: IMF-fixdate, RFC 850, asctime. `None` for
-/// anything else and for dates before 1970. The name of the day is not compared with the date.
+/// anything else; negative before 1970 (some libraries' zero is the year 1). The name of the day is not compared with the date.
 ///
 /// Two-digit years: 70 to 99 are 19xx, others 20xx. (The RFC asks for "not more than 50 years ahead"; without a clock
 /// this comes to the same until the 2020s end, for any date that was ever a real modification time.)
-pub fn parse(text: &[u8]) -> Option<u64> {
+pub fn parse(text: &[u8]) -> Option<i64> {
     let fields = match text {
         // Sun, 06 Nov 1994 08:49:37 GMT
         [_, _, _, b',', b' ', date @ ..] if text.len() == 29 => {
@@ -174,10 +174,10 @@ pub fn parse(text: &[u8]) -> Option<u64> {
         }
     };
     let (year, month, day, seconds) = fields;
-    if year < 1970 || day < 1 || day > days_in(year, month) {
+    if day < 1 || day > days_in(year, month) {
         return None;
     }
-    Some(days_from_civil(year, month, day) * 86400 + seconds)
+    Some(days_from_civil(year, month, day) * 86400 + seconds as i64)
 }
 
 /// A calendar date and time of day, UTC.
@@ -217,13 +217,16 @@ impl Civil {
     }
 }
 
-/// Days since 1970-01-01; `year >= 1970`.
-fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
+/// Days since 1970-01-01.
+fn days_from_civil(year: u64, month: u64, day: u64) -> i64 {
+    // A whole era later, lest the year before the first be negative.
+    let year = if month <= 2 { year + 399 } else { year + 400 };
     let month_from_march = if month > 2 { month - 3 } else { month + 9 };
     let (era, year_of_era) = (year / 400, year % 400);
     let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    days as i64 - 146_097 - 719_468
 }
 
 fn days_in(year: u64, month: u64) -> u64 {
@@ -289,8 +292,10 @@ fn clock(text: &mut [u8], civil: &Civil) {
 
 /// Fuzz: no panic, and a date that was read is written as one that reads the same.
 pub fn fuzz_date(data: &[u8]) {
-    if let Some(seconds) = parse(data) {
-        assert_eq!(parse(&imf_fixdate(seconds)), Some(seconds));
+    if let Some(seconds) = parse(data)
+        && let Ok(positive) = u64::try_from(seconds)
+    {
+        assert_eq!(parse(&imf_fixdate(positive)), Some(seconds));
     }
 }
 
@@ -329,6 +334,15 @@ mod tests {
             Some(784_111_777 + 864_000)
         );
         assert_eq!(parse(b"Tue, 29 Feb 2000 00:00:00 GMT"), Some(951_782_400));
+        assert_eq!(parse(b"Wed, 31 Dec 1969 23:59:59 GMT"), Some(-1));
+        assert_eq!(
+            parse(b"Mon, 01 Jan 0001 00:00:00 GMT"),
+            Some(-62_135_596_800)
+        );
+        assert_eq!(
+            parse(b"Sat, 01 Jan 0000 00:00:00 GMT"),
+            Some(-62_167_219_200)
+        );
         for text in [
             "",
             "0",
@@ -340,7 +354,6 @@ mod tests {
             "Sun, 31 Nov 1994 08:49:37 GMT",
             "Mon, 29 Feb 2001 00:00:00 GMT",
             "Mon, 00 Jan 2001 00:00:00 GMT",
-            "Wed, 31 Dec 1969 23:59:59 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT ",
             "Sun, 06 Nov 1994 08:+9:37 GMT",
             "Sunday, 06-Nov-1994 08:49:37 GMT",
@@ -356,7 +369,7 @@ mod tests {
     fn every_day_of_four_centuries_survives_the_round_trip() {
         for day in 0..146_097 {
             let seconds = day * 86_400 + (day * 7919) % 86_400;
-            assert_eq!(parse(&imf_fixdate(seconds)), Some(seconds));
+            assert_eq!(parse(&imf_fixdate(seconds)), Some(seconds as i64));
         }
     }
 }

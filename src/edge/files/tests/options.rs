@@ -60,8 +60,7 @@ fn cache_rules_headers_and_expires() {
                     .header("Expires")
                     .and_then(|date| proto::date::parse(date.as_bytes()));
                 if path == "app.css" {
-                    let ahead =
-                        expires.expect("a date") as i64 - (uring::wall() / 1_000_000_000) as i64;
+                    let ahead = expires.expect("a date") - (uring::wall() / 1_000_000_000) as i64;
                     assert!((55..=60).contains(&ahead), "{ahead}");
                 } else {
                     assert_eq!(expires, None);
