@@ -7,8 +7,10 @@ use crate::{exchange, get, server};
 fn chunked_requests_are_decoded() {
     let mut client = server().client();
     client.send("POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: Chunked\r\n\r\n");
-    client.send("5\r\nhello\r\n00A;name=\"quoted; value\"\r\n0123456789\r\n0\r\n\r\n");
-    assert_eq!(client.response().expect(200).text(), "hello0123456789");
+    client.send(
+        "5\r\nhello\r\n00A;name=\"quoted; value\"\r\n0123456789\r\n1 ; name\r\n!\r\n0\r\n\r\n",
+    );
+    assert_eq!(client.response().expect(200).text(), "hello0123456789!");
     client.expect_open();
 }
 

@@ -1,7 +1,7 @@
 //! The chunked coding (RFC 9112 section 7.1), both ways.
 //!
 //! The decoder takes input in any fragmentation and yields slices of it: no copy, no buffer, 32 bytes of state.
-//! Strict: sizes are 1 to 16 hex digits (no sign, no `0x`, no space), every line ends in CR LF, chunk data is followed
+//! Strict: sizes are 1 to 16 hex digits (no sign, no `0x`, no space but before an extension), every line ends in CR LF, chunk data is followed
 //! by exactly CR LF, extensions and trailers are checked and bounded, then dropped.
 //! Invariant: after an error the decoder stays in error; after `Done` it consumes nothing.
 
@@ -32,6 +32,8 @@ pub struct Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
+    /// White space behind the size, which only an extension may follow (RFC 9110 5.6.3: a recipient must parse what no sender may send).
+    SizeSpace,
     Extension,
     SizeLf,
     Data,
@@ -124,19 +126,17 @@ impl Decoder {
     fn next(&mut self, byte: u8) -> Result<State, Reject> {
         match self.state {
             State::Size => self.size(byte),
+            State::SizeSpace => match byte {
+                b' ' | b'\t' => self.extended(State::SizeSpace),
+                b';' => Ok(State::Extension),
+                _ => Err(SIZE),
+            },
             State::Extension => match byte {
                 b'\r' => Ok(State::SizeLf),
                 _ if !text::is_value_byte(byte) => {
                     Err(Reject::bad("forbidden character in a chunk extension"))
                 }
-                _ => {
-                    count(
-                        &mut self.extension_bytes,
-                        EXTENSION_BYTES_MAX,
-                        Reject::bad("chunk extensions too long"),
-                    )?;
-                    Ok(State::Extension)
-                }
+                _ => self.extended(State::Extension),
             },
             State::SizeLf if byte != b'\n' => Err(LINE_END),
             State::SizeLf if self.remaining == 0 => Ok(State::TrailerStart),
@@ -158,15 +158,25 @@ impl Decoder {
         }
     }
 
+    /// One byte more that is no size and no data.
+    fn extended(&mut self, state: State) -> Result<State, Reject> {
+        count(
+            &mut self.extension_bytes,
+            EXTENSION_BYTES_MAX,
+            Reject::bad("chunk extensions too long"),
+        )?;
+        Ok(state)
+    }
+
     fn size(&mut self, byte: u8) -> Result<State, Reject> {
-        const MALFORMED: Reject = Reject::bad("malformed chunk size");
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
             b'A'..=b'F' => byte - b'A' + 10,
             b'\r' if self.digits > 0 => return Ok(State::SizeLf),
             b';' if self.digits > 0 => return Ok(State::Extension),
-            _ => return Err(MALFORMED),
+            b' ' | b'\t' if self.digits > 0 => return self.extended(State::SizeSpace),
+            _ => return Err(SIZE),
         };
         if self.digits == 0 {
             self.remaining = 0;
@@ -200,6 +210,7 @@ impl Decoder {
     }
 }
 
+const SIZE: Reject = Reject::bad("malformed chunk size");
 const LINE_END: Reject = Reject::bad("chunk line does not end in CR LF");
 
 fn count(counter: &mut u32, max: u32, reject: Reject) -> Result<(), Reject> {

@@ -57,12 +57,14 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// RFC 9110 10.1.1: a server may answer an expectation it does not know with 417.
+    /// RFC 9110 10.1.1: a list, perhaps empty; a server may answer an expectation it does not know with 417.
     fn take_expect(&mut self, value: &[u8]) -> Result<(), Reject> {
-        if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Reject::new(417, "unknown expectation"));
+        for expectation in text::list(value) {
+            if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                return Err(Reject::new(417, "unknown expectation"));
+            }
+            self.expect_continue = true;
         }
-        self.expect_continue = true;
         Ok(())
     }
 

@@ -229,6 +229,25 @@ fn section_3_2_host() {
     assert_eq!(status(b"GET http://b/ HTTP/1.1\r\n\r\n"), 400);
 }
 
+/// RFC 9110 10.1.1: a list, in which empty members are nothing.
+#[test]
+fn expectations() {
+    for (value, expected) in [
+        ("100-continue", 200),
+        ("100-Continue", 200),
+        ("", 200),
+        (" , 100-continue,", 200),
+        ("100-continue, 100-continue", 200),
+        ("100-continue, x", 417),
+        ("x", 417),
+        ("x=\"100-continue\"", 417),
+        ("100-continue;q=1", 417),
+    ] {
+        let request = get(&format!("Expect: {value}\r\n"));
+        assert_eq!(status(request.as_bytes()), expected, "{value:?}");
+    }
+}
+
 #[test]
 fn section_5_fields() {
     for (headers, expected) in [

@@ -33,6 +33,7 @@ fn bodies_are_decoded_in_any_fragmentation() {
             b"0123456789",
             37,
         ),
+        (b"5 \t; a\r\nhello\r\n0\r\n\r\n", b"hello", 20),
         (b"1\r\nx\r\n0\r\nX-Sum: 1\r\nB:\r\n\r\nrest", b"x", 25),
         (b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n", 12),
     ] {
@@ -59,7 +60,9 @@ fn malformed_bodies_are_refused() {
         b"0x5\r\nhello\r\n",
         b" 5\r\nhello\r\n",
         b"5 \r\nhello\r\n",
-        b"5\t;a\r\nhello\r\n",
+        b"5\t\r\nhello\r\n",
+        b"5 5;a\r\nhello\r\n",
+        b"5 \n;a\r\nhello\r\n",
         b"5_0\r\n",
         b";a\r\n",
         b"5\nhello\r\n",
