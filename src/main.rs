@@ -17,7 +17,8 @@ fn main() -> ExitCode {
         Ok(around) => around,
         Err(error) => {
             return refuse(&format!(
-                "the current directory is gone ({error}); change to another one"
+                "the current directory is gone ({}); change to another one",
+                config::world::plain(&error)
             ));
         }
     };

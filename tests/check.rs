@@ -70,15 +70,13 @@ fn check_judges_an_application_as_serving_does_and_in_the_same_words() {
 }
 
 #[test]
-fn check_looks_for_users_and_for_places_of_sockets() {
+fn check_looks_for_users_and_files_and_for_places_of_sockets() {
     for (words, complaint) in [
-        (["--user", "no-such-user"], "there is no user"),
-        (
-            ["--bind", "unix:/no/such/place.sock"],
-            "no directory /no/such",
-        ),
+        ("--user no-such-user", "there is no user"),
+        ("nothing --hooks nowhere.py", "nowhere.py cannot be read"),
+        ("--bind unix:/no/such/place.sock", "no directory /no/such"),
     ] {
-        let words = [&["--static", "/=/"], &words[..]].concat();
+        let words: Vec<&str> = words.split(' ').chain(["--static", "/=/"]).collect();
         let (code, said) = check(&TempDir::new(), &words);
         assert!(code == 1 && said.contains(complaint), "{said}");
     }

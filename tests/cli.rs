@@ -117,6 +117,10 @@ fn what_others_servers_have_and_this_one_has_not_is_refused_with_advice() {
 
 #[test]
 fn bad_values_name_the_option() {
+    mistake(
+        Setup::app("basic").arg("--timeout").arg("-1"),
+        &["--timeout: expected seconds", "'-1'"],
+    );
     for (option, value) in [
         ("--workers", "0"),
         ("--workers", "many"),
@@ -343,6 +347,17 @@ fn interpreters_need_3_13_and_a_gil() {
             "processes",
         ],
     );
+}
+
+#[test]
+fn an_extension_that_does_not_load_is_said() {
+    let setup = Setup::app("basic:application").kind("processes");
+    let broken = setup.dir().write("broken.so", "not a library");
+    let output = mistake(
+        setup.env("RINGGATE_EXTENSION", broken),
+        &["broken.so", "install ringgate again"],
+    );
+    assert!(!output.contains("Traceback"), "{output}");
 }
 
 #[test]

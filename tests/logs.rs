@@ -299,3 +299,13 @@ fn a_failure_without_a_line_of_python_is_an_error_too() {
         "{log}"
     );
 }
+
+#[test]
+fn a_full_disk_is_named() {
+    let server = Setup::app("basic:application")
+        .option("--access-log", "/dev/full")
+        .start();
+    server.get("/hello").expect(200);
+    server.wait_log("1 log lines were lost because /dev/full cannot be written (No space left on device); 1 so far");
+    server.get("/hello").expect(200);
+}

@@ -238,6 +238,8 @@ fn valued(option: &'static Opt) -> Arg {
         .hide(option.hidden)
         .aliases(option.aliases.to_vec())
         .action(ArgAction::Append)
+        // To be refused as this option's value, not as an option.
+        .allow_negative_numbers(true)
         .help(with_default(option, option.help));
     if let Some(short) = option.short {
         argument = argument.short(short);

@@ -25,12 +25,15 @@ pub fn check(config: &Config) -> Result<(), Mistake> {
             appendable(name, path)?;
         }
     }
-    for path in config
-        .apps
-        .iter()
-        .filter_map(|app| app.options.log_config.as_ref())
-    {
-        readable("--log-config", path)?;
+    for app in &config.apps {
+        if let Some(path) = &app.options.log_config {
+            readable("--log-config", path)?;
+        }
+        // A module is found by Python alone.
+        let hooks = app.options.hooks.as_ref();
+        if let Some(path) = hooks.filter(|path| path.is_absolute()) {
+            readable("--hooks", path)?;
+        }
     }
     for bind in &config.binds {
         if let Address::Unix(path) = bind {

@@ -8,7 +8,10 @@ path = sys.argv[1]
 # The application is not to find our arguments.
 sys.argv = ["ringgate"]
 spec = spec_from_file_location("_ringgate", path, loader=ExtensionFileLoader("_ringgate", path))
-module = module_from_spec(spec)
-sys.modules["_ringgate"] = module
-spec.loader.exec_module(module)
+try:
+    module = module_from_spec(spec)
+    sys.modules["_ringgate"] = module
+    spec.loader.exec_module(module)
+except ImportError as error:
+    sys.exit(f"ringgate's own extension does not load ({error}); install ringgate again, for this Python and this system")
 sys.exit(module.main())

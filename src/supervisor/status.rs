@@ -124,7 +124,9 @@ fn unanswered(socket: &Path, error: &io::Error) -> Mistake {
     let shown = socket.display();
     Mistake(match error.kind() {
         io::ErrorKind::WouldBlock => {
-            format!("the server on {shown} does not answer; its edge may be starting")
+            format!(
+                "the server on {shown} does not answer; its edge may be starting, or rests (after WINCH; HUP wakes it)"
+            )
         }
         _ => format!("{shown}: {}", plain(error)),
     })

@@ -40,6 +40,8 @@ struct Shared {
     /// Sum over `blocks` and the block being written.
     queued_bytes: Cell<usize>,
     lost_lines: Cell<u64>,
+    /// Why lines were lost last, if not for want of time.
+    failure: RefCell<Option<io::Error>>,
     reopen: RefCell<Option<oneshot::Sender<io::Result<()>>>>,
     stop: RefCell<Option<oneshot::Sender<()>>>,
     wake: Notify,
@@ -88,6 +90,11 @@ impl LogWriter {
         self.shared.lost_lines.take()
     }
 
+    /// What the last write that failed since the last call ran into.
+    pub fn take_failure(&self) -> Option<io::Error> {
+        self.shared.failure.take()
+    }
+
     /// Opens the target again (after a rotation), once what is queued is written; on failure the old file stays.
     pub async fn reopen(&self) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
@@ -123,8 +130,9 @@ async fn work(mut file: File, writer: LogWriter, mut written: impl FnMut(Vec<u8>
             let length = block.len();
             let (result, block) = write_all(&file, block).await;
             shared.queued_bytes.set(shared.queued_bytes.get() - length);
-            if let Err(unwritten) = result {
+            if let Err((unwritten, error)) = result {
                 shared.lose(&block[unwritten..]);
+                shared.failure.replace(Some(error));
             }
             written(block);
         } else if let Some(done) = shared.reopen.take() {
@@ -150,8 +158,8 @@ fn open(target: &LogTarget) -> io::Result<File> {
     Ok(File::from_std(file))
 }
 
-/// On failure: how many bytes went out before.
-async fn write_all(file: &File, mut block: Vec<u8>) -> (Result<(), usize>, Vec<u8>) {
+/// On failure: how many bytes went out before, and why no more.
+async fn write_all(file: &File, mut block: Vec<u8>) -> (Result<(), (usize, io::Error)>, Vec<u8>) {
     let mut start = 0;
     while start < block.len() {
         let (result, slice) = file
@@ -160,13 +168,13 @@ async fn write_all(file: &File, mut block: Vec<u8>) -> (Result<(), usize>, Vec<u
             .await;
         block = slice.into_inner();
         match result {
-            Ok(0) => return (Err(start), block),
+            Ok(0) => return (Err((start, io::ErrorKind::WriteZero.into())), block),
             Ok(n) => start += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 tokio::time::sleep(FULL_PIPE_PAUSE).await;
             }
-            Err(_) => return (Err(start), block),
+            Err(error) => return (Err((start, error)), block),
         }
     }
     (Ok(()), block)
@@ -215,6 +223,9 @@ mod tests {
             writer.write(b"lost\ntoo\n".to_vec());
             writer.stop().await;
             assert_eq!(writer.take_lost_lines(), 3);
+            let failure = writer.take_failure().expect("a reason");
+            assert_eq!(failure.kind(), io::ErrorKind::StorageFull);
+            assert!(writer.take_failure().is_none());
         });
     }
 

@@ -256,6 +256,21 @@ impl Logs {
         self.writers().iter().map(LogWriter::take_lost_lines).sum()
     }
 
+    /// Which log could not be written, and why.
+    pub fn take_failure(&self) -> Option<String> {
+        let said = |writer: LogWriter| {
+            let error = writer.take_failure()?;
+            let which = match writer.target() {
+                LogTarget::File(path) => path.display().to_string(),
+                LogTarget::Stdout => "stdout".into(),
+                LogTarget::Stderr => "stderr".into(),
+            };
+            let why = config::world::plain(&error);
+            Some(format!("{which} cannot be written ({why})"))
+        };
+        self.writers().into_iter().filter_map(said).last()
+    }
+
     /// Opens both again; whichever cannot be opened goes on as it was, and that is said.
     pub async fn reopen(&self) {
         let error_log = self.error.own.writer.borrow().clone();
@@ -456,9 +471,10 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 fn cannot_open(which: &str, target: &LogTarget, error: &io::Error) -> String {
+    let why = config::world::plain(error);
     match target {
-        LogTarget::File(path) => format!("cannot open the {which} log {}: {error}", path.display()),
-        LogTarget::Stdout => format!("cannot write the {which} log to stdout: {error}"),
-        LogTarget::Stderr => format!("cannot write the {which} log to stderr: {error}"),
+        LogTarget::File(path) => format!("cannot open the {which} log {} ({why})", path.display()),
+        LogTarget::Stdout => format!("cannot write the {which} log to stdout ({why})"),
+        LogTarget::Stderr => format!("cannot write the {which} log to stderr ({why})"),
     }
 }

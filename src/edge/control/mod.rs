@@ -427,8 +427,10 @@ fn note_lost(control: &Control, from_rings: &OutboxReceiver) {
     let warn = |message| control.logs.say(LogLevel::Warning, message);
     if lost.lines > 0 {
         let (lost, total) = (lost.lines, total.lines);
+        let why = control.logs.take_failure();
+        let why = why.unwrap_or_else(|| "the log cannot be written fast enough".into());
         warn(format!(
-            "{lost} log lines were lost because the log cannot be written fast enough; {total} so far"
+            "{lost} log lines were lost because {why}; {total} so far"
         ));
     }
     if lost.answers > 0 {
