@@ -76,7 +76,7 @@ fn check_looks_for_users_and_files_and_for_places_of_sockets() {
         ("nothing --hooks nowhere.py", "nowhere.py cannot be read"),
         ("--bind unix:/no/such/place.sock", "no directory /no/such"),
     ] {
-        let words: Vec<&str> = words.split(' ').chain(["--static", "/=/"]).collect();
+        let words: Vec<&str> = words.split(' ').chain(["--static", "/files=/"]).collect();
         let (code, said) = check(&TempDir::new(), &words);
         assert!(code == 1 && said.contains(complaint), "{said}");
     }
