@@ -1,4 +1,4 @@
-//! `start_response`, `write` and the iterable: when what is sent (W14 to W23).
+//! `start_response`, `write` and the iterable: when what is sent (W14 to W23), and what goes ahead of it (W43).
 
 use crate::{is_error, ok, servers};
 
@@ -134,5 +134,32 @@ fn w23_written_data_leave_before_iterated_data() {
             client.response().expect(200).text(),
             "written;again;iterated"
         );
+    }
+}
+
+#[test]
+fn w43_early_hints_go_ahead() {
+    for server in servers() {
+        let mut client = server.client();
+        client.send("GET /w43/hints/w43 HTTP/1.1\r\nHost: test\r\n\r\n");
+        let first = client.take_head();
+        assert_eq!(
+            first,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+        );
+        server.dir().write("w43.go", "");
+        let second = client.take_head();
+        assert!(
+            second.contains("Link: </b.js>; rel=preload\r\n"),
+            "{second}"
+        );
+        let response = client.response().expect(200);
+        assert_eq!(response.header("link"), None);
+        assert_eq!(response.text(), "sent;ok");
+        // An old client knows of none.
+        let mut client = server.client();
+        client.send("GET /w43/hints/w43 HTTP/1.0\r\n\r\n");
+        assert_eq!(client.response().expect(200).text(), "sent;ok");
+        std::fs::remove_file(server.dir().path().join("w43.go")).expect("a file");
     }
 }

@@ -13,6 +13,7 @@ use std::ffi::CStr;
 pub struct Constants<'a> {
     pub errors: &'a Object,
     pub file_wrapper: &'a Object,
+    pub early_hints: &'a Object,
     pub server_software: &'a str,
     /// What a server in front has cut off the path.
     pub root_path: &'a str,
@@ -187,6 +188,7 @@ impl Environ {
         template.set(&py.interned(c"wsgi.run_once")?, &py.boolean(false))?;
         template.set(&py.interned(c"wsgi.input_terminated")?, &py.boolean(true))?;
         template.set(&py.interned(c"wsgi.file_wrapper")?, constants.file_wrapper)?;
+        template.set(&py.interned(c"wsgi.early_hints")?, constants.early_hints)?;
         template.set(
             &py.interned(c"ringgate.worker")?,
             &py.integer(i64::from(constants.worker))?,

@@ -3,6 +3,7 @@
 //! Owns the objects that requests reuse. Invariant: between requests the session holds no claim. The lease is held on entry and on return of `serve`,
 //! unless the outcome is `Revoked`.
 
+use super::early_hints::{EarlyHints, Hints};
 use super::environ::{Constants, Environ};
 use super::file_wrapper::{Factory, Wrap};
 
@@ -55,6 +56,7 @@ pub struct Gateway {
     responders: Type<Responder>,
     inputs: Type<Input>,
     wrappers: Instance<Factory>,
+    hints: Instance<Hints>,
     callables: Callables,
     input: Instance<Input>,
     close: Object,
@@ -67,9 +69,11 @@ impl Gateway {
         let session = Rc::new(Session::new(setting.socket, setting.lease));
         let (responders, inputs) = (Type::new(py)?, Type::new(py)?);
         let wrappers = Type::<Factory>::new(py)?.instance(Factory::new(py)?)?;
+        let hints = Type::new(py)?.instance(Hints(Ticket::new(&session)))?;
         let constants = Constants {
             errors: &setting.errors,
             file_wrapper: &wrappers.bind::<Wrap>()?,
+            early_hints: &hints.bind::<EarlyHints>()?,
             server_software: setting.server_software,
             root_path: setting.root_path,
             multithread: setting.multithread,
@@ -88,6 +92,7 @@ impl Gateway {
             responders,
             inputs,
             wrappers,
+            hints,
         })
     }
 
@@ -130,6 +135,7 @@ impl Gateway {
         self.session.body.borrow_mut().set(body);
         self.input.value().0.serial.set(serial);
         self.callables.responder.value().0.serial.set(serial);
+        self.hints.value().0.serial.set(serial);
         let result = self.session.outside(py, || {
             self.application
                 .call_with(&[environ.object(), &self.callables.start_response])

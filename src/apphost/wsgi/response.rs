@@ -149,7 +149,7 @@ impl Response {
 }
 
 /// Longest encoded head. The exchange's smallest sensible response ring holds it.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// A number's decimal digits, at the end of `buffer`.
 pub fn decimal(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {

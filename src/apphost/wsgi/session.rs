@@ -233,17 +233,30 @@ impl Session {
         py: Python<'_>,
         response: &mut Response,
     ) -> std::result::Result<(), Stop> {
+        self.write_whole(py, |claim| claim.write_head(response.head()))?;
+        response.stage = Stage::Sent;
+        Ok(())
+    }
+
+    /// Sends the encoded head of an interim response.
+    pub fn push_informational(&self, py: Python<'_>, head: &[u8]) -> std::result::Result<(), Stop> {
+        self.write_whole(py, |claim| claim.write_informational(head))
+    }
+
+    fn write_whole(
+        &self,
+        py: Python<'_>,
+        write: impl Fn(&mut Claim) -> std::result::Result<(), WriteError>,
+    ) -> std::result::Result<(), Stop> {
         let mut link = self.link()?;
         let claim = link.claim.as_mut().ok_or(Stop::Over)?;
         loop {
-            match claim.write_head(response.head()) {
-                Ok(()) => break,
+            match write(claim) {
+                Ok(()) => return Ok(()),
                 Err(WriteError::Full) => wait(py, claim)?,
                 Err(WriteError::TooLong) => return Err(Stop::TooLong),
             }
         }
-        response.stage = Stage::Sent;
-        Ok(())
     }
 
     /// Sends `length` bytes from `offset` of a file as body.

@@ -1,4 +1,4 @@
-"""start_response, headers and write (W14 to W23)."""
+"""start_response, headers and write (W14 to W23), and what goes ahead of them (W43)."""
 
 import sys
 
@@ -150,3 +150,20 @@ def w23_write(environ, start_response):
     write(b"")
     write(b"again;")
     return [b"iterated"]
+
+
+BAD_HINTS = [[("Link", "a\r\nX: y")], [("L nk", "a")], [("Link",)], ["ab"], [("Link", 1)], [("Connection", "x")], [("Content-Length", "1")], [("Link", "\u20ac")], 5]
+
+
+@bare
+def w43_hints(environ, start_response):
+    """What goes ahead of the response leaves at once; what comes too late goes nowhere."""
+    hint = environ["wsgi.early_hints"]
+    taken = [repr(headers) for headers in BAD_HINTS if raised(hint, headers) is None]
+    hint([("Link", "</a.css>; rel=preload")])
+    wait_for(word(environ, 2) + ".go")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    hint([(b"Link", b"</b.js>; rel=preload"), ("X-More", "\xe9")])
+    yield b"sent;"
+    hint([("Link", "</late.js>")])
+    yield (" ".join(taken) or "ok").encode()
