@@ -2,6 +2,8 @@
 
 use crate::harness::{Client, Setup};
 use crate::{get, hasty, server};
+use std::io::Write;
+use std::net::TcpStream;
 
 #[test]
 fn a_client_that_stops_sending_may_count_as_gone() {
@@ -66,6 +68,33 @@ fn a_client_that_pipelines_and_never_reads_costs_little() {
     let after = crate::harness::process::resident_kib(edge);
     assert!(after < before + 32 * 1024, "{before} KiB -> {after} KiB");
     server.get("/hello").expect(200);
+}
+
+#[test]
+fn connections_at_rest_cost_little_and_those_that_were_reset_nothing() {
+    const AT_REST: u64 = 500;
+    let server = Setup::app("basic:application").workers(1).start();
+    let edge = server.edge().expect("an edge runs");
+    let resident = || crate::harness::process::resident_kib(edge);
+    // What is closed with an answer unread is reset.
+    let reset = |count: usize| {
+        for _ in 0..count {
+            let mut client = TcpStream::connect(server.address()).expect("a connection");
+            client.write_all(get("/hello").as_bytes()).expect("sent");
+            client.peek(&mut [0]).expect("an answer comes");
+        }
+        server.get("/hello").expect(200);
+        resident()
+    };
+    let before = reset(500);
+    let after = reset(5000);
+    assert!(after < before + 1024, "{before} KiB -> {after} KiB");
+    let mut clients: Vec<Client> = (0..AT_REST).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.get("/hello").expect(200);
+    }
+    let full = resident();
+    assert!(full < after + 4 * AT_REST, "{after} KiB -> {full} KiB");
 }
 
 #[test]
