@@ -1,8 +1,9 @@
 //! Descriptors on a worker's socket: files the app wants sent, spooled bodies it wants to read.
 //!
 //! The socket is shared by all ring threads, so one of them may receive what belongs to another: a stash, shared as well,
-//! keeps it. Invariants: nothing here waits; the stash is bounded, the oldest descriptor is closed first (most likely it belongs
-//! to a request that was cancelled).
+//! keeps it. Nobody asks for what belongs to a request that was cancelled meanwhile, so it is swept out once the worker is through with that
+//! request: else it would stay open, and in the end the worker could send no more. Invariants: nothing here waits; the stash is bounded, the
+//! oldest descriptor is closed first.
 
 use shm::handover::{LABEL_BYTES, Label};
 use std::collections::VecDeque;
@@ -39,6 +40,19 @@ impl WorkerSocket {
         Ok(place
             .and_then(|place| stash.remove(place))
             .map(|(_, fd)| fd))
+    }
+
+    /// Closes what nobody can ask for any more.
+    pub fn sweep(&self, is_current: impl Fn(Label) -> bool) {
+        let mut stash = self.stash.lock().unwrap_or_else(PoisonError::into_inner);
+        // A socket that is broken yields nothing more; its worker's end tells.
+        drop(self.receive(&mut stash));
+        stash.retain(|(label, _)| is_current(*label));
+    }
+
+    #[cfg(test)]
+    pub fn stashed(&self) -> usize {
+        self.stash.lock().expect("no panics").len()
     }
 
     fn receive(&self, stash: &mut VecDeque<(Label, OwnedFd)>) -> io::Result<()> {
@@ -105,6 +119,29 @@ mod tests {
             .expect("a socket")
             .is_none()
         );
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_swept_out() {
+        let (edge, worker) = pair();
+        for ticket in 0..2 * STASH_MAX as u32 {
+            let label = Label {
+                slot: 3,
+                ticket,
+                token: 1,
+            };
+            // It would not block: nothing waits in the socket.
+            sys::socket::try_send_with_fds(worker.as_fd(), &label.encode(), &[worker.as_fd()])
+                .expect("there is room");
+            edge.sweep(|label| label.ticket == 7);
+        }
+        assert_eq!(edge.stashed(), 1);
+        let label = Label {
+            slot: 3,
+            ticket: 7,
+            token: 1,
+        };
+        assert!(edge.take(label).expect("a socket").is_some());
     }
 
     #[test]

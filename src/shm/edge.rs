@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::corrupt::Corrupt;
+use crate::handover::Label;
 use crate::segment::{Segment, SlotBlock};
 use crate::state::{self, State, WorkerId};
 use crate::stream::{NO_TICKET, Reader, Writer};
@@ -337,6 +338,20 @@ impl EdgeRing {
     /// The number of this use of the slot, as the worker that claimed it sees it (`Claim::ticket`): goes with descriptors on the worker's socket.
     pub fn ticket(&self, slot: SlotId) -> u32 {
         (self.block(slot).state.load(Ordering::Acquire) >> 32) as u32
+    }
+
+    /// Whether the use of a slot, of any ring's, that the label names is not over: while it is not, somebody may ask for its descriptor.
+    pub fn is_current(&self, label: Label) -> bool {
+        let layout = self.segment.layout();
+        if label.slot >= layout.slots {
+            return false;
+        }
+        match state::load(&self.segment.slot(label.slot).state) {
+            Some(State::Claimed { ticket, .. } | State::Done { ticket, .. }) => {
+                ticket == label.ticket
+            }
+            _ => false,
+        }
     }
 
     /// Who runs or ran it. `None` while it is queued, and for a seat that does not exist.

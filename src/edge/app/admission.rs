@@ -8,7 +8,7 @@ use super::rules::Rule;
 use super::{App, Call, Inner, Refusal, Seat};
 use crate::gate::{Gate, Gates, Permit, Reach, Socket, Ticket};
 use config::Limits;
-use shm::{EdgeRing, Purpose, SlotId};
+use shm::{EdgeRing, Purpose, SlotId, WorkerId};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -75,8 +75,12 @@ impl Progress {
     }
 }
 
-/// The permits of a cancelled request that a worker still works on.
-pub(super) type Leaving = (SlotId, [Option<Permit>; 2]);
+/// A cancelled request that a worker still works on, with its permits.
+pub(super) struct Leaving {
+    slot: SlotId,
+    worker: Option<WorkerId>,
+    _permits: [Option<Permit>; 2],
+}
 
 impl App {
     /// Where the app's bounds are, and where this thread gets its mail.
@@ -225,7 +229,7 @@ impl App {
         if inner.advance(self.index, slot, now_ns) {
             return Ok(slot);
         }
-        inner.let_go(slot);
+        inner.let_go(slot, None);
         if let Some(exchange) = &mut inner.exchange {
             exchange.abandon(slot);
         }
@@ -326,7 +330,7 @@ impl Inner {
     }
 
     /// The request of this slot has been given back: out of the line, and its permits to the next, at once or when its worker lets go of it.
-    pub(super) fn let_go(&mut self, slot: SlotId) {
+    pub(super) fn let_go(&mut self, slot: SlotId, worker: Option<WorkerId>) {
         let Some(seat) = self.seat(slot) else { return };
         let progress = std::mem::take(&mut seat.progress);
         if let Some((gate, ticket)) = progress.waits {
@@ -339,19 +343,46 @@ impl Inner {
             .exchange
             .as_ref()
             .is_some_and(|exchange| exchange.is_running_on(slot));
-        if runs && progress.permits.iter().any(Option::is_some) {
-            self.leaving.push((slot, progress.permits));
+        if runs {
+            self.leaving.push(Leaving {
+                slot,
+                worker,
+                _permits: progress.permits,
+            });
         }
     }
 
-    /// Passes on what cancelled requests have kept, whose workers are through. After everything that can free a slot, before one is taken.
+    /// Passes on what cancelled requests have kept, whose workers are through, and closes what these have sent for them. After everything that can
+    /// free a slot, before one is taken.
     #[inline]
     pub(super) fn dismiss(&mut self) {
-        if !self.leaving.is_empty()
-            && let Some(exchange) = &self.exchange
-        {
-            self.leaving
-                .retain(|(slot, _)| exchange.is_running_on(*slot));
+        if !self.leaving.is_empty() {
+            self.dismiss_those_who_are_through();
+        }
+    }
+
+    fn dismiss_those_who_are_through(&mut self) {
+        let Some(exchange) = &self.exchange else {
+            return;
+        };
+        let is_through = |leaving: &mut Leaving| !exchange.is_running_on(leaving.slot);
+        let mut workers: Vec<WorkerId> = self
+            .leaving
+            .extract_if(.., is_through)
+            .filter_map(|leaving| leaving.worker)
+            .collect();
+        workers.sort_unstable_by_key(|worker| worker.index);
+        workers.dedup_by_key(|worker| worker.index);
+        for worker in workers {
+            self.sweep(Some(worker));
+        }
+    }
+
+    /// Closes descriptors that the worker sent for requests which are over.
+    pub(super) fn sweep(&self, worker: Option<WorkerId>) {
+        let socket = worker.and_then(|worker| self.sockets.get(&worker.index));
+        if let (Some(socket), Some(exchange)) = (socket, &self.exchange) {
+            socket.sweep(|label| exchange.is_current(label));
         }
     }
 }

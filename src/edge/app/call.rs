@@ -336,9 +336,13 @@ impl Call {
     pub fn settle(&mut self, now_ns: u64) -> Served {
         let served = self.served(now_ns);
         let worker = self.worker();
-        self.end(|inner, slot| {
+        self.end(worker, |inner, slot| {
             if let Some(exchange) = &mut inner.exchange {
                 exchange.release(slot);
+            }
+            // All that came was asked for, unless it was lost half-way.
+            if inner.seat(slot).is_some_and(|seat| seat.lost) {
+                inner.sweep(worker);
             }
         });
         let stats = self.stats();
@@ -354,15 +358,18 @@ impl Call {
     pub fn cancel(&mut self) -> Option<WorkerId> {
         let worker = self.worker();
         let mut running = false;
-        self.end(|inner, slot| {
+        self.end(worker, |inner, slot| {
             if let Some(exchange) = &mut inner.exchange {
                 running = exchange.cancel(slot) == Cancel::Running;
+            }
+            if !running {
+                inner.sweep(worker);
             }
         });
         worker.filter(|_| running)
     }
 
-    fn end(&mut self, give_back: impl FnOnce(&mut Inner, SlotId)) {
+    fn end(&mut self, worker: Option<WorkerId>, give_back: impl FnOnce(&mut Inner, SlotId)) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
@@ -376,7 +383,7 @@ impl Call {
             seat.waker = None;
         }
         give_back(inner, self.slot);
-        inner.let_go(self.slot);
+        inner.let_go(self.slot, worker);
         self.app.stats.apps[self.app.index].in_flight.sub(1);
     }
 }

@@ -205,6 +205,8 @@ impl Reply {
                             length,
                         });
                     }
+                    // Nobody else will: it would stay open.
+                    drop(call.file(token));
                 }
                 Some(News::End) => {
                     self.handle_end(out)?;

@@ -295,6 +295,31 @@ fn clients_that_leave_cancel_their_requests() {
 }
 
 #[test]
+fn files_that_nobody_takes_are_closed() {
+    run_seeds(0..20, Faults::harmless, async |sim| {
+        let app = AppSite::new(sim, 1);
+        for begun in 1..6 {
+            let peer = app.connect();
+            peer.write(get("/file-after-all"));
+            while app.begun.get() < begun {
+                sleep(TICK_NS).await;
+            }
+            drop(peer);
+        }
+        let peer = app.connect();
+        for _ in 0..5 {
+            peer.write(get("/file-nobody-wants"));
+            assert_eq!(peer.answer().await.expect("an answer").status, 204);
+        }
+        drop(peer);
+        app.site.empty().await;
+        sleep(SECOND_NS).await;
+        assert_eq!(app.descriptors(), 0);
+        app.stop();
+    });
+}
+
+#[test]
 fn time_limits() {
     run_seeds(0..20, Faults::harmless, async |sim| {
         let app = AppSite::new(sim, 1);

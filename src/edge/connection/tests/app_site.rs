@@ -31,6 +31,8 @@ pub struct AppSite {
     pub begun: Rc<Cell<usize>>,
     /// Answers whose iterable was closed early, because the client had left.
     pub told: Rc<Cell<usize>>,
+    /// The edge's ends of the workers' sockets.
+    sockets: Vec<WorkerSocket>,
 }
 
 impl AppSite {
@@ -71,6 +73,7 @@ impl AppSite {
             views: Vec::new(),
             begun: Rc::default(),
             told: Rc::default(),
+            sockets: Vec::new(),
         };
         for index in 0..workers {
             app.start_worker(index, 1);
@@ -111,6 +114,7 @@ impl AppSite {
         sys::socket::set_nonblocking(edge.as_fd(), true).expect("a flag");
         sys::socket::set_nonblocking(worker.as_fd(), true).expect("a flag");
         let socket = WorkerSocket::new(Arc::new(edge));
+        self.sockets.push(socket.clone());
         self.site.mailbox.post(ToRing::WorkerSocket {
             app: 0,
             index,
@@ -153,6 +157,15 @@ impl AppSite {
         self.site.connect()
     }
 
+    /// Descriptors that workers have sent and nobody has taken or closed.
+    pub fn descriptors(&self) -> usize {
+        let held = |socket: &WorkerSocket| {
+            socket.sweep(|_| true);
+            socket.stashed()
+        };
+        self.sockets.iter().map(held).sum()
+    }
+
     pub fn stop(&self) {
         (0..8).for_each(|index| self.segment.request_drain(index));
     }
@@ -187,6 +200,18 @@ async fn write_all(claim: &mut Claim, mut bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Sends a descriptor and names it, as `wsgi.file_wrapper` does.
+fn write_file(claim: &mut Claim, socket: &OwnedFd) {
+    let label = Label {
+        slot: claim.slot(),
+        ticket: claim.ticket(),
+        token: 1,
+    };
+    sys::socket::try_send_with_fds(socket.as_fd(), &label.encode(), &[socket.as_fd()])
+        .expect("room in the socket");
+    claim.write_file(1, 0, 5).expect("room");
 }
 
 async fn body(claim: &mut Claim, socket: &OwnedFd) -> Vec<u8> {
@@ -319,6 +344,17 @@ async fn work(mut claim: Claim, socket: &OwnedFd, told: &Cell<usize>) -> Worker 
             return Worker::Lives;
         }
         b"/no-content" => claim.write_head(&head(204, &[])).expect("room"),
+        b"/file-after-all" => {
+            while !claim.cancelled() {
+                sleep(TICK_NS).await;
+            }
+            claim.write_head(&head(200, &text)).expect("room");
+            write_file(&mut claim, socket);
+        }
+        b"/file-nobody-wants" => {
+            claim.write_head(&head(204, &[])).expect("room");
+            write_file(&mut claim, socket);
+        }
         other => panic!("no such path: {}", String::from_utf8_lossy(other)),
     }
     claim.finish(Finish::End);
