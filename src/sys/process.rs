@@ -270,7 +270,7 @@ pub fn memory_shares(pid: u32) -> Option<MemoryShares> {
     Some(shares)
 }
 
-fn page_bytes() -> u64 {
+pub(crate) fn page_bytes() -> u64 {
     // SAFETY: no memory is passed.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(bytes).unwrap_or(4096)

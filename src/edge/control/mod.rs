@@ -15,6 +15,7 @@ mod logs;
 mod memory;
 mod outlet;
 mod server;
+mod slack;
 mod statsd;
 mod status;
 mod supervisor;
@@ -31,6 +32,7 @@ use control::Channel;
 use control::message::{FromEdge, ToEdge};
 use finish::finish;
 use logs::Logs;
+use slack::Slack;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -43,7 +45,7 @@ use sys::eventfd::EventFd;
 use tokio::sync::oneshot;
 use world::{Effect, RingHandle, World};
 
-/// How often it is said what was lost and ring threads looked after.
+/// How often it is said what was lost, ring threads are looked after, and idle memory.
 const TICK: Duration = Duration::from_secs(1);
 /// How much longer than the grace period the ring threads may take to say that they are done.
 const DRAIN_SLACK: Duration = Duration::from_secs(2);
@@ -150,6 +152,7 @@ struct Control {
     logs: Logs,
     supervisor: Supervisor,
     commands: RefCell<Commands>,
+    slack: RefCell<Slack>,
 }
 
 /// Commands that the supervisor is working on.
@@ -210,6 +213,7 @@ async fn serve(channel: Channel, parts: Parts) -> Result<(), Stopped> {
         logs,
         supervisor,
         commands: RefCell::default(),
+        slack: RefCell::default(),
     });
     server::start(&control, status_listener);
     let result = turn(&control, &mut from_rings).await;
@@ -397,9 +401,10 @@ async fn hear(control: &Control, message: FromRing) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Once per `TICK`: says what was lost, and notices a ring thread that has panicked.
+/// Once per `TICK`: says what was lost, gives idle memory back, and notices a ring thread that has panicked.
 async fn look_after(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> Result<(), Stopped> {
     note_lost(control, from_rings);
+    give_memory_back(control);
     let Some(index) = ended_by_itself(control) else {
         return Ok(());
     };
@@ -412,6 +417,27 @@ async fn look_after(control: &Rc<Control>, from_rings: &mut OutboxReceiver) -> R
         format!("ring thread {index} has ended by itself; the edge restarts"),
     );
     Err(Stopped)
+}
+
+fn give_memory_back(control: &Control) {
+    let begun_ns = sys::clock::monotonic_ns();
+    let mut slack = control.slack.borrow_mut();
+    if !slack.is_due(begun_ns, sys::heap::resident_bytes, sys::heap::usage) {
+        return;
+    }
+    let before = sys::heap::resident_bytes().unwrap_or(0);
+    sys::heap::give_back();
+    let after = sys::heap::resident_bytes().unwrap_or(before);
+    let took_ns = sys::clock::monotonic_ns().saturating_sub(begun_ns);
+    control.logs.say(
+        LogLevel::Debug,
+        format!(
+            "gave {} MiB of idle memory back in {} us; {} MiB are left",
+            before.saturating_sub(after) >> 20,
+            took_ns / 1000,
+            after >> 20
+        ),
+    );
 }
 
 /// Says what was lost since the last look.
