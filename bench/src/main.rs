@@ -17,6 +17,7 @@ mod openloop;
 mod probe;
 mod process;
 mod report;
+mod soak;
 mod stacks;
 mod tree;
 
@@ -58,6 +59,16 @@ fn command() -> Command {
             Command::new("idle").about("What an idle keep-alive connection costs the edge").arg(
                 Arg::new("count").long("count").default_value("10000").value_parser(clap::value_parser!(usize)),
             ),
+        )
+        .subcommand(
+            Command::new("soak").about("What leaks, wedges or degrades under a long mixed load with bad clients, and what is given back afterwards").arg(
+                Arg::new("seconds").long("seconds").default_value("300").value_parser(clap::value_parser!(u64)).help("Of load, for each kind of workers"),
+            )
+            .arg(Arg::new("clients").long("clients").default_value("12").value_parser(clap::value_parser!(usize)))
+            .arg(Arg::new("reloads").long("reloads").default_value("25").value_parser(clap::value_parser!(usize)))
+            .arg(Arg::new("seed").long("seed").default_value("1").value_parser(clap::value_parser!(u64)).help("Another makes other visits"))
+            .arg(Arg::new("only").long("only").value_parser(["interpreters", "processes"]).help("Only this kind of workers"))
+            .arg(Arg::new("visits").long("visits").value_name("NAME,...").value_delimiter(',').help("Only these of what clients do: to find who it is")),
         )
         .subcommand(
             Command::new("crowd").about("What a directory of very many files does to small requests beside it").arg(
@@ -158,6 +169,24 @@ fn main() -> ExitCode {
             let count = *idle.get_one("count").expect("has a default");
             Some(cases::with_scratch(&find(), |tools, scratch| {
                 idle::run(tools, count, scratch)
+            }))
+        }
+        Some(("soak", soak)) => {
+            let plan = soak::Plan {
+                seconds: *soak.get_one("seconds").expect("has a default"),
+                clients: *soak.get_one("clients").expect("has a default"),
+                reloads: *soak.get_one("reloads").expect("has a default"),
+                seed: *soak.get_one("seed").expect("has a default"),
+                only: soak.get_one::<String>("only").cloned(),
+                visits: soak
+                    .get_many("visits")
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect(),
+            };
+            Some(cases::with_scratch(&find(), |tools, scratch| {
+                soak::run(tools, &plan, scratch)
             }))
         }
         Some(("crowd", crowd)) => {

@@ -8,6 +8,8 @@ pub struct Tree {
     pub hosts: Vec<i32>,
     /// Children of the app hosts: workers of kind `processes`.
     pub workers: Vec<i32>,
+    /// Ended children of any of these that nobody has waited for.
+    pub zombies: usize,
 }
 
 /// Reads the children of `supervisor` and theirs from /proc.
@@ -20,7 +22,9 @@ pub fn read(supervisor: i32) -> Tree {
     };
     let mut tree = Tree::default();
     for child in children(supervisor) {
-        if child
+        if child.is_zombie {
+            tree.zombies += 1;
+        } else if child
             .arguments
             .get(1)
             .is_some_and(|argument| argument == "edge")
@@ -28,8 +32,10 @@ pub fn read(supervisor: i32) -> Tree {
             tree.edge = Some(child.pid);
         } else {
             tree.hosts.push(child.pid);
-            tree.workers
-                .extend(children(child.pid).map(|worker| worker.pid));
+            let (zombies, workers): (Vec<_>, Vec<_>) =
+                children(child.pid).partition(|worker| worker.is_zombie);
+            tree.zombies += zombies.len();
+            tree.workers.extend(workers.iter().map(|worker| worker.pid));
         }
     }
     tree
@@ -39,6 +45,7 @@ struct Process {
     pid: i32,
     parent: i32,
     arguments: Vec<String>,
+    is_zombie: bool,
 }
 
 fn processes() -> Vec<Process> {
@@ -51,9 +58,7 @@ fn processes() -> Vec<Process> {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-            if fields.next()? == "Z" {
-                return None;
-            }
+            let is_zombie = fields.next()? == "Z";
             let parent = fields.next()?.parse().ok()?;
             let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let arguments = line
@@ -64,6 +69,7 @@ fn processes() -> Vec<Process> {
                 pid,
                 parent,
                 arguments,
+                is_zombie,
             })
         })
         .collect()
