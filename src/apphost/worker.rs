@@ -150,6 +150,7 @@ impl Worker {
                 lease: progress.lease.clone(),
                 server_software: &spec.server_software,
                 root_path: &spec.options.root_path,
+                tolerant: spec.options.tolerate_hop_by_hop,
                 multithread: spec.multithread,
                 worker: seat.index,
             },

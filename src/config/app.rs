@@ -42,6 +42,8 @@ pub struct AppOptions {
     pub reload_include: Vec<String>,
     /// Production too: a change of one of these files makes the next generation, as HUP does.
     pub touch_reload: Vec<PathBuf>,
+    /// WSGI: hop-by-hop headers are left out, not refused.
+    pub tolerate_hop_by_hop: bool,
     /// `Server-Timing` on responses.
     pub server_timing: bool,
     /// Requests running at once over all workers; beyond: they wait. 0: no bound but the workers.
@@ -86,6 +88,7 @@ impl Default for AppOptions {
             reload: false,
             reload_include: Vec::new(),
             touch_reload: Vec::new(),
+            tolerate_hop_by_hop: false,
             server_timing: false,
             concurrency: 0,
             routes: Vec::new(),

@@ -13,7 +13,7 @@ pub mod variables;
 
 use crate::Mistake;
 use crate::raw::{Raw, Source};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One word of another server.
 #[derive(Debug)]
@@ -107,6 +107,15 @@ pub fn enter(
         Fate::Refused(why) => return Err(Mistake(format!("{label}: {why}"))),
     }
     Ok(())
+}
+
+/// Who has a file of theirs may have an application that knows no server but theirs, which take no offence at headers of the connection.
+fn tolerate(raw: &mut Raw, name: &str, cwd: &Path) {
+    let source = Source::Door {
+        label: name.to_owned(),
+        base: cwd.to_owned(),
+    };
+    raw.fill("tolerate-hop-by-hop", vec!["true".to_owned()], source);
 }
 
 const fn word(name: &'static str, fate: Fate) -> Word {

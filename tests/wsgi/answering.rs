@@ -1,5 +1,7 @@
 //! `start_response`, `write` and the iterable: when what is sent (W14 to W23), and what goes ahead of it (W43).
 
+use crate::harness::Setup;
+use crate::harness::response::Framing;
 use crate::{is_error, ok, servers};
 
 #[test]
@@ -75,6 +77,32 @@ fn w18_bad_status_and_headers_are_refused_at_the_call() {
 #[test]
 fn w19_hop_by_hop_headers_are_refused() {
     ok("/w19/hop_by_hop");
+}
+
+#[test]
+fn w19_hop_by_hop_headers_are_left_out_where_they_are_tolerated() {
+    let server = Setup::app("duties:application")
+        .arg("--tolerate-hop-by-hop")
+        .start();
+    let mut client = server.client();
+    let response = client.get("/w19/tolerated").expect(200);
+    assert_eq!(
+        (response.framing, response.text()),
+        (Framing::Length, "ok".into())
+    );
+    for name in [
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "upgrade",
+        "te",
+    ] {
+        assert_eq!(response.header(name), None);
+    }
+    client.expect_open();
+    let response = client.get("/w19/tolerated?close").expect(200);
+    assert!(response.closes(), "{response:?}");
+    client.expect_close();
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub struct Setting<'a> {
     pub lease: Arc<Lease>,
     pub server_software: &'a str,
     pub root_path: &'a str,
+    pub tolerant: bool,
     pub multithread: bool,
     pub worker: u16,
 }
@@ -66,7 +67,11 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn new(py: Python<'_>, prelude: Rc<Prelude>, setting: Setting<'_>) -> Result<Gateway> {
-        let session = Rc::new(Session::new(setting.socket, setting.lease));
+        let session = Rc::new(Session::new(
+            setting.socket,
+            setting.lease,
+            setting.tolerant,
+        ));
         let (responders, inputs) = (Type::new(py)?, Type::new(py)?);
         let wrappers = Type::<Factory>::new(py)?.instance(Factory::new(py)?)?;
         let hints = Type::new(py)?.instance(Hints(Ticket::new(&session)))?;

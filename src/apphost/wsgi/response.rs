@@ -23,6 +23,8 @@ pub struct Response {
     pub stage: Stage,
     /// start_response was called, successfully or not.
     pub called: bool,
+    /// Hop-by-hop headers are passed on, for the edge to leave them out.
+    tolerant: bool,
     /// Encoded (`shm::response`).
     head: Vec<u8>,
     pub status: u16,
@@ -37,10 +39,11 @@ pub struct Response {
 }
 
 impl Response {
-    pub fn new() -> Response {
+    pub fn new(tolerant: bool) -> Response {
         Response {
             stage: Stage::Open,
             called: false,
+            tolerant,
             head: Vec::with_capacity(1024),
             status: 0,
             length: None,
@@ -77,8 +80,10 @@ impl Response {
     pub fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
         header::name(name)?;
         header::value(value)?;
-        if header::is_hop_by_hop(name) {
-            return Err("hop-by-hop headers are the server's to send");
+        if header::is_hop_by_hop(name) && !self.tolerant {
+            return Err(
+                "headers of the connection are the server's to send (PEP 3333; --tolerate-hop-by-hop leaves them out)",
+            );
         }
         if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
             let length = header::content_length(value).ok_or("Content-Length is not a number")?;

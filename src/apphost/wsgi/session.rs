@@ -98,14 +98,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(socket: OwnedFd, lease: Arc<Lease>) -> Session {
+    /// `tolerant`: of hop-by-hop headers.
+    pub fn new(socket: OwnedFd, lease: Arc<Lease>, tolerant: bool) -> Session {
         Session {
             link: RefCell::new(Link {
                 claim: None,
                 token: 0,
             }),
             socket,
-            response: RefCell::new(Response::new()),
+            response: RefCell::new(Response::new(tolerant)),
             body: RefCell::new(super::input::Body::new()),
             write: RefCell::new(None),
             serial: Cell::new(0),

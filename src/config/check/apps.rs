@@ -124,6 +124,7 @@ fn options(raw: &Raw, around: &Surroundings) -> Result<AppOptions, Mistake> {
             .iter()
             .map(path("touch-reload"))
             .collect(),
+        tolerate_hop_by_hop: flag(raw, "tolerate-hop-by-hop")?,
         server_timing: flag(raw, "server-timing")?,
         concurrency: number(raw, "concurrency")? as usize,
         routes: Vec::new(),

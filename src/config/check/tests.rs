@@ -293,6 +293,7 @@ fn how_an_application_is_run() {
         ("warmup", "/a,/b?c=d"),
         ("preload", "false"),
         ("immortal", "false"),
+        ("tolerate-hop-by-hop", "true"),
         ("max-rss", "1g"),
         ("root-path", "/shop/"),
         ("ws-ping-interval", "0"),
@@ -307,8 +308,13 @@ fn how_an_application_is_run() {
     assert_eq!((all.workers, all.workers_max), (2, 5));
     assert_eq!(all.warmup, ["/a", "/b?c=d"]);
     assert_eq!(
-        (all.preload, all.immortal, all.max_rss_bytes),
-        (false, false, 1 << 30)
+        (
+            all.preload,
+            all.immortal,
+            all.tolerate_hop_by_hop,
+            all.max_rss_bytes
+        ),
+        (false, false, true, 1 << 30)
     );
     assert_eq!((all.root_path.as_str(), all.graceful_ms), ("/shop", 3_000));
     assert_eq!(all.websocket.ping_interval_ms, 0);

@@ -57,6 +57,7 @@ pub fn read_file(
         }
     }
     hooks(raw, name, location, cwd, &answer);
+    super::tolerate(raw, name, cwd);
     for (theirs, ours) in answer.near_misses() {
         raw.notes
             .push(format!("{name}: {theirs} is no setting{ours}"));

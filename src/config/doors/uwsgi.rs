@@ -62,6 +62,7 @@ pub fn read_file(
         ));
     }
     finish(raw);
+    super::tolerate(raw, name, cwd);
     Ok(())
 }
 

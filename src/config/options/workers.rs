@@ -175,6 +175,16 @@ pub const ROWS: &[Opt] = &[
         ..PLAIN
     },
     Opt {
+        name: "tolerate-hop-by-hop",
+        form: Form::Flag,
+        default: Some("false"),
+        group: Group::Workers,
+        app: true,
+        help: "Leave out what a WSGI application says of the connection (Connection: keep-alive, Transfer-Encoding) instead of answering 500",
+        more: "PEP 3333 forbids such headers, and has servers raise an error where start_response() is called with one. gunicorn leaves them out; where a file of gunicorn's or uWSGI's is read, this is on.",
+        ..PLAIN
+    },
+    Opt {
         name: "server-timing",
         form: Form::Flag,
         default: Some("false"),

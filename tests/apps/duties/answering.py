@@ -117,6 +117,14 @@ def w19_hop_by_hop(environ, start_response):
     return finish_after_refusals(start_response, wrong)
 
 
+@bare
+def w19_tolerated(environ, start_response):
+    names = ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "TE"]
+    wish = environ["QUERY_STRING"] or "x"
+    start_response("200 OK", [("Content-Type", "text/plain"), *((name, wish) for name in names)])
+    return [b"ok"]
+
+
 def w20_added(environ, start_response):
     return report(start_response)
 

@@ -43,6 +43,21 @@ fn gunicorns_flags_mean_the_same() {
     assert_eq!(config.notes, [""; 0]);
 }
 
+/// What gunicorn leaves out of an application's headers, it does without a word.
+#[test]
+fn with_a_file_of_gunicorns_headers_of_the_connection_are_tolerated() {
+    let world = World {
+        answer: r#"{"settings": {}, "hooks": [], "others": []}"#,
+        ..World::default()
+    };
+    let tolerates = |line| options(&world.config(line)).tolerate_hop_by_hop;
+    assert!(tolerates("shop -c gunicorn.conf.py"));
+    assert!(!tolerates(
+        "shop -c gunicorn.conf.py --no-tolerate-hop-by-hop"
+    ));
+    assert!(!tolerates("shop -w 2"));
+}
+
 #[test]
 fn sendfile_that_is_off_is_said_to_have_no_effect() {
     let said = |variable, answer| {

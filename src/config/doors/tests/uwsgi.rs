@@ -30,6 +30,7 @@ fn an_ini_file_of_uwsgis_serves() {
         ]
     );
     assert_eq!((own.workers, own.workers_max, own.threads), (2, 6, 3));
+    assert!(own.tolerate_hop_by_hop);
     assert_eq!(
         (own.timeout_ms, own.max_requests, own.max_rss_bytes),
         (40_000, 5000, 256 << 20)
