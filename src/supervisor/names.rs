@@ -168,10 +168,11 @@ impl Names {
         if !std::mem::replace(&mut self.beside, false) {
             return Ok(());
         }
-        let pid = self.pid_file.as_mut().map(|file| rename(&mut file.path));
         let control = rename(&mut self.control_path);
         self.control.path.clone_from(&self.control_path);
-        pid.unwrap_or(Ok(())).and(control)
+        // Last: whoever reads our number in it finds the rest in place.
+        let pid = self.pid_file.as_mut().map(|file| rename(&mut file.path));
+        control.and(pid.unwrap_or(Ok(())))
     }
 
     /// The server that they were left to is gone. `control` stands beside the proper one, as a new server's would.

@@ -40,12 +40,15 @@ pub fn command_line(pid: u32) -> Vec<String> {
         .collect()
 }
 
-/// Whether the process exists and is no zombie.
+/// Whether the process exists and is no zombie. One whose first thread has ended is alive while others, with their rings, are about to.
 pub fn alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The state stands behind the name, which may itself contain spaces and parentheses.
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let Some((_, rest)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !rest.starts_with(['Z', 'X']) || threads() > 1
 }
 
 /// User and system time so far, in clock ticks.
