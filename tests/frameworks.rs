@@ -7,7 +7,9 @@
 
 mod harness;
 
+use harness::server::HUP;
 use harness::{Server, Setup, python, skipped};
+use std::process::Command;
 
 /// One server for each kind, or none where the frameworks are not installed.
 fn servers(target: &str) -> Vec<Server> {
@@ -141,49 +143,114 @@ fn django() {
     }
 }
 
-/// Django that says what its forked workers had to load, and how its URLs behave.
-fn django_ahead(urls: &str) -> Option<Server> {
+/// Django that says what its workers load at their first request, and whose URLs behave as `urls` says.
+fn django_ahead(urls: &str) -> Option<Setup> {
     if !python::has_frameworks() {
         skipped("RINGGATE_TEST_PYTHON is not set; scripts/test sets it");
         return None;
     }
-    let setup = Setup::app("django_ahead:app").kind("processes").workers(1);
-    Some(setup.env("AHEAD", urls).start())
+    let setup = Setup::app("django_ahead:app").workers(1);
+    Some(setup.env("AHEAD", urls))
 }
 
 #[test]
-fn django_workers_load_nothing_at_their_first_request() {
-    let Some(server) = django_ahead("fine") else {
-        return;
-    };
-    assert_eq!(
-        server.get("/").expect(200).json(),
-        serde_json::json!({"late": [], "shared": true, "text": "1. März 2026 1"})
-    );
+fn django_loads_nothing_at_the_first_request() {
+    for kind in python::kinds() {
+        for preload in ["--preload", "--no-preload"] {
+            let Some(setup) = django_ahead("fine") else {
+                return;
+            };
+            let server = setup.kind(kind).arg(preload).start();
+            assert_eq!(
+                server.get("/").expect(200).json(),
+                serde_json::json!({
+                    "late": [],
+                    "shared": *kind == "processes" && preload == "--preload",
+                    "text": "1. März 2026 1"
+                }),
+                "{kind} {preload}"
+            );
+        }
+    }
 }
 
 #[test]
 fn django_urls_that_start_threads_are_loaded_after_the_fork() {
-    let Some(server) = django_ahead("thread") else {
+    let Some(setup) = django_ahead("thread") else {
         return;
     };
+    let server = setup.kind("processes").start();
     server.wait_log("importing the app's URLs started threads; each worker imports them by itself");
     let told = server.get("/").expect(200).json();
     assert_eq!(told["shared"], true);
-    let late = told["late"].to_string();
-    assert!(late.contains("The URLs of django_ahead.py"), "{late}");
+    assert_eq!(told["late"], serde_json::json!([]));
 }
 
 #[test]
-fn django_urls_that_cannot_be_imported_fail_requests_as_ever() {
-    let Some(server) = django_ahead("broken") else {
+fn django_urls_count_for_auto() {
+    let Some(setup) = django_ahead("refuses") else {
         return;
     };
-    server.wait_log(
-        "Django's URLs cannot be loaded before the fork, requests may fail with the same: ImportError: no such view",
+    if !python::has_interpreters() {
+        return skipped("interpreters need CPython 3.13 or newer");
+    }
+    let server = setup.start();
+    server.wait_log("stubborn._core");
+    assert_eq!(
+        server.status()["apps"][0]["workers"][0]["kind"],
+        "processes"
     );
-    for _ in 0..2 {
-        server.get("/").expect(500);
+    server.get("/").expect(200);
+}
+
+#[test]
+fn django_urls_that_cannot_be_imported_fail_requests_at_a_start_and_a_new_generation() {
+    for kind in [&["auto"][..], python::kinds()].concat() {
+        let Some(setup) = django_ahead("") else {
+            return;
+        };
+        let mode = setup.dir().path().join("mode");
+        std::fs::write(&mode, "broken").unwrap();
+        let setup = setup.kind(kind).env("AHEAD", &mode);
+        let server = setup.start();
+        server.wait_log(
+            "Django's URLs do not load: ImportError: no such view; requests may fail likewise",
+        );
+        for _ in 0..2 {
+            server.get("/").expect(500);
+        }
+        std::fs::write(&mode, "fine").unwrap();
+        server.signal(HUP);
+        server.wait_log("generation 2 is up");
+        server.get("/").expect(200);
+        std::fs::write(&mode, "broken").unwrap();
+        server.signal(HUP);
+        server.wait_log("generation 2 keeps serving");
+        server.get("/").expect(200);
+    }
+}
+
+#[test]
+fn check_finds_django_urls_that_cannot_be_imported() {
+    if !python::has_frameworks() {
+        return skipped("RINGGATE_TEST_PYTHON is not set; scripts/test sets it");
+    }
+    for (urls, code) in [("fine", 0), ("broken", 4)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringgate"))
+            .args(["check", "django_ahead:app", "--chdir"])
+            .arg(python::apps())
+            .arg("--python")
+            .arg(python::python())
+            .env("AHEAD", urls)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(
+            said.contains("django_ahead:app cannot be loaded: Django's URLs do not load: ImportError: no such view"),
+            code != 0,
+            "{said}"
+        );
     }
 }
 

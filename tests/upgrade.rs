@@ -187,6 +187,14 @@ fn an_upgrade_to_what_does_not_come_up_says_why_and_changes_nothing() {
         .dir()
         .write("shop.py", "import os; os._exit(7)\n");
     refused("exit code 7");
+    line.server
+        .dir()
+        .write("site.toml", format!("{}warmup = [\"/\"]\n", site("1")));
+    line.server.dir().write(
+        "shop.py",
+        "def application(environ, start):\n    raise ValueError('it stays cold')\n",
+    );
+    refused("the warm-up request / failed: ValueError: it stays cold");
 }
 
 #[test]
@@ -231,7 +239,10 @@ fn the_old_server_serves_again_when_the_new_one_dies_while_it_finishes() {
             pid_in(&line.path("pid")).filter(|pid| *pid != old)
         });
         server.wait_log("stopping; running requests may finish");
+        let processes = children(new);
         process::kill(new, KILL);
+        // What its edge has accepted is lost with it.
+        processes.into_iter().for_each(gone);
         server.wait_log("this one serves again as soon as its running requests are finished");
         // Who comes meanwhile waits, at either address.
         let mut waiting = [server.client(), Client::connect_unix(&socket)];

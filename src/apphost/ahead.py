@@ -1,24 +1,25 @@
-"""What a framework loads at its first request, loaded before the fork, so that the workers have it in common. Loaded behind prelude.py."""
+"""What a framework loads at its first request, loaded behind the application: who says that it is ready is. Loaded behind prelude.py."""
 
 import sys
 
 
 def load_ahead():
-    """Returns what could not be loaded, in lines for the log. It fails again where the application asks for it."""
+    """Returns what could not be loaded, as (what, message, traceback). It fails again where the application asks for it."""
     if "django.core.handlers.base" not in sys.modules:
         return []
     failures = []
-    for name, load in (
+    for what, load in (
         ("URLs", django_urls),
         ("templates", django_templates),
-        ("database", django_database),
-        ("language", django_language),
+        ("database settings", django_database),
+        ("translations", django_language),
     ):
         try:
             load()
         except BaseException as error:
-            failures.append(f"Django's {name} cannot be loaded before the fork, requests may fail with the same: {one_line(error)}")
+            failures.append((what, f"Django's {what} do not load: {one_line(error)}", trace_of(error, 1)))
     close_connections()
+    settle()
     return failures
 
 

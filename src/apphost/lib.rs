@@ -3,7 +3,7 @@
 //! Started as `PYTHON -c BOOTSTRAP EXTENSION`, it finds its orders on descriptor 3 and its requests in shared memory. It owns the
 //! interpreters or worker processes of one generation of one app. It never sees a client's socket, and what it writes is not trusted.
 //!
-//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `forked`, `gate` and `backoff`, `private`, `load`, `immortal`, `warmup`, `hooks`, `header` and `names`, `wsgi`, `asgi`,
+//! Floors, ground first: `ffi` (the C API), `prelude` (our Python code), `lease`, `forked`, `gate` and `backoff`, `private`, `load`, `ahead`, `immortal`, `warmup`, `hooks`, `header` and `names`, `wsgi`, `asgi`,
 //! `worker`, `line`, `milestones`, `threads`, `afterwork`, then the kinds `interpreters`
 //! and `zygote` and the `probe`, and `host` on top. Only `ffi` has unsafe code.
 #![deny(unsafe_code)]
@@ -12,6 +12,7 @@
 mod ffi;
 
 mod afterwork;
+mod ahead;
 mod asgi;
 mod backoff;
 mod forked;

@@ -1,8 +1,9 @@
 //! The throw-away run that finds out whether an application can live in a sub-interpreter.
 //!
-//! Imports it in one, recording every extension module that refuses, also where the importer swallows the error. If the import fails, tries
+//! Imports it in one, with what its framework loads at its first request, recording every extension module that refuses, also where the importer swallows the error. If the import fails, tries
 //! again in the main interpreter, to tell an app that does not load here from one that does not load at all. A crash or a hang is the supervisor's to see.
 
+use crate::ahead;
 use crate::ffi::{self, Object, Python, Version};
 use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
@@ -13,6 +14,8 @@ use control::message::{HostSpec, ProbeVerdict};
 /// What the sub-interpreter found.
 struct Finding {
     result: Result<(), LoadError>,
+    /// The application is there, and what its framework loads at its first request is not.
+    obstacle: Option<LoadError>,
     /// Module and message of each refusal.
     refusals: Vec<(String, String)>,
 }
@@ -22,13 +25,15 @@ impl Finding {
     fn of_ours(message: String) -> Finding {
         Finding {
             result: Err(LoadError::new("start", message)),
+            obstacle: None,
             refusals: Vec::new(),
         }
     }
 
     /// The worse of two findings counts.
-    fn badness(&self) -> (bool, usize) {
-        (self.result.is_err(), self.refusals.len())
+    fn badness(&self) -> (bool, bool, usize) {
+        let failed = self.result.is_err();
+        (failed, self.obstacle.is_some(), self.refusals.len())
     }
 }
 
@@ -88,8 +93,13 @@ fn start<'scope>(
 fn judge(py: Python<'_>, spec: &HostSpec, finding: Finding) -> ProbeVerdict {
     let Finding {
         result,
+        obstacle,
         mut refusals,
     } = finding;
+    // One that is there in any interpreter says nothing of this kind.
+    let obstacle =
+        obstacle.filter(|_| !refusals.is_empty() || matches!(load_here(py, spec), Ok(None)));
+    let result = result.and(obstacle.map_or(Ok(()), Err));
     match result {
         Ok(()) if refusals.is_empty() => ProbeVerdict::Interpreters,
         Ok(()) => ProbeVerdict::Degraded {
@@ -101,7 +111,7 @@ fn judge(py: Python<'_>, spec: &HostSpec, finding: Finding) -> ProbeVerdict {
             ProbeVerdict::Refused { module, message }
         }
         Err(error) => match load_here(py, spec) {
-            Ok(()) => ProbeVerdict::Refused {
+            Ok(_) => ProbeVerdict::Refused {
                 module: named_in(&error.message).unwrap_or(&spec.target).to_owned(),
                 message: error.message,
             },
@@ -128,6 +138,7 @@ fn failed(error: LoadError) -> ProbeVerdict {
 /// In the sub-interpreter.
 fn look(py: Python<'_>, spec: &HostSpec) -> Finding {
     let mut refusals = Vec::new();
+    let mut obstacle = None;
     let mut look = || -> Result<(), LoadError> {
         let prelude = Prelude::new(py)?;
         load::prepare(py, &prelude, spec, None)?;
@@ -140,6 +151,9 @@ fn look(py: Python<'_>, spec: &HostSpec) -> Finding {
             Ok(application) => load_loop(py, &prelude, spec, application),
             Err(_) => Ok(()),
         };
+        if loaded.is_ok() {
+            obstacle = ahead::obstacle(py, &prelude)?;
+        }
         let list = prelude.get(py, c"refusals")?;
         for index in 0..list.list_len().unwrap_or(0) {
             let pair = list.item(index)?;
@@ -157,7 +171,11 @@ fn look(py: Python<'_>, spec: &HostSpec) -> Finding {
         })
     };
     let result = look();
-    Finding { result, refusals }
+    Finding {
+        result,
+        obstacle,
+        refusals,
+    }
 }
 
 /// `--loop uvloop`: what an application's loop needs counts as what it imports.
@@ -175,10 +193,10 @@ fn load_loop(
     Ok(())
 }
 
-/// In the main interpreter, where nothing refuses.
-fn load_here(py: Python<'_>, spec: &HostSpec) -> Result<(), LoadError> {
+/// In the main interpreter, where nothing refuses. Returns what even there could not be loaded ahead.
+fn load_here(py: Python<'_>, spec: &HostSpec) -> Result<Option<LoadError>, LoadError> {
     let prelude = Prelude::new(py)?;
     load::prepare(py, &prelude, spec, None)?;
     load::application(py, &prelude, &spec.target)?;
-    Ok(())
+    ahead::obstacle(py, &prelude)
 }

@@ -1,6 +1,6 @@
 //! Warm-up: the paths of `warmup` go through the application in each new worker, before it takes its first real request.
 //!
-//! Beside a generation that serves, a failure fails the new one; at a start it is a warning in the log. What a request looks like
+//! Beside somebody who serves, a failure fails the new generation; at a start it is a warning in the log. What a request looks like
 //! is in `warmup.py`.
 
 use crate::ffi::{Object, Python, Result as Called};
@@ -62,7 +62,7 @@ pub fn judge(spec: &HostSpec, failures: &Object) -> Result<(), LoadError> {
     for at in 0..failures.list_len().unwrap_or(0) {
         let pair = failures.item(at)?;
         let (message, traceback) = (pair.item(0)?.to_text()?, pair.item(1)?.to_text()?);
-        if spec.successor {
+        if spec.beside {
             return Err(LoadError {
                 stage: "warmup".to_owned(),
                 message: clip(&message),

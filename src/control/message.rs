@@ -192,10 +192,12 @@ pub struct HostSpec {
     pub kind: Kind,
     /// A throw-away run: import the app in one sub-interpreter, report `Probe`, exit 0.
     pub probe: bool,
-    /// Another generation serves meanwhile: this one takes nothing before all its workers can, and a warm-up that fails fails it.
+    /// Another generation serves meanwhile: this one takes nothing before all its workers can.
     pub successor: bool,
     /// None has been up since the server was started.
     pub first: bool,
+    /// Somebody serves meanwhile: another generation, or the server whose place this one is to take. A warm-up that fails fails this one.
+    pub beside: bool,
     pub generation: u32,
     /// Seats. With several threads per worker (`options.seats_per_worker()`): all of the first worker, then all of the second, and so on.
     pub workers: Vec<WorkerSpec>,

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 const LOADER: &str = include_str!("check.py");
 /// The app host's own, so that both judge alike and in the same words.
 const PRELUDE: &str = include_str!("../apphost/prelude.py");
+const AHEAD: &str = include_str!("../apphost/ahead.py");
 /// How the loader ends: the application is there; it is not, which has been said.
 const EXIT_WELL: i32 = 90;
 const EXIT_TOLD: i32 = 91;
@@ -48,7 +49,7 @@ pub fn check(mut config: Config) -> ExitCode {
 fn load(config: &Config, python: &Path, app: &config::App) -> Result<(), Option<Mistake>> {
     let (target, chdir) = (&app.target, config.chdir_of(app));
     let program = format!(
-        "__file__ = '<string>'\n{PRELUDE}\nEXIT_WELL, EXIT_TOLD = {EXIT_WELL}, {EXIT_TOLD}\n{LOADER}"
+        "__file__ = '<string>'\n{PRELUDE}\n{AHEAD}\nEXIT_WELL, EXIT_TOLD = {EXIT_WELL}, {EXIT_TOLD}\n{LOADER}"
     );
     let status = Command::new(python)
         .args(["-c", &program, target])

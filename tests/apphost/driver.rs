@@ -51,6 +51,7 @@ impl Setup {
                 probe: false,
                 successor: false,
                 first: true,
+                beside: false,
                 generation: 1,
                 workers: (0..workers)
                     .map(|index| WorkerSpec {

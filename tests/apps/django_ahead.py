@@ -1,4 +1,4 @@
-"""Django whose URLs are a module of their own; says what its workers imported and compiled by themselves."""
+"""Django whose URLs are a module of their own; says what was imported and compiled since a worker's first request began."""
 
 import os
 import sys
@@ -6,12 +6,13 @@ import sys
 import django
 from django.conf import settings
 
-zygote = os.getpid()
+first_home = os.getpid()
+begun = []
 late = []
 
 
 def note(event, args):
-    if event in ("compile", "import") and os.getpid() != zygote:
+    if event in ("compile", "import") and begun:
         late.append(f"{event} {args[0]!r}")
 
 
@@ -38,4 +39,9 @@ django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
-app = get_wsgi_application()
+inner = get_wsgi_application()
+
+
+def app(environ, start_response):
+    begun.append(True)
+    return inner(environ, start_response)

@@ -1,5 +1,6 @@
 //! A worker's thread and the interpreter in it, from its creation to its end, and how it is interrupted from outside.
 
+use crate::ahead;
 use crate::ffi::{self, Python};
 use crate::gate::Gate;
 use crate::hooks::Hooks;
@@ -170,7 +171,9 @@ impl Thread {
         load::report_files(py, prelude, &self.spec, &|message| {
             self.report.files(message)
         });
-        let application = hooks.application(py, application?, |application| {
+        let application = application?;
+        ahead::load(py, prelude, &self.spec)?;
+        let application = hooks.application(py, application, |application| {
             load::speaks(py, prelude, application, self.spec.options.interface)
         })?;
         warmup::wsgi(py, prelude, &self.spec, &application)?;

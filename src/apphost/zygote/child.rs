@@ -1,7 +1,8 @@
 //! A forked worker, from the fork to its end.
 
-use super::Zygote;
 use super::crew::Crew;
+use super::{Share, Zygote};
+use crate::ahead;
 use crate::ffi::Python;
 use crate::forked;
 use crate::load::{self, LoadError, Speaks};
@@ -91,6 +92,9 @@ impl Zygote<'_> {
                 loaded?
             }
         };
+        if self.share < Share::Ahead {
+            ahead::load(py, self.prelude, &self.spec)?;
+        }
         let interface = self.spec.options.interface;
         let application = self.hooks.application(py, application, |application| {
             load::speaks(py, self.prelude, application, interface)

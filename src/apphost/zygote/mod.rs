@@ -99,6 +99,7 @@ struct Zygote<'p> {
     exchange: Exchange,
     /// `None`: every worker imports it by itself.
     application: Option<Object>,
+    share: Share,
     errors: Object,
     hooks: Hooks,
     places: Vec<Place>,
@@ -170,6 +171,7 @@ pub fn run(
         spec,
         exchange,
         application,
+        share,
         errors,
         hooks,
         places,

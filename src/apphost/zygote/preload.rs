@@ -1,6 +1,7 @@
 //! What the zygote does once for all its workers, before the first fork.
 
 use super::warm;
+use crate::ahead;
 use crate::ffi::{self, Object, Python};
 use crate::immortal;
 use crate::line::Line;
@@ -8,8 +9,6 @@ use crate::load::{self, LoadError, Speaks};
 use crate::prelude::Prelude;
 use crate::warmup;
 use control::message::HostSpec;
-
-const AHEAD: &str = include_str!("../ahead.py");
 
 /// What is done before the fork, and is the workers' in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +45,7 @@ pub(super) fn run(
         return Ok(Shared::Less(Share::Nothing));
     }
     if share == Share::Ahead {
-        load_ahead(py, prelude, spec)?;
+        ahead::load(py, prelude, spec)?;
         report();
         if has_threads() {
             return Ok(Shared::Less(Share::Import));
@@ -62,16 +61,6 @@ pub(super) fn run(
 
 fn has_threads() -> bool {
     sys::process::thread_count().unwrap_or(1) > 1
-}
-
-/// What the application's framework would load at its first request.
-fn load_ahead(py: Python<'_>, prelude: &Prelude, spec: &HostSpec) -> Result<(), LoadError> {
-    prelude.extend(py, AHEAD, c"load_ahead")?;
-    let failures = prelude.call(py, c"load_ahead", &[])?;
-    for at in 0..failures.list_len().unwrap_or(0) {
-        eprintln!("[{}] {}", spec.name, failures.item(at)?.to_text()?);
-    }
-    Ok(prelude.call(py, c"settle", &[]).map(drop)?)
 }
 
 /// What workers need beside the application, and the warm-up if that is to be shared.

@@ -119,6 +119,7 @@ pub const ROWS: &[Opt] = &[
         group: Group::Workers,
         app: true,
         help: "Request these paths of new workers before they take traffic (repeatable, or separated by commas)",
+        more: "One that fails (an exception, or a status from 500) is said in the log at a start. At a reload or an upgrade it fails the new generation, and the old one keeps serving.",
         ..PLAIN
     },
     Opt {

@@ -99,6 +99,7 @@ fn messages_of_the_hosts_survive_the_way() {
         kind: Kind::Interpreters,
         probe: false,
         successor: true,
+        beside: true,
         first: false,
         generation: 1,
         workers: vec![WorkerSpec {

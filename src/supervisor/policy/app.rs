@@ -262,6 +262,7 @@ impl App {
             probe,
             successor,
             first: !self.ever_ready,
+            beside: successor || (ctx.setup.heir && !self.ever_ready),
             workers,
         };
         self.hosts.push(host);

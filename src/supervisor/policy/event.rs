@@ -164,6 +164,8 @@ pub struct HostOrder {
     pub successor: bool,
     /// None has been up so far.
     pub first: bool,
+    /// Somebody serves meanwhile: another generation, or the server whose place this one is to take.
+    pub beside: bool,
     pub workers: Vec<WorkerSpec>,
 }
 

@@ -92,6 +92,7 @@ impl Supervisor {
             probe: order.probe,
             successor: order.successor,
             first: order.first,
+            beside: order.beside,
             generation: order.generation,
             workers: order.workers.clone(),
             rings: if order.probe { 0 } else { self.config.rings },
