@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::{Setup, TempDir, python};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Exit code and what was said on stderr.
 fn check(dir: &TempDir, words: &[&str]) -> (i32, String) {
@@ -80,4 +80,31 @@ fn check_looks_for_users_and_files_and_for_places_of_sockets() {
         let (code, said) = check(&TempDir::new(), &words);
         assert!(code == 1 && said.contains(complaint), "{said}");
     }
+}
+
+#[test]
+fn what_nobody_can_read_changes_no_exit_code() {
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let gone = || std::io::pipe().unwrap().1;
+    let ringgate = |words: &[&str], out: Stdio, error: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringgate"));
+        command.args(words).stdout(out).stderr(error);
+        command.status().unwrap().code()
+    };
+    let well = ["check", "--static", "/=/"];
+    assert_eq!(ringgate(&well, gone().into(), gone().into()), Some(0));
+    assert_eq!(ringgate(&well, full().into(), full().into()), Some(0));
+    let wrong = ["check", "--static", "/=/no/such/directory"];
+    assert_eq!(ringgate(&wrong, gone().into(), gone().into()), Some(1));
+    let unasked = ["reload", "--control-socket", "/no/such/socket"];
+    assert_eq!(ringgate(&unasked, full().into(), full().into()), Some(1));
+    let server = Setup::app("basic:application").start();
+    let socket = server.control_socket();
+    let reload = ["reload", "--control-socket", socket.to_str().unwrap()];
+    assert_eq!(ringgate(&reload, gone().into(), gone().into()), Some(0));
 }

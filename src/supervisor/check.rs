@@ -1,5 +1,6 @@
 //! `ringgate check`: everything that `serve` would look at, short of taking the ports; each app is imported once.
 
+use crate::terminal::{complain, say};
 use crate::{find_python, identity, limits, policy, refuse};
 use config::{Config, Mistake};
 use std::path::Path;
@@ -23,16 +24,16 @@ pub fn check(mut config: Config) -> ExitCode {
         Err(mistake) => return refuse(&mistake),
     };
     for note in &config.notes {
-        eprintln!("ringgate: {note}");
+        complain(note);
     }
     for (app, python) in config.apps.iter().zip(&pythons) {
         let (major, minor, patch) = python.version;
         let how = format!("{} ({})", python.program.display(), python.how);
         match load(&config, &python.program, app) {
-            Ok(()) => println!(
+            Ok(()) => say(format_args!(
                 "{} loads in Python {major}.{minor}.{patch}, {how}",
                 app.target
-            ),
+            )),
             Err(mistake) => {
                 if let Some(mistake) = mistake {
                     refuse(&mistake);
@@ -41,7 +42,7 @@ pub fn check(mut config: Config) -> ExitCode {
             }
         }
     }
-    println!("all well");
+    say("all well");
     ExitCode::SUCCESS
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns the pipe between the two. The background one has no terminal: what it has to say goes to its logs, and before it serves into the pipe.
 
+use crate::terminal::complain;
 use config::{Config, LogTarget};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,7 +41,7 @@ impl Waiting {
 /// Starts the background one; the exit code of this process.
 pub fn start(config: &Config) -> ExitCode {
     if config.error_log == LogTarget::Stderr {
-        eprintln!("ringgate: in the background stderr goes nowhere; name a file with --error-log");
+        complain("in the background stderr goes nowhere; name a file with --error-log");
     }
     let start = || -> std::io::Result<(std::process::Child, String)> {
         let (read, write) = sys::socket::pipe()?;
@@ -62,8 +63,8 @@ pub fn start(config: &Config) -> ExitCode {
         Ok((_, said)) if said == READY => ExitCode::SUCCESS,
         Ok((mut child, said)) => {
             match said.trim_end() {
-                "" => eprintln!("ringgate: it did not come up; the error log says why"),
-                said => eprintln!("ringgate: {said}"),
+                "" => complain("it did not come up; the error log says why"),
+                said => complain(said),
             }
             let code = child.wait().ok().and_then(|status| status.code());
             ExitCode::from(
@@ -72,7 +73,7 @@ pub fn start(config: &Config) -> ExitCode {
             )
         }
         Err(error) => {
-            eprintln!("ringgate: --daemon: {error}");
+            complain(format_args!("--daemon: {error}"));
             ExitCode::from(EXIT_FAILURE)
         }
     }

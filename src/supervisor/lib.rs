@@ -1,6 +1,6 @@
 //! The parent process: opens the sockets, starts and watches edge and app hosts, takes signals. Never parses traffic.
 //!
-//! Floors inside: `policy` (pure: what to do), `log`, `holder`, `names`, `notify` | `installation`, `python`, `extension`, `limits`, `estate`, `listen`,
+//! Floors inside: `policy` (pure: what to do), `terminal`, `log`, `holder`, `names`, `notify` | `installation`, `python`, `extension`, `limits`, `estate`, `listen`,
 //! `identity` (what is needed, or one message) | `resources`, `watch`, `child`, `heir`, `banner` | `run` (the loop). `check` and `status` are the
 //! client commands, `settings` reads configuration files that are Python, `daemon` is the way into the background.
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ mod resources;
 mod run;
 mod settings;
 mod status;
+mod terminal;
 mod watch;
 
 pub use check::check;
@@ -65,7 +66,7 @@ pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
             supervisor.waiting = waiting;
             supervisor.predecessor = predecessor;
             let code = supervisor.run().unwrap_or_else(|error| {
-                eprintln!("ringgate: the supervisor cannot go on: {error}");
+                terminal::complain(format_args!("the supervisor cannot go on: {error}"));
                 policy::EXIT_SERVER
             });
             ExitCode::from(code)
@@ -84,7 +85,7 @@ pub fn serve(config: Config, read_config: ReadConfig) -> ExitCode {
 }
 
 fn refuse(mistake: &Mistake) -> ExitCode {
-    eprintln!("ringgate: {mistake}");
+    terminal::complain(mistake);
     ExitCode::from(EXIT_MISTAKE)
 }
 

@@ -5,6 +5,7 @@
 
 mod table;
 
+use crate::terminal::say;
 use config::Mistake;
 use config::world::plain;
 use serde_json::Value;
@@ -51,7 +52,7 @@ pub fn reload(socket: &Path) -> ExitCode {
     };
     match serde_json::from_str::<Outcome>(&text) {
         Ok(outcome) if outcome.ok => {
-            println!("{}", outcome.message);
+            say(&outcome.message);
             ExitCode::SUCCESS
         }
         Ok(outcome) => {
@@ -79,10 +80,10 @@ pub fn upgrade(socket: &Path) -> ExitCode {
     };
     match serde_json::from_str::<Outcome>(&line) {
         Ok(outcome) if outcome.ok => {
-            println!("{}", outcome.message);
+            say(&outcome.message);
             // The stream ends with the old server's edge; however it ends.
             drop(reader.read_to_end(&mut Vec::new()));
-            println!("the old server has finished");
+            say("the old server has finished");
             ExitCode::SUCCESS
         }
         Ok(outcome) => crate::refuse(&Mistake(outcome.message)),

@@ -205,7 +205,7 @@ pub const ROWS: &[Opt] = &[
         value: "BYTES",
         form: Form::Bytes {
             min: 64,
-            max: 64 << 10,
+            max: 32 << 10,
         },
         default: Some("8190"),
         group: Group::Limits,

@@ -34,7 +34,7 @@ pub const ROWS: &[Opt] = &[
     Opt {
         name: "threads",
         value: "COUNT",
-        form: Form::Integer { min: 1, max: 256 },
+        form: Form::Integer { min: 1, max: 128 },
         default: Some("1"),
         group: Group::Workers,
         app: true,
