@@ -5,8 +5,12 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../../src/proto/seed.rs"]
+mod seed;
+
 mod bodies;
 mod connections;
+mod cuts;
 mod limits;
 mod refusals;
 mod slowness;
