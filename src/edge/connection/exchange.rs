@@ -194,7 +194,14 @@ impl Connection {
                 let body = body.as_deref();
                 let wants = body.is_some_and(StreamBody::wants);
                 let (due_ns, _) = self.due(&call, &reply, &pace, body);
-                match self.event(&call, &reply, &pace, due_ns, wants, input).await {
+                // Whoever is answered next uses it, while it is in the processor's cache.
+                if let Some(buffer) = out.lend() {
+                    self.ring.give_buffer(buffer);
+                }
+                let event = self.event(&call, &reply, &pace, due_ns, wants, input);
+                let event = event.await;
+                out.ensure(|| self.ring.take_buffer());
+                match event {
                     Event::News => pace.heard_ns = uring::now(),
                     Event::Writable => pace.moved_ns = uring::now(),
                     Event::Input => {}

@@ -37,6 +37,15 @@ impl Output {
         }
     }
 
+    /// The buffer, if nothing waits in it, for others to use until `ensure`. Positions go on.
+    pub fn lend(&mut self) -> Option<Vec<u8>> {
+        if !self.is_empty() {
+            return None;
+        }
+        self.start_over();
+        Some(std::mem::take(&mut self.bytes))
+    }
+
     /// Where to append.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
@@ -189,5 +198,20 @@ mod tests {
         output.buffer().extend_from_slice(b"third");
         output.sent = 1;
         assert!(!output.rewind(start) && output.len() == 4);
+    }
+
+    #[test]
+    fn a_buffer_that_was_lent_changes_no_position() {
+        let mut output = Output::default();
+        output.buffer().extend_from_slice(b"waits");
+        assert_eq!(output.lend(), None);
+        output.sent = 5;
+        assert!(output.lend().is_some_and(|buffer| buffer.is_empty()));
+        let start = output.position();
+        assert_eq!(start, 5);
+        output.ensure(|| Vec::with_capacity(9));
+        output.buffer().extend_from_slice(b"more");
+        assert_eq!(output.since(start), b"more");
+        assert!(output.rewind(start) && output.is_empty());
     }
 }
