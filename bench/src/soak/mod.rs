@@ -4,12 +4,14 @@
 //! cost of each is told. Signals only the ringgate that it started itself.
 
 mod connection;
+mod random;
 mod sample;
 mod verdict;
 mod visits;
 
 use crate::process::Group;
 use crate::stacks::Tools;
+use random::Random;
 use sample::{ROLES, Sample};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use verdict::Slope;
-use visits::{FILES, Guest, Random, VISITS};
+use visits::{FILES, Guest, VISITS};
 
 /// Samples of a load, about.
 const SAMPLES: f64 = 60.0;

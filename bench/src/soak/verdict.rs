@@ -2,6 +2,8 @@
 
 use super::sample::{ROLES, Sample};
 
+/// A load shorter than this does not tell growth from filling: caches and pools take a minute of it.
+const JUDGED_S: f64 = 120.0;
 /// Private memory may grow by so much while the same load goes on, be it how allocators are: the fitted line's rise over the second half
 /// of the load has to exceed both to count, the first for the short runs, the second for the long ones.
 const RISE_BYTES_MAX: f64 = 1_048_576.0;
@@ -56,6 +58,7 @@ pub struct Slope {
     pub bytes_per_request: f64,
     /// Over the time that was looked at.
     pub rise_bytes: f64,
+    pub seconds: f64,
 }
 
 impl Slope {
@@ -72,11 +75,15 @@ impl Slope {
             bytes_per_minute: bytes_per_second * 60.0,
             bytes_per_request: bytes_per_second * seconds / requests,
             rise_bytes: bytes_per_second * seconds,
+            seconds,
         })
     }
 
     pub fn is_growth(&self) -> bool {
-        self.rise_bytes > RISE_BYTES_MAX && self.bytes_per_request > BYTES_PER_REQUEST_MAX
+        // The second half was looked at.
+        2.0 * self.seconds >= JUDGED_S
+            && self.rise_bytes > RISE_BYTES_MAX
+            && self.bytes_per_request > BYTES_PER_REQUEST_MAX
     }
 }
 
@@ -125,6 +132,8 @@ mod tests {
         assert!(!Slope::of(&filling, 1).expect("as above").is_growth());
         assert!(!Slope::of(&leaking, 0).expect("as above").is_growth());
         assert_eq!(Slope::of(&leaking[..1], 1), None);
+        let short = Slope::of(&leaking[..100], 1).expect("as above");
+        assert!(!short.is_growth(), "it may be filling");
     }
 
     #[test]
