@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    call_ourselves("ringgate");
     let arguments: Result<Vec<String>, _> = std::env::args_os()
         .skip(1)
         .map(|word| word.into_string())
@@ -81,6 +82,7 @@ fn passed_fds() -> u8 {
 
 /// The edge acts upon its supervisor's messages alone; a signal to the whole process group (Ctrl-C) is not for it.
 fn edge() -> ExitCode {
+    call_ourselves("ringgate-edge");
     use sys::signal::Signal;
     for signal in [
         Signal::Int,
@@ -96,6 +98,12 @@ fn edge() -> ExitCode {
         }
     }
     edge::control::run()
+}
+
+/// What `top` and `pgrep` show; started by way of /proc/self/exe it would be `exe`.
+fn call_ourselves(name: &str) {
+    // Without it all works.
+    drop(std::fs::write("/proc/self/comm", name));
 }
 
 fn print(text: &str) -> ExitCode {

@@ -222,3 +222,19 @@ fn a_directory_that_may_not_be_entered_is_said_at_the_start() {
     }
     assert!(!output.contains("os error"), "{output}");
 }
+
+#[test]
+fn processes_are_named_after_what_they_are() {
+    let server = Setup::app("basic:application")
+        .workers(2)
+        .kind("processes")
+        .start();
+    let name = |pid: u32| process::status_field(pid, "Name:").unwrap_or_default();
+    assert_eq!(name(server.pid()), "ringgate");
+    assert_eq!(name(server.edge().unwrap()), "ringgate-edge");
+    let hosts: Vec<String> = server.hosts().into_iter().map(name).collect();
+    assert_eq!(hosts, ["basic[1]"]);
+    let mut workers: Vec<String> = server.process_workers().into_iter().map(name).collect();
+    workers.sort();
+    assert_eq!(workers, ["basic/w0", "basic/w1"]);
+}

@@ -81,7 +81,12 @@ def stream(descriptor, prefix):
 
 
 def rename(prefix):
-    """Gives the streams another name, in a forked worker: loggers hold on to the stream they found when they were made."""
+    """Gives the process and its streams another name, in a forked worker: loggers hold on to the stream they found when they were made."""
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(prefix.strip("[] ").replace(" ", "/")[:15])
+    except OSError:
+        pass
     for stream in (sys.stdout, sys.stderr):
         lines = getattr(stream, "buffer", None)
         if isinstance(lines, Lines):
