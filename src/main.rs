@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             };
             supervisor::serve(*config, Box::new(read_again))
         }
-        Ok(Invocation::Check(config)) => supervisor::check(*config),
+        Ok(Invocation::Check(config)) => supervisor::check(*config, edge::control::try_ring),
         Ok(Invocation::Status { socket, json }) => supervisor::status(&socket, json),
         Ok(Invocation::Reload { socket }) => supervisor::reload(&socket),
         Ok(Invocation::Upgrade { socket }) => supervisor::upgrade(&socket),

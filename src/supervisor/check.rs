@@ -14,8 +14,8 @@ const AHEAD: &str = include_str!("../apphost/ahead.py");
 const EXIT_WELL: i32 = 90;
 const EXIT_TOLD: i32 = 91;
 
-/// Says what would stand in the way, with the exit code that `serve` would have.
-pub fn check(mut config: Config) -> ExitCode {
+/// Says what would stand in the way, with the exit code that `serve` would have. `try_edge` tells what would stop the edge.
+pub fn check(mut config: Config, try_edge: fn() -> Result<(), String>) -> ExitCode {
     let looked = config::world::check(&config).and_then(|()| limits::settle(&mut config));
     let known = looked.and_then(|()| identity::find(&config));
     let found = known.and_then(|_| find_python(&config));
@@ -25,6 +25,10 @@ pub fn check(mut config: Config) -> ExitCode {
     };
     for note in &config.notes {
         complain(note);
+    }
+    if let Err(why) = try_edge() {
+        complain(why);
+        return ExitCode::from(policy::EXIT_SERVER);
     }
     for (app, python) in config.apps.iter().zip(&pythons) {
         let (major, minor, patch) = python.version;

@@ -146,6 +146,14 @@ fn refused(error: &std::io::Error) -> String {
     }
 }
 
+/// Whether the kernel gives a ring to who asks here and now; the message is for the user.
+pub fn try_ring() -> Result<(), String> {
+    match uring::Runtime::real(uring::Options::default()) {
+        Ok(_) => Ok(()),
+        Err(explained) => Err(explained.to_string()),
+    }
+}
+
 /// Everything the tasks of this thread share.
 struct Control {
     world: RefCell<World>,
