@@ -19,6 +19,7 @@ use proto::websocket::deflate::Machines;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -27,10 +28,10 @@ use uring::time::Deadline;
 
 /// Output buffers and records kept for reuse, each.
 const POOL_MAX: usize = 256;
-/// An output buffer that grew beyond this is not kept.
-const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 /// What a fresh output buffer holds without growing: a head and a small body.
 const BUFFER_BYTES: usize = 4096;
+/// An output buffer that grew beyond this is not kept, nor one whose memory has gone another way: it would take the place of one that is of use.
+const BUFFER_KEPT_BYTES: RangeInclusive<usize> = BUFFER_BYTES..=64 * 1024;
 
 /// Timeouts in nanoseconds; `u64::MAX` where one is switched off.
 #[derive(Clone, Copy, Debug)]
@@ -276,7 +277,7 @@ impl Ring {
 
     pub fn give_buffer(&self, mut buffer: Vec<u8>) {
         let mut buffers = self.buffers.borrow_mut();
-        if buffer.capacity() <= BUFFER_KEPT_BYTES && buffers.len() < POOL_MAX {
+        if BUFFER_KEPT_BYTES.contains(&buffer.capacity()) && buffers.len() < POOL_MAX {
             buffer.clear();
             buffers.push(buffer);
         }

@@ -279,6 +279,24 @@ fn both_sides_may_be_slow() {
 }
 
 #[test]
+fn buffers_of_a_websocket_are_of_use_to_the_next_request() {
+    run_seeds(0..10, Faults::harmless, async |sim| {
+        let site = AsgiSite::new(sim);
+        for _ in 0..3 {
+            let (mut client, answer) = Client::ask(&site, "/ws", "").await;
+            assert_eq!(answer.status, 101);
+            client.text("hello");
+            client.expect(Said::Text("hello".into())).await;
+        }
+        site.app.site.empty().await;
+        let ring = &site.app.site.ring;
+        let buffers: Vec<_> = (0..6).map(|_| ring.take_buffer().capacity()).collect();
+        assert!(buffers.iter().all(|&bytes| bytes >= 4096), "{buffers:?}");
+        site.app.stop();
+    });
+}
+
+#[test]
 fn workers_that_die_leave_no_client_waiting() {
     run_seeds(0..15, Faults::harmless, async |sim| {
         let site = AsgiSite::new(sim);
