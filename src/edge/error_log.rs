@@ -8,6 +8,7 @@
 use crate::mailbox::{FromRing, Outbox};
 use crate::timestamp::Timestamp;
 use config::LogLevel;
+use control::visible;
 use std::cell::Cell;
 use std::fmt;
 
@@ -98,26 +99,13 @@ impl Line {
             .enumerate()
         {
             out.extend_from_slice(if index == 0 { b" " } else { b"\n    " });
-            visible(line.trim_end_matches('\r'), out);
+            visible::append(line.trim_end_matches('\r'), out);
         }
         if end < self.message.len() {
             out.extend_from_slice(b" [...]");
         }
         out.push(b'\n');
     }
-}
-
-/// Control characters except the tab as `\xhh`.
-fn visible(line: &str, out: &mut Vec<u8>) {
-    let mut start = 0;
-    for (at, character) in line.char_indices() {
-        if character.is_control() && character != '\t' {
-            out.extend_from_slice(&line.as_bytes()[start..at]);
-            out.extend_from_slice(format!("\\x{:02x}", character as u32).as_bytes());
-            start = at + character.len_utf8();
-        }
-    }
-    out.extend_from_slice(&line.as_bytes()[start..]);
 }
 
 /// A ring thread's voice in the error log. Cheap when the level is off: nothing is formatted.

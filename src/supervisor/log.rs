@@ -3,6 +3,7 @@
 //! One write per entry on a descriptor opened for appending, so lines of several processes do not mix.
 
 use config::{Config, LogLevel, LogTarget};
+use control::visible;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -84,11 +85,11 @@ impl Log {
         self.untold.as_mut()?.pop_front()
     }
 
-    fn raw(&mut self, text: &str) {
+    fn raw(&mut self, text: &[u8]) {
         let written = match (&self.target, &mut self.file) {
-            (_, Some(file)) => file.write_all(text.as_bytes()),
-            (LogTarget::Stdout, _) => std::io::stdout().write_all(text.as_bytes()),
-            _ => std::io::stderr().write_all(text.as_bytes()),
+            (_, Some(file)) => file.write_all(text),
+            (LogTarget::Stdout, _) => std::io::stdout().write_all(text),
+            _ => std::io::stderr().write_all(text),
         };
         // A full disk or a closed terminal must not stop the server, and there is nobody left to tell.
         drop(written);
@@ -105,12 +106,20 @@ fn opened(target: &LogTarget) -> std::io::Result<Option<File>> {
     }
 }
 
-/// The entry with its line ends; later lines are indented, so that each entry starts with its time.
-fn entry(wall_ns: u64, level: LogLevel, origin: &str, text: &str) -> String {
+/// The entry with its line ends; later lines are indented, so that each entry starts with its time. Control characters (in what an application
+/// gave as its reason, say) are made visible.
+fn entry(wall_ns: u64, level: LogLevel, origin: &str, text: &str) -> Vec<u8> {
     let stamp = proto::date::rfc3339(wall_ns / 1_000_000_000, (wall_ns / 1_000_000 % 1000) as u32);
     let stamp = String::from_utf8_lossy(&stamp);
-    let text = text.trim_end().replace('\n', "\n    ");
-    format!("{stamp} {} {origin}: {text}\n", level.as_str())
+    let mut entry = format!("{stamp} {} {origin}: ", level.as_str()).into_bytes();
+    for (index, line) in text.trim_end().split('\n').enumerate() {
+        if index > 0 {
+            entry.extend_from_slice(b"\n    ");
+        }
+        visible::append(line.trim_end_matches('\r'), &mut entry);
+    }
+    entry.push(b'\n');
+    entry
 }
 
 #[cfg(test)]
@@ -123,11 +132,11 @@ mod tests {
             1_795_395_723_123_456_789,
             LogLevel::Error,
             "supervisor",
-            "no\nTraceback\n  File\n",
+            "no \x1b[31mred\nTraceback\r\n  File\n",
         );
         assert_eq!(
-            text,
-            "2026-11-23T01:02:03.123Z error supervisor: no\n    Traceback\n      File\n"
+            String::from_utf8_lossy(&text),
+            "2026-11-23T01:02:03.123Z error supervisor: no \\x1b[31mred\n    Traceback\n      File\n"
         );
     }
 }

@@ -411,6 +411,8 @@ async def lifespan(scope, receive, send):
     await send({"type": "lifespan.startup.complete"})
     assert await receive() == {"type": "lifespan.shutdown"}
     (DIR / f"shutdown.{os.getpid()}.{id(scope)}").write_text(" ".join(sorted(path.name for path in DIR.glob("request.*"))))
+    if mode == "ends-badly":
+        raise RuntimeError("the shutdown raised \x1b[31m on purpose")
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -101,3 +101,18 @@ fn a27_a_shutdown_is_not_waited_for_beyond_the_graceful_timeout() {
         );
     }
 }
+
+/// Said when no edge is left to read what hosts print, and told as it would be before.
+#[test]
+fn a27_a_shutdown_that_raises_is_told_as_the_workers_error() {
+    for kind in python::kinds() {
+        let (status, log) = with_lifespan(kind, "ends-badly").start().stop();
+        assert!(status.success());
+        for text in [
+            " error app asgi_duties[1] w0: the application's lifespan failed\n    Traceback",
+            "\n    RuntimeError: the shutdown raised \\x1b[31m on purpose",
+        ] {
+            assert!(log.contains(text), "{text}: {log}");
+        }
+    }
+}

@@ -4,7 +4,6 @@
 //! lines never mix; lines that were made for a log go there, and to its syslog, also when another has taken its place meanwhile. Must not know
 //! what is worth saying.
 
-use super::host_log::{Cutter, Entry, HOLD_NS};
 use super::log_writer::LogWriter;
 use super::statsd::Statsd;
 use super::syslog::Syslog;
@@ -12,6 +11,7 @@ use crate::error_log::{Line, Origin};
 use crate::mailbox::Recycler;
 use crate::timestamp::Timestamp;
 use config::{Config, LogLevel, LogTarget};
+use control::host_log::{Cutter, Entry, HOLD_NS};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;

@@ -9,7 +9,6 @@
 //! `curl --unix-socket` and a monitoring agent can ask as well.
 
 mod finish;
-mod host_log;
 mod log_writer;
 mod logs;
 mod memory;

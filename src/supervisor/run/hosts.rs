@@ -6,6 +6,7 @@ use super::{HostProcess, Supervisor};
 use crate::child::{self, Child, News};
 use crate::policy::{End, Event, HostId, HostOrder};
 use config::LogLevel;
+use control::host_log::Cutter;
 use control::message::{FromHost, HostSpec, ToHost, WorkerSpec};
 use std::fs::File;
 use std::io::{self, Read};
@@ -193,13 +194,13 @@ impl Supervisor {
         });
         // The pipe may still have writers and then ends in "would block"; what was read counts.
         drop(read);
-        let text = String::from_utf8_lossy(&bytes);
-        if !text.trim().is_empty() {
-            let origin = format!(
-                "app {}[{}]",
-                self.config.apps[order.app].name, order.generation
-            );
-            self.log.write(LogLevel::Info, &origin, text.trim_end());
+        let name = &self.config.apps[order.app].name;
+        let (mut cutter, mut entries) = (Cutter::new(name), Vec::new());
+        cutter.feed(&bytes, 0, &mut entries);
+        cutter.finish(&mut entries);
+        for said in entries {
+            let origin = format!("app {name}[{}] {}", order.generation, said.worker);
+            self.log.write(said.level, origin.trim_end(), &said.message);
         }
     }
 }
