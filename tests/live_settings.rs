@@ -196,12 +196,20 @@ fn pending_is_lowered_and_raised_again() {
         whole(&pending(2000)).replace("'basic'", "'absent'"),
     );
     server.signal(HUP);
-    server.wait_log("pending and websockets (together they may be 1124 now) takes a restart");
+    let restart = "pending and websockets (together they may be 1124 now) takes a restart";
+    server.wait_log(restart);
     server.dir().write("first.go", "");
     first.response().expect(200);
     for client in &mut waiting {
         client.response().expect(200);
     }
+    // Who asks for it at the terminal is told as well, and no more once it is as it was.
+    let reload = |count: usize| {
+        server.dir().write("site.toml", whole(&pending(count)));
+        String::from_utf8(server.command(&["reload"]).stdout).unwrap()
+    };
+    assert!(reload(2000).contains(restart));
+    assert_eq!(reload(64), "every application runs its new generation\n");
 }
 
 fn open_socket(server: &Server) -> Client {

@@ -71,6 +71,8 @@ pub struct Policy {
     reloads: Vec<u64>,
     /// The configuration is being read again.
     reading: bool,
+    /// What it changed that takes a restart, for those who asked.
+    in_vain: Option<String>,
     random: u64,
     /// As the edge last got it.
     table: serde_json::Value,
@@ -137,6 +139,7 @@ impl Policy {
             },
             reloads: Vec::new(),
             reading: false,
+            in_vain: None,
             random: setup.seed,
             table: serde_json::Value::Null,
             out: Vec::new(),

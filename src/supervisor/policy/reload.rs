@@ -99,9 +99,11 @@ impl Policy {
             }
         }
         let differs = next != *old;
+        self.in_vain = None;
         if !rest.is_empty() {
             let text = format!("what was changed of {} takes a restart", rest.join(", "));
             self.log(LogLevel::Warning, &text);
+            self.in_vain = Some(text);
         }
         if differs {
             self.turn_to(next);
@@ -155,10 +157,14 @@ impl Policy {
             .map(|app| app.name.as_str())
             .collect();
         match failed.is_empty() {
-            true if self.apps.is_empty() => {
-                self.answer(true, "the configuration has been read again")
+            true => {
+                let what = match self.apps.is_empty() {
+                    true => "the configuration has been read again",
+                    false => "every application runs its new generation",
+                };
+                let but = self.in_vain.as_deref().map(|why| format!("; {why}"));
+                self.answer(true, &format!("{what}{}", but.unwrap_or_default()));
             }
-            true => self.answer(true, "every application runs its new generation"),
             false => {
                 let failed = failed.join(", ");
                 let text = format!("the new code of {failed} does not start; see the error log");
