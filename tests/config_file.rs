@@ -90,6 +90,9 @@ fn check_tells_every_mistake_with_its_line_and_column() {
     assert_eq!((code, said.as_str()), (1, expected));
     // Serving says the same, and starts nothing.
     assert_eq!(ringgate(&dir, &["--config", "bad.toml"]).2, expected);
+    dir.write("bad.toml", "workers = 1\nbacklog = 2\nworkers = 3\n");
+    let said = ringgate(&dir, &["check", "-c", "bad.toml"]).2;
+    assert_eq!(said, "ringgate: bad.toml:3:1: workers is there twice\n");
     dir.write("bad.toml", "workers = \n[x");
     let (code, _, said) = ringgate(&dir, &["check", "-c", "bad.toml"]);
     assert!(

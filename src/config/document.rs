@@ -77,7 +77,12 @@ pub fn read(text: &str, name: &str, base: &Path) -> Result<Document, Mistake> {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let message = error.message().lines().next().unwrap_or_default();
-        findings.add(error.span().unwrap_or(0..0), message.to_owned());
+        let span = error.span().unwrap_or(0..0);
+        let message = match (message, text.get(span.clone())) {
+            ("duplicate key", Some(key)) => format!("{key} is there twice"),
+            _ => message.to_owned(),
+        };
+        findings.add(span, message);
     }
     // Half a tree would yield findings about the other half.
     findings.into_result()?;
