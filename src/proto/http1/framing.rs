@@ -29,6 +29,12 @@ impl Framing {
         status: u16,
         content_length: Option<u64>,
     ) -> Framing {
+        // RFC 9110 15.3.6: 205 has no content, and says so, to HEAD too.
+        let content_length = if status == 205 {
+            Some(0)
+        } else {
+            content_length
+        };
         // RFC 9110 8.6: no Content-Length in 1xx and 204.
         if status < 200 || status == 204 {
             return Framing::NoBody { announced: None };
@@ -37,10 +43,6 @@ impl Framing {
             return Framing::NoBody {
                 announced: content_length,
             };
-        }
-        // RFC 9110 15.3.6: 205 has no content, and says so.
-        if status == 205 {
-            return Framing::Length(0);
         }
         match (content_length, version) {
             (Some(length), _) => Framing::Length(length),
@@ -69,6 +71,7 @@ mod tests {
         use Framing::*;
         use Version::*;
         let none = NoBody { announced: None };
+        let empty = NoBody { announced: Some(0) };
         for (method, version, status, length, framing) in [
             (Method::Get, Http11, 200, Some(5), Length(5)),
             (Method::Get, Http11, 200, Some(0), Length(0)),
@@ -97,7 +100,8 @@ mod tests {
             (Method::Get, Http11, 103, Some(5), none),
             (Method::Post, Http11, 205, Some(5), Length(0)),
             (Method::Post, Http11, 205, None, Length(0)),
-            (Method::Head, Http11, 205, None, none),
+            (Method::Head, Http11, 205, None, empty),
+            (Method::Head, Http11, 205, Some(5), empty),
             (Method::Options, Http11, 200, None, Chunked),
             (Method::Other("PURGE"), Http11, 999, None, Chunked),
         ] {
