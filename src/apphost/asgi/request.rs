@@ -283,7 +283,7 @@ impl Request {
     /// The request ran over its time and has had its 504: says where it stands, and cancels it.
     #[cold]
     fn time_out(&self, py: Python<'_>) {
-        let Some(task) = self.task.borrow().clone() else {
+        let Some(task) = self.task() else {
             return;
         };
         let stack = self
@@ -301,7 +301,7 @@ impl Request {
 
     /// Cancels the application's task.
     pub fn cancel(&self, py: Python<'_>) {
-        let Some(task) = self.task.borrow().clone() else {
+        let Some(task) = self.task() else {
             return;
         };
         self.cancelled.set(true);
@@ -339,6 +339,10 @@ impl Request {
     }
 
     // The task.
+
+    pub fn task(&self) -> Option<Object> {
+        self.task.borrow().clone()
+    }
 
     pub fn set_task(&self, task: Object) {
         *self.task.borrow_mut() = Some(task);

@@ -339,7 +339,9 @@ impl Desk {
         loop {
             match self.lease.hold() {
                 Ok(()) => return true,
-                Err(Denied::Revoked) if forked::is_copy() => forked::leave(py, None),
+                Err(Denied::Revoked) if forked::is_copy() => {
+                    forked::leave(py, self.unheard());
+                }
                 Err(Denied::Revoked) => {
                     self.forfeit();
                     return false;
@@ -348,6 +350,17 @@ impl Desk {
                 Err(Denied::Busy) => py.detached(|| std::thread::sleep(LINGER)),
             }
         }
+    }
+
+    /// What a task raised whose end nobody has heard of yet.
+    #[cold]
+    fn unheard(&self) -> Option<Raised> {
+        let done = |task: &Object| task.attribute(&self.names.done)?.call()?.is_true();
+        let tasks = self.running().into_iter();
+        tasks
+            .filter_map(|request| request.task())
+            .filter(|task| done(task).unwrap_or(false))
+            .find_map(|task| task.call_member(c"result", &[]).err())
     }
 
     /// Everything is a successor's: nothing is touched again, not even to give it up.
