@@ -17,7 +17,7 @@ def load_ahead():
         try:
             load()
         except BaseException as error:
-            failures.append((what, f"Django's {what} do not load: {one_line(error)}", trace_of(error, 1)))
+            failures.append((what, f"Django's {what} do not load: {one_line(error)}", trace_of(error, 2)))
     close_connections()
     settle()
     return failures
