@@ -23,6 +23,8 @@ const PATIENCE: u64 = 2;
 
 /// How long a single processor's sleeping workers are left asleep at most while the ring thread has more to do, turn by turn.
 const HOLD_NS: u64 = 100_000;
+/// Fewer queued requests are not held: then clients are few, and would all stand still while their requests are gathered.
+const HOLD_MIN: usize = 8;
 
 /// What the ring thread may do when it has nothing to do. The strictest answer of all its exchanges counts: Stay, then Nap, then Sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +202,7 @@ impl EdgeRing {
     /// With a single processor a worker that is woken takes it over on the spot, for the few requests of this turn, while those behind them wait to be
     /// read: with 64 connections that halves what one wake serves.
     pub fn holds_wakes(&mut self, now_ns: u64) -> bool {
-        if self.sleeper.eager > 1 || self.segment.line().is_empty() {
+        if self.sleeper.eager > 1 || self.segment.line().len() < HOLD_MIN {
             return false;
         }
         let since_ns = *self.sleeper.held_ns.get_or_insert(now_ns);
