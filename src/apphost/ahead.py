@@ -18,7 +18,6 @@ def load_ahead():
             load()
         except BaseException as error:
             failures.append((what, f"Django's {what} do not load: {one_line(error)}", trace_of(error, 2)))
-    close_connections()
     settle()
     return failures
 
@@ -54,12 +53,3 @@ def django_language():
 
     translation.gettext("Monday")
     formats.get_format("DATE_FORMAT")
-
-
-def close_connections():
-    """Closes what Django keeps open for the next request of the same process, as it does itself when told to: forks must not share it."""
-    for module, keeper in (("django.db", "connections"), ("django.core.cache", "caches")):
-        # Django 3.2 has no such thing for caches.
-        close_all = getattr(getattr(sys.modules.get(module), keeper, None), "close_all", None)
-        if close_all is not None:
-            close_all()

@@ -423,6 +423,15 @@ def settle():
     gc.freeze()
 
 
+def close_connections():
+    """Closes what Django keeps open for the next request of the same process, as it does itself when told to: forks must not share it."""
+    for module, keeper in (("django.db", "connections"), ("django.core.cache", "caches")):
+        # Django 3.2 has no such thing for caches.
+        close_all = getattr(getattr(sys.modules.get(module), keeper, None), "close_all", None)
+        if close_all is not None:
+            close_all()
+
+
 def arm_stack_signal(number):
     """This signal writes the Python stack of the thread that gets it to the log, even while C code holds the GIL."""
     import faulthandler

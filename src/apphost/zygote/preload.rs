@@ -46,6 +46,7 @@ pub(super) fn run(
     }
     if share == Share::Ahead {
         ahead::load(py, prelude, spec)?;
+        prelude.call(py, c"close_connections", &[])?;
         report();
         if has_threads() {
             return Ok(Shared::Less(Share::Import));
