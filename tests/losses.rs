@@ -10,7 +10,7 @@ mod harness;
 
 use harness::server::HUP;
 use harness::timetable::{Entry, Fate, Timetable};
-use harness::{Server, Setup, eventually, process, python, skipped};
+use harness::{Client, Server, Setup, eventually, process, python, skipped};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -88,6 +88,24 @@ impl Run {
         eventually("the new generation", || {
             (self.server.get("/version").expect(200).text() == version).then_some(())
         });
+    }
+
+    /// A request that runs in the newest generation until there is a file of its name and `.go`.
+    fn hold(&self, label: usize) -> (String, Client) {
+        let mut name = format!("request-{label}");
+        loop {
+            let mut client = self.server.client();
+            client.send(format!("GET /hold/{name} HTTP/1.1\r\nHost: test\r\n\r\n"));
+            let mark = self.server.dir().path().join(format!("{name}.held"));
+            let version = eventually("it runs", || std::fs::read_to_string(&mark).ok());
+            if version == self.version.to_string() {
+                return (name, client);
+            }
+            // The generation before may take requests for a moment after the new one has begun to.
+            self.server.dir().write(&format!("{name}.go"), "");
+            assert_eq!(client.response().expect(200).text(), name);
+            name.push_str("-again");
+        }
     }
 
     fn wanted(&self) -> u64 {
@@ -340,13 +358,7 @@ fn requests_that_run_through_any_number_of_reloads_end_well() {
         let mut run = Run::start(kind, target, "0");
         let mut held = Vec::new();
         for generation in 1..=SIDE_BY_SIDE + 1 {
-            let name = format!("request-{generation}");
-            let mut client = run.server.client();
-            client.send(format!("GET /hold/{name} HTTP/1.1\r\nHost: test\r\n\r\n"));
-            eventually("it runs", || {
-                let mark = run.server.dir().path().join(format!("{name}.held"));
-                mark.exists().then_some(())
-            });
+            held.push(run.hold(generation));
             if generation < SIDE_BY_SIDE {
                 run.reload(None);
             } else {
@@ -355,7 +367,6 @@ fn requests_that_run_through_any_number_of_reloads_end_well() {
                 run.server
                     .wait_log("waits until an earlier one has finished its requests");
             }
-            held.push((name, client));
         }
         for (name, mut client) in held {
             run.server.dir().write(&format!("{name}.go"), "");

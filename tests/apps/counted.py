@@ -33,9 +33,12 @@ def asked(path, query):
 
 
 def hold(path):
-    """`/hold/NAME` runs until there is a file NAME.go."""
+    """`/hold/NAME` runs until there is a file NAME.go; NAME.held has the version of the code that it runs in."""
     name = path.rpartition("/")[2]
-    open(os.path.join(DIR, f"{name}.held"), "w").close()
+    held = os.path.join(DIR, f"{name}.held")
+    with open(held + ".new", "w") as file:
+        file.write(VERSION)
+    os.rename(held + ".new", held)
     return os.path.join(DIR, f"{name}.go"), name.encode()
 
 
