@@ -3,8 +3,9 @@
 //!
 //! Measured with a Flask app of 750 us on one processor: each wake of the ring thread cost 47 us there and made the app's next 50 us slower, and
 //! there were 1.5-2.6 of them for each request. What it may cost: anything else that arrives meanwhile (a static file, another app's request)
-//! waits for the doze to end, at most 2 ms. So a ring dozes only after it has seen nothing else for a while. That the app itself had a worker free now and
-//! then is nothing else: when its workers are busy again, nobody is kept waiting.
+//! waits for the doze to end, at most 2 ms (and a tick of the kernel's clock where the worker turns to something long:
+//! kernel-notes/early-timers-cost-exits.md). So a ring dozes only after it has seen nothing else for a while. That the app itself had a worker free
+//! now and then is nothing else: when its workers are busy again, nobody is kept waiting.
 //! Must not know rings, sockets, requests.
 
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Bell {
         drop(self.0.take());
     }
 
-    /// Blocks until it is rung, at most `ns`.
+    /// Blocks until it is rung, at most `ns` and the thread's timer slack.
     pub fn wait(&self, ns: u64) {
         // An error ends the doze, which is always right.
         drop(self.0.poll(Some(Duration::from_nanos(ns))));

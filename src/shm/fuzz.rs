@@ -328,7 +328,7 @@ impl World {
     fn sleep(&mut self, ring: usize) {
         self.turn(ring);
         self.bells[ring].take().expect("eventfd");
-        if self.edges[ring].before_park() == Park::Stay {
+        if self.edges[ring].before_park(self.now_ns) == Park::Stay {
             self.turn(ring);
             return;
         }

@@ -4,12 +4,14 @@
 //! a look at all slots does not find. The truth is in the slot; a bit only says "look".
 //!
 //! The bell protocol, against lost wakes: the worker sets the bit, then reads the bell; the ring thread writes the bell, then reads the bits.
+//! A nap is due to end at a time that workers know: the first that publishes something after it rings. So the thread needs no timer of its own for it
+//! that would have to be exact, and costs much in a virtual machine (kernel-notes/early-timers-cost-exits.md).
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, store_load_barrier};
 
 /// The ring thread looks at the bitmap by itself before it blocks.
 pub const AWAKE: u32 = 0;
-/// It blocks for some tens of microseconds: worth a ring only when the worker has nothing else to do.
+/// It blocks for a while: worth a ring only when the worker has nothing else to do, or the nap is due to end.
 pub const NAPPING: u32 = 1;
 /// It blocks until somebody rings.
 pub const SLEEPING: u32 = 2;
@@ -17,6 +19,8 @@ pub const SLEEPING: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 pub struct Outbox<'a> {
     pub bell: &'a AtomicU32,
+    /// When a nap is due to end; says nothing with another bell.
+    pub due_ns: &'a AtomicU64,
     pub words: &'a [AtomicU64],
 }
 
@@ -31,9 +35,15 @@ pub enum Ring {
 }
 
 impl Outbox<'_> {
-    /// Worker: something was published in the slot with this local number. `busy` tells whether more work waits (asked only if it matters).
+    /// Worker: something was published in the slot with this local number. `busy` tells whether more work waits, `clock` the time (both
+    /// asked only if it matters).
     #[inline]
-    pub fn mark(&self, local: u32, busy: impl FnOnce() -> bool) -> Ring {
+    pub fn mark(
+        &self,
+        local: u32,
+        busy: impl FnOnce() -> bool,
+        clock: impl FnOnce() -> u64,
+    ) -> Ring {
         let Some(word) = self.words.get(local as usize / 64) else {
             return Ring::No;
         };
@@ -41,7 +51,7 @@ impl Outbox<'_> {
         store_load_barrier();
         match self.bell.load(Ordering::SeqCst) {
             AWAKE => Ring::No,
-            NAPPING if busy() => Ring::Later,
+            NAPPING if busy() && clock() < self.due_ns.load(Ordering::Relaxed) => Ring::Later,
             found => self.answer(found),
         }
     }
@@ -68,9 +78,21 @@ impl Outbox<'_> {
         }
     }
 
-    /// Ring thread: says how it is about to block. True: it may; false: there is news, the bell is back on awake.
+    /// Ring thread: as `sleep`, to be woken for news from `due_ns` on, or earlier by a worker that has nothing else to do.
     #[inline]
-    pub fn lie_down(&self, depth: u32) -> bool {
+    pub fn nap(&self, due_ns: u64) -> bool {
+        self.due_ns.store(due_ns, Ordering::Relaxed);
+        self.lie_down(NAPPING)
+    }
+
+    /// Ring thread: about to block until there is news. True: it may; false: there is, the bell is back on awake.
+    #[inline]
+    pub fn sleep(&self) -> bool {
+        self.lie_down(SLEEPING)
+    }
+
+    #[inline]
+    fn lie_down(&self, depth: u32) -> bool {
         self.bell.store(depth, Ordering::SeqCst);
         store_load_barrier();
         if self.is_dirty() {
@@ -80,7 +102,7 @@ impl Outbox<'_> {
         true
     }
 
-    /// Ring thread: looks by itself again. `take` must follow before the next `lie_down` is trusted to find everything.
+    /// Ring thread: looks by itself again. `take` must follow before the next `nap` or `sleep` is trusted to find everything.
     #[inline]
     pub fn get_up(&self) {
         self.bell.store(AWAKE, Ordering::SeqCst);
@@ -112,25 +134,31 @@ mod tests {
     fn rings_once_and_only_where_somebody_sleeps() {
         let bell = AtomicU32::new(AWAKE);
         let words: Vec<AtomicU64> = (0..2).map(|_| AtomicU64::new(0)).collect();
+        let due_ns = AtomicU64::new(0);
         let outbox = Outbox {
             bell: &bell,
+            due_ns: &due_ns,
             words: &words,
         };
-        assert_eq!(outbox.mark(3, || false), Ring::No);
-        assert!(!outbox.lie_down(SLEEPING), "a bit is set");
+        let mark = |local, busy| outbox.mark(local, || busy, || 1_000);
+        assert_eq!(mark(3, false), Ring::No);
+        assert!(!outbox.sleep(), "a bit is set");
         assert_eq!(outbox.take(0), 1 << 3);
-        assert!(outbox.lie_down(SLEEPING));
-        assert_eq!(outbox.mark(100, || true), Ring::Now);
-        assert_eq!(outbox.mark(101, || true), Ring::No);
+        assert!(outbox.sleep());
+        assert_eq!(mark(100, true), Ring::Now);
+        assert_eq!(mark(101, true), Ring::No);
         outbox.get_up();
         assert_eq!(
             (outbox.take(0), outbox.take(1), outbox.take(2)),
             (0, 3 << 36, 0)
         );
-        assert!(outbox.lie_down(NAPPING));
-        assert_eq!(outbox.mark(1, || true), Ring::Later);
+        assert!(outbox.nap(1_001));
+        assert_eq!(mark(1, true), Ring::Later);
         assert!(outbox.overdue());
         assert!(!outbox.overdue());
-        assert_eq!(outbox.mark(128, || true), Ring::No, "beyond the bitmap");
+        assert_eq!(mark(128, true), Ring::No, "beyond the bitmap");
+        outbox.take(0);
+        assert!(outbox.nap(1_000));
+        assert_eq!(mark(1, true), Ring::Now, "the nap is due to end");
     }
 }

@@ -40,6 +40,12 @@ struct HeaderBlock {
 pub(crate) struct Apart<T>(pub T);
 
 #[repr(C)]
+struct BellBlock {
+    bell: AtomicU32,
+    due_ns: AtomicU64,
+}
+
+#[repr(C)]
 pub(crate) struct ControlBlock {
     head: Apart<AtomicU64>,
     tail: Apart<AtomicU64>,
@@ -319,9 +325,10 @@ impl Segment {
     pub(crate) fn outbox(&self, ring: u32) -> Outbox<'_> {
         let ring = ring.min(self.layout.rings - 1);
         let words = self.layout.dirty_words();
-        let bell: &Apart<AtomicU32> = self.block(self.offsets.bells, ring, self.layout.rings);
+        let bell: &Apart<BellBlock> = self.block(self.offsets.bells, ring, self.layout.rings);
         Outbox {
-            bell: &bell.0,
+            bell: &bell.0.bell,
+            due_ns: &bell.0.due_ns,
             words: self.words(
                 self.offsets.dirty + u64::from(ring) * u64::from(words) * 8,
                 words,

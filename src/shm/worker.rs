@@ -57,11 +57,11 @@ impl Seat {
     fn announce(&self, slot: u32) {
         let slots = self.segment.layout().slots_per_ring();
         let ring = slot / slots;
-        match self
-            .segment
-            .outbox(ring)
-            .mark(slot % slots, || !self.segment.line().is_empty())
-        {
+        match self.segment.outbox(ring).mark(
+            slot % slots,
+            || !self.segment.line().is_empty(),
+            self.clock,
+        ) {
             Ring::No => {}
             Ring::Now => self.ring(ring),
             Ring::Later => {

@@ -14,6 +14,24 @@ pub fn wall_ns() -> u64 {
     read(libc::CLOCK_REALTIME)
 }
 
+/// The time from one tick of the kernel's clock to the next (1-10 ms): how exactly a timer is kept that costs nothing.
+pub fn tick_ns() -> u64 {
+    let mut tick = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `tick` is a valid timespec for the length of the call.
+    let result = unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &mut tick) };
+    debug_assert_eq!(result, 0, "the clock exists since Linux 2.6.32");
+    tick.tv_nsec as u64
+}
+
+/// Lets timers of the calling thread's sleeps (poll, futex; not io_uring's) ring so much later than asked for.
+pub fn set_timer_slack(ns: u64) {
+    // SAFETY: prctl with integer arguments. It cannot fail for the calling thread.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong) };
+}
+
 #[inline]
 fn read(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
@@ -37,5 +55,6 @@ mod tests {
         let first = monotonic_ns();
         assert!(monotonic_ns() >= first);
         assert!(wall_ns() > 1_600_000_000_000_000_000);
+        assert!((1..=10_000_000).contains(&tick_ns()));
     }
 }

@@ -519,7 +519,7 @@ impl Host {
 
     /// Waits for something to happen in the exchange, at most a millisecond.
     pub fn pause(&mut self) {
-        self.ring.before_park();
+        self.ring.before_park(sys::clock::monotonic_ns());
         let mut watch = [Watch::read(self.bell.as_fd())];
         sys::socket::poll(&mut watch, Some(1)).expect("poll");
         self.bell.take().expect("an eventfd");

@@ -280,12 +280,12 @@ impl App {
         }
     }
 
-    pub fn before_park(&self) -> Park {
+    pub fn before_park(&self, now_ns: u64) -> Park {
         self.inner
             .borrow_mut()
             .exchange
             .as_mut()
-            .map_or(Park::Sleep, EdgeRing::before_park)
+            .map_or(Park::Sleep, |exchange| exchange.before_park(now_ns))
     }
 
     pub fn doze_ns(&self) -> Option<u64> {
@@ -297,12 +297,12 @@ impl App {
     }
 
     /// False: something is to be done first.
-    pub fn before_doze(&self, ns: u64) -> bool {
+    pub fn before_doze(&self, now_ns: u64, ns: u64) -> bool {
         self.inner
             .borrow_mut()
             .exchange
             .as_mut()
-            .is_none_or(|exchange| exchange.before_doze(ns))
+            .is_none_or(|exchange| exchange.before_doze(now_ns, ns))
     }
 
     pub fn after_park(&self) {

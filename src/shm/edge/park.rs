@@ -1,7 +1,6 @@
 //! The ring thread's sleep, and whom it wakes: `EdgeRing::{wake_workers, doze_ns, before_doze, before_park, after_park}`.
 
 use super::EdgeRing;
-use crate::outbox::{NAPPING, SLEEPING};
 use crate::wake;
 
 /// The first nap after something happened; each nap that brought nothing is twice as long, up to `NAP_MAX_NS`, then comes sleep.
@@ -11,15 +10,22 @@ const NAP_MAX_NS: u64 = 400_000;
 /// Answers that come further apart than this are not worth a nap: it would end with one of them or none, and cost a timer besides the wake. Apps
 /// that answer in 2-30 us get their answers in bunches, a slow app's ring thread is woken once for each.
 const NAP_GAP_NS: u64 = 25_000;
+/// Answers that come closer than this are not worth a doze on a single processor (with several: closer than `NAP_GAP_NS`).
+const DOZE_GAP_NS: u64 = 5_000;
 /// The longest gap that is believed, so that one slow answer is forgotten after some forty quick ones.
 const GAP_MAX_NS: u64 = 4_000_000;
 const CLAIM_GAP_MAX_NS: u64 = 60_000_000_000;
 
-/// The longest doze, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
+/// The longest doze that a worker ends, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
 const DOZE_MAX_NS: u64 = 2_000_000;
-/// The part of the queue time that an answer may wait to leave together with the next ones: each wake that it saves is worth 50-100 us to an app
-/// that shares its processor with the ring thread, 6 % of a Flask request. A quarter costs a FastAPI app of 75 us with 64 connections 2-3 % more.
-const PATIENCE: u64 = 2;
+/// The part of the queue time, in quarters, that an answer may wait to leave together with the next ones: each wake that it saves is worth 50 us to
+/// an app that shares its processor with the ring thread. With a half, a FastAPI app of 75 us has the ring thread woken for each request of
+/// 4 connections (the queue is 3 long then), which costs 1.2 times the CPU time. The whole would leave the workers without work while
+/// the next requests are read.
+const PATIENCE: u64 = 3;
+
+/// How far beyond a tick of the kernel's clock a timer is that costs nothing.
+const FAR_MORE_NS: u64 = 1_000_000;
 
 /// How long a single processor's sleeping workers are left asleep at most while the ring thread has more to do, turn by turn.
 const HOLD_NS: u64 = 100_000;
@@ -30,7 +36,7 @@ const HOLD_MIN: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Park {
     Stay,
-    /// Block, but look again after so many ns: workers ring only when they run out of work.
+    /// Block, but look again after so many ns: until then workers may have news without ringing.
     Nap(u64),
     /// Block; the doorbell rings.
     Sleep,
@@ -44,6 +50,8 @@ pub(super) struct Sleeper {
     nap_ns: u64,
     /// Awake and quick workers up to which others are woken at once.
     eager: usize,
+    /// A timer so far away is not the next that its processor is interrupted for, and so costs next to nothing to set and to give up.
+    far_ns: u64,
     pace: Pace,
     /// Since when wakes are held.
     held_ns: Option<u64>,
@@ -58,6 +66,7 @@ impl Sleeper {
             stirred: false,
             nap_ns: NAP_NS,
             eager,
+            far_ns: sys::clock::tick_ns() + FAR_MORE_NS,
             pace: Pace::default(),
             held_ns: None,
             watch: (0, 0),
@@ -244,7 +253,12 @@ impl EdgeRing {
         let gap_ns = self.sleeper.pace.gap.ns();
         let saturated =
             self.submitted > 0 && !self.segment.line().is_empty() && self.segment.idle().is_empty();
-        if !saturated || gap_ns < NAP_GAP_NS {
+        let gap_min_ns = if self.sleeper.eager > 1 {
+            NAP_GAP_NS
+        } else {
+            DOZE_GAP_NS
+        };
+        if !saturated || gap_ns < gap_min_ns {
             return None;
         }
         let patience_ns = self.patience_ns(gap_ns);
@@ -260,23 +274,26 @@ impl EdgeRing {
     /// How long an answer may wait for the next: a part of what requests wait in the queue.
     fn patience_ns(&self, gap_ns: u64) -> u64 {
         let queue_ns = self.segment.queue_len() as u64 * gap_ns;
-        (queue_ns / PATIENCE).min(DOZE_MAX_NS)
+        (queue_ns * PATIENCE / 4).min(DOZE_MAX_NS)
     }
 
     /// Before blocking, deaf to all but the doorbell, for `ns` (at most `doze_ns` of all exchanges). As `before_park`; false: do not block.
-    pub fn before_doze(&mut self, ns: u64) -> bool {
+    pub fn before_doze(&mut self, now_ns: u64, ns: u64) -> bool {
         if self.look_at_all {
             return false;
         }
         self.sleeper.stirred = false;
         let gap_ns = self.sleeper.pace.gap.ns();
-        let waits = ns >= 2 * gap_ns && ns <= self.patience_ns(gap_ns);
-        let bell = if waits { NAPPING } else { SLEEPING };
-        self.segment.outbox(self.ring).lie_down(bell)
+        let outbox = self.segment.outbox(self.ring);
+        if ns >= 2 * gap_ns && ns <= self.patience_ns(gap_ns) {
+            outbox.nap(now_ns + ns)
+        } else {
+            outbox.sleep()
+        }
     }
 
     /// Before blocking. Unless it says `Stay`, workers ring the doorbell from now on; `after_park` must follow in any case.
-    pub fn before_park(&mut self) -> Park {
+    pub fn before_park(&mut self, now_ns: u64) -> Park {
         if self.look_at_all {
             return Park::Stay;
         }
@@ -287,19 +304,19 @@ impl EdgeRing {
         } else {
             (self.sleeper.nap_ns * 2).min(NAP_MAX_NS)
         };
-        let nap = unattended || (stirred && self.submitted > 0 && self.sleeper.pace.is_quick());
-        if !self
-            .segment
-            .outbox(self.ring)
-            .lie_down(if nap { NAPPING } else { SLEEPING })
-        {
-            return Park::Stay;
-        }
-        if nap {
-            Park::Nap(self.sleeper.nap_ns)
+        let quick = stirred && self.submitted > 0 && self.sleeper.pace.is_quick();
+        let nap_ns = self.sleeper.nap_ns;
+        let outbox = self.segment.outbox(self.ring);
+        let (park, quiet) = if quick && !unattended && self.sleeper.eager == 1 {
+            // The worker that has the processor knows the time; the timer is for the case that it turns to something long.
+            (Park::Nap(self.sleeper.far_ns), outbox.nap(now_ns + nap_ns))
+        } else if quick || unattended {
+            // Our own processor has nothing better to do than to keep the time, and a worker that rings would lose 13 us.
+            (Park::Nap(nap_ns), outbox.nap(u64::MAX))
         } else {
-            Park::Sleep
-        }
+            (Park::Sleep, outbox.sleep())
+        };
+        if quiet { park } else { Park::Stay }
     }
 
     /// After blocking (or deciding not to): the ring looks by itself again, so `dirty` must follow before the next `before_park`.

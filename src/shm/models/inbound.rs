@@ -8,7 +8,7 @@ use super::stream::{Ring, SIZE};
 use super::{Bell, check};
 use crate::event::EventKind;
 use crate::inbox::Inbox;
-use crate::outbox::{self, Outbox, SLEEPING};
+use crate::outbox::{self, Outbox};
 use crate::parking::{self, RUNNING};
 use crate::state::{self, WorkerId};
 use crate::stream::{NO_TICKET, Reader, Writer};
@@ -33,6 +33,7 @@ struct Exchange {
     /// The seat's eventfd.
     bell: Bell,
     doorbell: AtomicU32,
+    due_ns: AtomicU64,
     dirty: Vec<AtomicU64>,
     ring_thread: Bell,
 }
@@ -52,6 +53,7 @@ impl Exchange {
             word: AtomicU32::new(RUNNING),
             bell: Bell::new(),
             doorbell: AtomicU32::new(outbox::AWAKE),
+            due_ns: AtomicU64::new(0),
             dirty: vec![AtomicU64::new(0)],
             ring_thread: Bell::new(),
         };
@@ -69,6 +71,7 @@ impl Exchange {
     fn outbox(&self) -> Outbox<'_> {
         Outbox {
             bell: &self.doorbell,
+            due_ns: &self.due_ns,
             words: &self.dirty,
         }
     }
@@ -100,7 +103,7 @@ impl Exchange {
             }
             self.commit(writer);
             if !writer.lie_down(SIZE, &self.consumed, &self.waiting) {
-                if self.outbox().lie_down(SLEEPING) {
+                if self.outbox().sleep() {
                     self.ring_thread.wait();
                 }
                 self.outbox().get_up();
@@ -118,7 +121,7 @@ impl Exchange {
         }
         if reader.publish(SIZE, &self.consumed, &self.produced, &self.waiting) {
             self.waiting.store(0, Ordering::SeqCst);
-            if self.outbox().mark(0, || false) == outbox::Ring::Now {
+            if self.outbox().mark(0, || false, || 0) == outbox::Ring::Now {
                 self.ring_thread.ring();
             }
         }

@@ -6,11 +6,16 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{Bell, check};
-use crate::outbox::{AWAKE, NAPPING, Outbox, Ring, SLEEPING};
+use crate::outbox::{AWAKE, Outbox, Ring};
 use crate::sync::{AtomicU32, AtomicU64};
+
+/// The time that all publish at.
+const NOW_NS: u64 = 5;
+const LATER_NS: u64 = 6;
 
 struct Ears {
     bell: AtomicU32,
+    due_ns: AtomicU64,
     words: Vec<AtomicU64>,
     eventfd: Bell,
     /// What each slot's worker published.
@@ -24,6 +29,7 @@ impl Ears {
     fn new(words: usize, slots: usize) -> Arc<Ears> {
         Arc::new(Ears {
             bell: AtomicU32::new(AWAKE),
+            due_ns: AtomicU64::new(0),
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
             eventfd: Bell::new(),
             news: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
@@ -33,6 +39,7 @@ impl Ears {
     fn outbox(&self) -> Outbox<'_> {
         Outbox {
             bell: &self.bell,
+            due_ns: &self.due_ns,
             words: &self.words,
         }
     }
@@ -41,7 +48,7 @@ impl Ears {
     fn publish(&self, local: usize, busy: bool) -> bool {
         // SAFETY: checked by loom.
         self.news[local].with_mut(|cell| unsafe { *cell += 1 });
-        match self.outbox().mark(local as u32, || busy) {
+        match self.outbox().mark(local as u32, || busy, || NOW_NS) {
             Ring::No => false,
             Ring::Now => {
                 self.eventfd.ring();
@@ -73,18 +80,28 @@ impl Ears {
         count
     }
 
-    /// Ring thread: turns until it has seen `want` slots, sleeping whenever it may. Naps first where `nap` says so.
-    fn run(&self, want: usize, mut nap: bool) {
+    /// Ring thread: turns until it has seen `want` slots, sleeping whenever it may. Naps first where `nap_ns` says until when.
+    fn run(&self, want: usize, mut nap_ns: Option<u64>) {
         let mut seen = self.take();
         while seen < want {
-            if nap {
-                // A nap ends by itself: it does not wait here.
-                if self.outbox().lie_down(NAPPING) {
-                    thread::yield_now();
+            match nap_ns.take() {
+                // Whoever publishes now has it ended.
+                Some(due_ns) if due_ns <= NOW_NS => {
+                    if self.outbox().nap(due_ns) {
+                        self.eventfd.wait();
+                    }
                 }
-                nap = false;
-            } else if self.outbox().lie_down(SLEEPING) {
-                self.eventfd.wait();
+                // It ends by itself: it does not wait here.
+                Some(due_ns) => {
+                    if self.outbox().nap(due_ns) {
+                        thread::yield_now();
+                    }
+                }
+                None => {
+                    if self.outbox().sleep() {
+                        self.eventfd.wait();
+                    }
+                }
             }
             self.outbox().get_up();
             seen += self.take();
@@ -100,7 +117,7 @@ fn a_sleeper_hears_two_workers() {
             let ears = Arc::clone(&ears);
             thread::spawn(move || assert!(!ears.publish(local, false)));
         }
-        ears.run(2, false);
+        ears.run(2, None);
     });
 }
 
@@ -112,7 +129,7 @@ fn two_words_of_the_bitmap() {
             let ears = Arc::clone(&ears);
             thread::spawn(move || ears.publish(local, false));
         }
-        ears.run(2, false);
+        ears.run(2, None);
     });
 }
 
@@ -130,7 +147,7 @@ fn rings_held_back_during_a_nap_are_paid() {
                 }
             })
         };
-        ears.run(2, true);
+        ears.run(2, Some(LATER_NS));
         worker.join().unwrap();
     });
 }
@@ -144,8 +161,20 @@ fn a_nap_that_is_never_paid_ends_by_itself() {
             let ears = Arc::clone(&ears);
             thread::spawn(move || ears.publish(0, true))
         };
-        ears.run(1, true);
+        ears.run(1, Some(LATER_NS));
         worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_nap_that_is_due_to_end_is_ended_by_busy_workers() {
+    check(|| {
+        let ears = Ears::new(1, 2);
+        for local in 0..2 {
+            let ears = Arc::clone(&ears);
+            thread::spawn(move || ears.publish(local, true));
+        }
+        ears.run(1, Some(NOW_NS));
     });
 }
 
@@ -161,7 +190,7 @@ fn several_answers_of_one_worker() {
                 }
             })
         };
-        ears.run(3, false);
+        ears.run(3, None);
         worker.join().unwrap();
     });
 }

@@ -128,7 +128,7 @@ impl Ring {
             self.open += 1;
         }
         self.edge.wake_workers(now_ns);
-        match self.edge.before_park() {
+        match self.edge.before_park(sys::clock::monotonic_ns()) {
             Park::Stay => {}
             // The test itself is the supervisor and must look at its processes now and then.
             Park::Nap(_) | Park::Sleep => {

@@ -47,7 +47,7 @@ fn a_slow_app_is_not_napped_for() {
     let (mut pair, mut worker) = start();
     serve(&mut pair, &mut worker, 50, 5_000);
     pair.submit(b"a");
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(pair.edge.before_park(now_ns()), Park::Nap(_)));
     pair.edge.after_park();
     let claim = worker.try_claim().unwrap();
     pass(1_000_000);
@@ -57,7 +57,7 @@ fn a_slow_app_is_not_napped_for() {
     serve(&mut pair, &mut worker, 1, 5_000);
     pair.submit(b"b");
     assert_eq!(
-        pair.edge.before_park(),
+        pair.edge.before_park(now_ns()),
         Park::Sleep,
         "a slow answer was seen"
     );
@@ -67,7 +67,7 @@ fn a_slow_app_is_not_napped_for() {
     serve(&mut pair, &mut worker, 50, 5_000);
     pair.submit(b"c");
     assert!(
-        matches!(pair.edge.before_park(), Park::Nap(_)),
+        matches!(pair.edge.before_park(now_ns()), Park::Nap(_)),
         "and forgotten"
     );
 }
@@ -90,7 +90,7 @@ fn dozes_while_a_further_request_could_only_wait() {
         (1_100_000..=1_200_000).contains(&ns),
         "one and a half answers: {ns}"
     );
-    assert!(pair.edge.before_doze(ns));
+    assert!(pair.edge.before_doze(now_ns(), ns));
     answer(claim, b"y");
     assert_eq!(pair.bells[0].take().unwrap(), 1, "it leaves at once");
 }
@@ -116,8 +116,8 @@ fn answers_read_in_another_order_than_they_came_tell_the_same_pace() {
             pair.submit(b"x");
         }
     }
-    // Three are left: not a queue in which answers wait for each other.
-    let claims: Vec<_> = (0..4).map(|_| worker.try_claim().unwrap()).collect();
+    // Two are left: not a queue in which answers wait for each other.
+    let claims: Vec<_> = (0..5).map(|_| worker.try_claim().unwrap()).collect();
     let ns = pair.edge.doze_ns().unwrap();
     assert!(
         (140_000..=150_000).contains(&ns),
@@ -132,34 +132,80 @@ fn answers_of_a_long_queue_wait_for_each_other() {
     serve(&mut pair, &mut worker, 80, 30_000);
     pair.submit(b"a");
     let claim = worker.try_claim().unwrap();
-    for _ in 0..3 {
+    for _ in 0..2 {
         pair.submit(b"b");
     }
     let ns = pair.edge.doze_ns().unwrap();
     assert!(
         (40_000..=45_000).contains(&ns),
-        "a queue of three is not long: {ns}"
+        "a queue of two is not long: {ns}"
     );
     // Nor may it be stretched by the caller.
-    assert!(pair.edge.before_doze(10 * ns));
+    assert!(pair.edge.before_doze(now_ns(), 10 * ns));
     answer(claim, b"y");
     assert_eq!(pair.bells[0].take().unwrap(), 1);
     pair.edge.after_park();
     for slot in pair.dirty() {
         pair.edge.release(slot);
     }
-    for _ in 0..4 {
+    for _ in 0..5 {
         pair.submit(b"b");
     }
-    let claim = worker.try_claim().unwrap();
+    let claims = [(); 3].map(|()| worker.try_claim().unwrap());
     let ns = pair.edge.doze_ns().unwrap();
     assert!(
         (75_000..=90_000).contains(&ns),
-        "half of what the last of six waits: {ns}"
+        "three quarters of what the last of four waits: {ns}"
     );
-    assert!(pair.edge.before_doze(ns));
-    answer(claim, b"y");
-    assert_eq!(pair.bells[0].take().unwrap(), 0, "it waits for the next");
+    assert!(pair.edge.before_doze(now_ns(), ns));
+    for (claim, rings) in claims.into_iter().zip([0, 0, 1]) {
+        pass(30_000);
+        answer(claim, b"y");
+        assert_eq!(
+            pair.bells[0].take().unwrap(),
+            rings,
+            "they wait for each other until the time is over"
+        );
+    }
+}
+
+#[test]
+fn on_one_processor_the_worker_ends_the_nap_and_no_timer_of_ours() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 80, 3_000);
+    for _ in 0..4 {
+        pair.submit(b"a");
+    }
+    let claims = [(); 3].map(|()| worker.try_claim().unwrap());
+    let tick_ns = sys::clock::tick_ns();
+    pair.edge.set_eager(2);
+    assert!(matches!(pair.edge.before_park(now_ns()), Park::Nap(ns) if ns < tick_ns));
+    pair.edge.after_park();
+    pair.edge.set_eager(1);
+    pair.submit(b"stirs");
+    assert!(matches!(pair.edge.before_park(now_ns()), Park::Nap(ns) if ns > tick_ns));
+    for (claim, rings) in claims.into_iter().zip([0, 0, 1]) {
+        pass(20_000);
+        answer(claim, b"y");
+        assert_eq!(pair.bells[0].take().unwrap(), rings, "after 50 us");
+    }
+}
+
+#[test]
+fn on_one_processor_quick_answers_are_dozed_for() {
+    let (mut pair, mut worker) = start();
+    serve(&mut pair, &mut worker, 80, 12_000);
+    pair.submit(b"a");
+    worker.try_claim().unwrap();
+    pair.submit(b"b");
+    pair.edge.set_eager(2);
+    assert_eq!(
+        pair.edge.doze_ns(),
+        None,
+        "the ring thread has one to itself"
+    );
+    pair.edge.set_eager(1);
+    assert!(pair.edge.doze_ns().is_some());
 }
 
 #[test]
@@ -269,7 +315,7 @@ fn when_nobody_comes_the_next_is_woken_and_the_ring_thread_does_not_sleep_over_i
     // It does not come. The ring thread looks again by itself as long as there is another.
     let mut rounds = 0;
     while rung(&bells) == 0 {
-        assert!(matches!(pair.edge.before_park(), Park::Nap(ns) if ns <= 400_000));
+        assert!(matches!(pair.edge.before_park(now_ns()), Park::Nap(ns) if ns <= 400_000));
         pair.edge.after_park();
         pass(400_000);
         pair.edge.wake_workers(now_ns());
@@ -277,7 +323,7 @@ fn when_nobody_comes_the_next_is_woken_and_the_ring_thread_does_not_sleep_over_i
         assert!(rounds < 4, "nobody else is woken");
     }
     assert_eq!(
-        pair.edge.before_park(),
+        pair.edge.before_park(now_ns()),
         Park::Sleep,
         "there is nobody left to wake"
     );

@@ -131,9 +131,9 @@ fn live(edge: &mut EdgeRing, rounds: u64, seed: u64) -> u64 {
         }
         if let Some(ns) = edge.doze_ns() {
             assert!(ns <= 2_000_000);
-            edge.before_doze(ns);
+            edge.before_doze(sys::clock::monotonic_ns(), ns);
         }
-        edge.before_park();
+        edge.before_park(sys::clock::monotonic_ns());
         edge.after_park();
         assert!(
             edge.queue_len() <= 128 + 512 && edge.idle_workers() <= 256 && edge.live_workers() <= 8

@@ -400,13 +400,22 @@ fn pushing_keeps_the_ring_thread_from_deep_sleep() {
     pair.dirty();
     let slot = pair.submit(b"x");
     let _claim = worker.try_claim().unwrap();
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Nap(_)
+    ));
     pair.edge.after_park();
-    assert_eq!(pair.edge.before_park(), Park::Sleep);
+    assert_eq!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Sleep
+    );
     pair.edge.after_park();
     pair.edge.push_event(slot, EventKind::Body, b"x").unwrap();
     pair.edge.commit_events(slot);
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Nap(_)
+    ));
 }
 
 #[test]

@@ -222,13 +222,16 @@ fn bells_ring_only_for_sleepers_and_once() {
     worker.set_clock(|| 1);
     pair.dirty();
     assert_eq!(
-        pair.edge.before_park(),
+        pair.edge.before_park(sys::clock::monotonic_ns()),
         Park::Sleep,
         "nothing is on its way"
     );
     pair.edge.after_park();
     let slots = [pair.submit(b"a"), pair.submit(b"b"), pair.submit(b"c")];
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Nap(_)
+    ));
     answer(worker.try_claim().unwrap(), b"1");
     answer(worker.try_claim().unwrap(), b"2");
     assert_eq!(
@@ -247,10 +250,13 @@ fn bells_ring_only_for_sleepers_and_once() {
     }
     pair.submit(b"d");
     pair.submit(b"e");
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Nap(_)
+    ));
     pair.edge.after_park();
     assert_eq!(
-        pair.edge.before_park(),
+        pair.edge.before_park(sys::clock::monotonic_ns()),
         Park::Sleep,
         "a nap that brought nothing"
     );
@@ -262,7 +268,10 @@ fn bells_ring_only_for_sleepers_and_once() {
     );
     answer(worker.try_claim().unwrap(), b"5");
     assert_eq!(pair.bells[0].take().unwrap(), 0, "rung already");
-    assert_eq!(pair.edge.before_park(), Park::Stay);
+    assert_eq!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Stay
+    );
 }
 
 #[test]
@@ -272,7 +281,10 @@ fn a_bell_held_back_rings_when_the_worker_runs_out_of_work() {
     pair.dirty();
     pair.submit(b"a");
     let cancelled = pair.submit(b"b");
-    assert!(matches!(pair.edge.before_park(), Park::Nap(_)));
+    assert!(matches!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Nap(_)
+    ));
     answer(worker.try_claim().unwrap(), b"1");
     assert_eq!(pair.bells[0].take().unwrap(), 0);
     pair.edge.cancel(cancelled);

@@ -57,7 +57,10 @@ fn a_dead_workers_last_word_is_found_without_its_bit() {
     assert_eq!(pair.dirty(), [slot]);
     std::mem::forget(worker);
     assert_eq!(pair.edge.worker_gone(0, 1), []);
-    assert_eq!(pair.edge.before_park(), Park::Stay);
+    assert_eq!(
+        pair.edge.before_park(sys::clock::monotonic_ns()),
+        Park::Stay
+    );
     assert_eq!(pair.dirty(), [slot]);
 }
 

@@ -150,7 +150,7 @@ impl Ring {
                 next += 1;
             }
             self.edge.wake_workers(now_ns);
-            let timeout = match self.edge.before_park() {
+            let timeout = match self.edge.before_park(sys::clock::monotonic_ns()) {
                 Park::Stay => None,
                 Park::Nap(ns) => Some(Duration::from_nanos(ns)),
                 // Nobody rings for slots kept aside alone; life has other reasons to wake up, this test has not.
