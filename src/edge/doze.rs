@@ -3,7 +3,7 @@
 //!
 //! Measured with a Flask app of 750 us on one processor: each wake of the ring thread cost 47 us there and made the app's next 50 us slower, and
 //! there were 1.5-2.6 of them for each request. What it may cost: anything else that arrives meanwhile (a static file, another app's request)
-//! waits for the doze to end, at most 2 ms (and a tick of the kernel's clock where the worker turns to something long:
+//! waits for the doze to end, at most 4 ms (and a tick of the kernel's clock where the worker turns to something long:
 //! kernel-notes/early-timers-cost-exits.md). So a ring dozes only after it has seen nothing else for a while. That the app itself had a worker free
 //! now and then is nothing else: when its workers are busy again, nobody is kept waiting.
 //! Must not know rings, sockets, requests.

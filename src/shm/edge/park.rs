@@ -17,7 +17,7 @@ const GAP_MAX_NS: u64 = 4_000_000;
 const CLAIM_GAP_MAX_NS: u64 = 60_000_000_000;
 
 /// The longest doze that a worker ends, and so the longest that anything else (a file, another app's request, a timer) waits for its end.
-const DOZE_MAX_NS: u64 = 2_000_000;
+const DOZE_MAX_NS: u64 = 4_000_000;
 /// The part of the queue time, in quarters, that an answer may wait to leave together with the next ones: each wake that it saves is worth 50 us to
 /// an app that shares its processor with the ring thread. With a half, a FastAPI app of 75 us has the ring thread woken for each request of
 /// 4 connections (the queue is 3 long then), which costs 1.2 times the CPU time. The whole would leave the workers without work while

@@ -130,7 +130,7 @@ fn live(edge: &mut EdgeRing, rounds: u64, seed: u64) -> u64 {
             edge.settle();
         }
         if let Some(ns) = edge.doze_ns() {
-            assert!(ns <= 2_000_000);
+            assert!(ns <= 4_000_000);
             edge.before_doze(sys::clock::monotonic_ns(), ns);
         }
         edge.before_park(sys::clock::monotonic_ns());
