@@ -25,7 +25,7 @@ pub mod timetable;
 
 pub use client::Client;
 pub use response::Response;
-pub use server::{PerKind, Server, Setup, shared, shared_by_kind};
+pub use server::{PerKind, Server, Setup, mistake, shared, shared_by_kind};
 pub use temp::TempDir;
 
 use std::io::Write;

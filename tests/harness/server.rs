@@ -472,6 +472,20 @@ impl Drop for Server {
     }
 }
 
+/// The command line of `setup` must end with a message that contains every word, without a panic or a Rust debug dump.
+#[track_caller]
+pub fn mistake(setup: Setup, words: &[&str]) -> String {
+    let (code, output) = setup.run_to_end();
+    assert!(code > 0 && code < 100, "exit code {code}:\n{output}");
+    for word in words {
+        assert!(output.contains(word), "no {word:?} in:\n{output}");
+    }
+    for ugly in ["panicked", "Os {", "Err(", "RUST_BACKTRACE"] {
+        assert!(!output.contains(ugly), "{ugly:?} in:\n{output}");
+    }
+    output
+}
+
 /// A server that all tests of one file share. It ends with the test binary.
 pub fn shared(cell: &'static OnceLock<Server>, setup: impl FnOnce() -> Setup) -> &'static Server {
     cell.get_or_init(|| setup().start())
