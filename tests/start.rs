@@ -7,7 +7,7 @@ mod harness;
 
 use harness::{Client, Setup, mistake, python, skipped};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 #[test]
 fn a_taken_port_is_said() {
@@ -285,10 +285,9 @@ fn io_uring_that_a_seccomp_filter_refuses_is_explained() {
     }
 }
 
-fn without_io_uring(first: &str) {
-    let output = Command::new(python::python())
-        .args(["-c", REFUSE_IO_URING, env!("CARGO_BIN_EXE_ringgate")])
-        .arg(first)
+/// What a ringgate that `command` starts says, and how it ends.
+fn run_to_end(mut command: Command) -> (ExitStatus, String) {
+    let output = command
         .args(["basic:application", "--bind", "127.0.0.1:0", "--chdir"])
         .arg(python::apps())
         .arg("--python")
@@ -297,7 +296,14 @@ fn without_io_uring(first: &str) {
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{error}");
+    (output.status, error)
+}
+
+fn without_io_uring(first: &str) {
+    let mut command = Command::new(python::python());
+    command.args(["-c", REFUSE_IO_URING, env!("CARGO_BIN_EXE_ringgate"), first]);
+    let (status, error) = run_to_end(command);
+    assert_eq!(status.code(), Some(3), "{error}");
     assert!(
         error.contains("io_uring") && error.contains("seccomp"),
         "{error}"
@@ -307,25 +313,10 @@ fn without_io_uring(first: &str) {
 #[test]
 fn a_descriptor_limit_that_is_too_low_is_explained() {
     let script = "ulimit -n 20; exec \"$0\" \"$@\"";
-    let apps = python::apps();
-    let output = Command::new("/bin/sh")
-        .args([
-            "-c",
-            script,
-            env!("CARGO_BIN_EXE_ringgate"),
-            "basic:application",
-            "--bind",
-            "127.0.0.1:0",
-            "--chdir",
-        ])
-        .arg(&apps)
-        .arg("--python")
-        .arg(python::python())
-        .env("RINGGATE_EXTENSION", python::extension())
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{error}");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_ringgate")]);
+    let (status, error) = run_to_end(command);
+    assert!(!status.success(), "{error}");
     assert!(
         error.contains("ulimit -n") || error.contains("descriptor"),
         "{error}"

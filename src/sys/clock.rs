@@ -57,4 +57,16 @@ mod tests {
         assert!(wall_ns() > 1_600_000_000_000_000_000);
         assert!((1..=10_000_000).contains(&tick_ns()));
     }
+
+    #[test]
+    fn a_thread_has_the_slack_that_it_was_given() {
+        let slack_ns = || {
+            // SAFETY: prctl without pointers.
+            unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }
+        };
+        set_timer_slack(4_000_001);
+        assert_eq!(slack_ns(), 4_000_001);
+        set_timer_slack(0);
+        assert_ne!(slack_ns(), 4_000_001, "0 is the usual");
+    }
 }

@@ -98,7 +98,7 @@ impl Side {
                 submitted += 1;
             }
             self.edge.wake_workers(now_ns);
-            let park = self.edge.before_park(sys::clock::monotonic_ns());
+            let park = self.edge.before_park(now_ns);
             if park != Park::Stay {
                 blocked += 1;
                 wait(&self.bells[0], park);
